@@ -1,0 +1,416 @@
+//! The run types: one value per setting, valid by construction.
+
+use super::*;
+
+/// One whole, valid configuration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// Settings of the process.
+    pub global: Global,
+    /// Frontends in the order of the file.
+    pub frontends: Vec<Frontend>,
+    /// Backends in the order of the file.
+    pub backends: Vec<Backend>,
+}
+
+/// `[global]`: settings of the process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Global {
+    /// Worker threads; `None` = one per usable core.
+    pub workers: Option<usize>,
+    /// Pin each worker to one core. Default false.
+    pub pin: bool,
+    /// Most connections of the process; `None` = derived from RLIMIT_NOFILE.
+    pub maxconn: Option<usize>,
+    /// Admin sockets; empty = none.
+    pub admin: Vec<AdminSocket>,
+    /// Directory for state kept over a restart; `None` = nothing is kept.
+    pub state_dir: Option<PathBuf>,
+    /// How long removed servers and a stopping process may drain. Default 30 s.
+    pub drain_timeout: Duration,
+    /// SIGTERM: listeners close after this. Default 0 s.
+    pub drain_delay: Duration,
+    /// On stop an idle client connection is closed once idle for this long. Default 1 s.
+    pub close_idle_after: Duration,
+    /// A worker whose tick is late by this aborts the process. Default 30 s; zero = never.
+    pub worker_stall: Duration,
+    /// Most pipes (splice) of the process. Default 512.
+    pub pipes_max: usize,
+    /// Most connections accepted per wake of a listener. Default 64.
+    pub accept_budget: usize,
+    /// Drop to this user after binding.
+    pub user: Option<String>,
+    /// Drop to this group after binding.
+    pub group: Option<String>,
+}
+
+/// One admin socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSocket {
+    /// Where it listens.
+    pub address: AdminAddress,
+    /// Octal mode of the Unix socket. Default 0600.
+    pub mode: u32,
+    /// Owner (user name or number) of the Unix socket.
+    pub user: Option<String>,
+    /// Group of the Unix socket.
+    pub group: Option<String>,
+    /// What its clients may do. Default admin.
+    pub level: AdminLevel,
+}
+
+/// Where an admin socket listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// TCP; loopback unless `insecure = true` was written.
+    Tcp(SocketAddr),
+}
+
+/// What an admin client may do (HAProxy management guide 9.3 "level").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AdminLevel {
+    /// Only non-sensitive reads.
+    User,
+    /// All reads, and clearing counters.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+/// Protocol of a frontend or backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// HTTP/1.1 is parsed and each request is balanced.
+    Http,
+    /// Bytes are relayed; each connection is balanced.
+    Tcp,
+}
+
+/// A place clients connect to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frontend {
+    /// Unique among frontends, `[A-Za-z0-9_.:-]`.
+    pub name: Arc<str>,
+    /// http (default) or tcp.
+    pub mode: Mode,
+    /// At least one.
+    pub binds: Vec<Bind>,
+    /// Most connections at once; `None` = only the global limit.
+    pub maxconn: Option<usize>,
+    /// First match wins; always empty in tcp mode.
+    pub routes: Vec<Route>,
+    /// Index into [`Config::backends`]; `None` = 503 when no route matches.
+    pub default_backend: Option<usize>,
+    /// Waits on the client's side.
+    pub timeouts: ClientTimeouts,
+    /// Sizes of what a client may send.
+    pub limits: RequestLimits,
+    /// X-Forwarded-* and friends.
+    pub forwarded: Forwarded,
+    /// Requests per connection before it is closed; 0 = no limit.
+    pub keep_alive_requests: u32,
+}
+
+/// One listening address of a frontend.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Bind {
+    /// Where to listen.
+    pub address: BindAddress,
+    /// listen(2) backlog. Default 4096.
+    pub backlog: u32,
+    /// TCP_NODELAY on accepted sockets. Default true.
+    pub nodelay: bool,
+    /// SO_KEEPALIVE idle time on accepted sockets; `None` (default) = off.
+    pub keepalive: Option<Duration>,
+    /// TCP_DEFER_ACCEPT, whole seconds; `None` (default) = off. Refused in tcp mode.
+    pub defer_accept: Option<Duration>,
+    /// SO_BINDTODEVICE.
+    pub interface: Option<String>,
+    /// Octal mode of a Unix socket; `None` = the umask's.
+    pub socket_mode: Option<u32>,
+    /// Owner (user name or number) of a Unix socket.
+    pub user: Option<String>,
+    /// Group of a Unix socket.
+    pub group: Option<String>,
+}
+
+/// Where a bind listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BindAddress {
+    /// `ip:port` or `[v6]:port`; a v6 address listens for v6 alone.
+    Ip(SocketAddr),
+    /// `:port` or `*:port`: every address, IPv4 and IPv6, on one socket.
+    Any(u16),
+    /// `unix:/path`.
+    Unix(PathBuf),
+    /// `unix:@name`, a Linux abstract socket.
+    Abstract(String),
+    /// `fd@N`: inherited, already listening.
+    Fd(i32),
+}
+
+/// One rule that sends a request to a backend. All given conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Host without port, lower case.
+    pub host: Option<HostMatch>,
+    /// The path starts with this (byte for byte; the query is not looked at).
+    pub path_prefix: Option<String>,
+    /// One of these methods; empty = any.
+    pub methods: Vec<String>,
+    /// All of these header conditions hold.
+    pub headers: Vec<HeaderMatch>,
+    /// Index into [`Config::backends`].
+    pub backend: usize,
+}
+
+/// A host condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostMatch {
+    /// `demo.example.com`
+    Exact(String),
+    /// `*.example.com`: the suffix with its leading dot, `.example.com`; any number of labels in front.
+    Suffix(String),
+}
+
+/// A header condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// Lower case field name.
+    pub name: String,
+    /// The value must be this, byte for byte; `None` = the field is there.
+    pub value: Option<String>,
+}
+
+/// Waits on the client's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// No byte moved from or to the client. Default 30 s.
+    pub client: Duration,
+    /// From the first byte of a request head to its last (408). Default 10 s.
+    pub http_request: Duration,
+    /// Idle between two requests. Default 30 s.
+    pub keep_alive: Duration,
+    /// Tunnel (Upgrade, tcp mode) without a byte in either direction. Default 1 h.
+    pub tunnel: Duration,
+    /// Tunnel with one direction closed. Default 30 s.
+    pub half_closed: Duration,
+}
+
+/// Waits on the server's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerTimeouts {
+    /// TCP connect. Default 5 s.
+    pub connect: Duration,
+    /// No byte moved from or to the server; also the wait for an answer (504). Default 60 s.
+    pub server: Duration,
+    /// A pooled connection is closed after this. Default 5 s.
+    pub pool_idle: Duration,
+    /// See [`ClientTimeouts::tunnel`]; the backend's value wins for its tunnels when written.
+    pub tunnel: Option<Duration>,
+}
+
+/// Sizes of what a client may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Request line, bytes (414). Default 16 KiB.
+    pub uri: usize,
+    /// Whole head, bytes (431). Default 32 KiB, at most 60 KiB.
+    pub head: usize,
+    /// Fields of a head (431). Default 100, at most 256.
+    pub headers: usize,
+    /// Request body, bytes (413); `None` (default) = no limit.
+    pub body: Option<u64>,
+}
+
+/// Sizes of what a server may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResponseLimits {
+    /// Whole head, bytes (502). Default 60 KiB, at most 60 KiB.
+    pub head: usize,
+    /// Fields of a head (502). Default 200, at most 256.
+    pub headers: usize,
+}
+
+/// What is told to the server about the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// X-Forwarded-For.
+    pub for_: ForwardedFor,
+    /// X-Forwarded-Proto: http or https.
+    pub proto: bool,
+    /// X-Forwarded-Port.
+    pub port: ForwardedPort,
+    /// X-Forwarded-Host: the request's Host.
+    pub host: bool,
+    /// Peers whose own X-Forwarded-* are kept.
+    pub trusted: Vec<Network>,
+    /// Send `Forwarded` (RFC 7239) too.
+    pub rfc7239: bool,
+    /// Pseudonym for `Via` (RFC 9110 7.6.3), both directions; `None` = no Via is added.
+    pub via: Option<String>,
+    /// Field that carries a request id made where the client (trusted) sent none; `None` = off.
+    pub request_id: Option<String>,
+}
+
+/// X-Forwarded-For policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedFor {
+    /// What came is kept, the peer's address becomes the last member.
+    Append,
+    /// What came is removed (unless the peer is trusted: then it is appended to).
+    Replace,
+    /// Nothing is touched.
+    Off,
+}
+
+/// X-Forwarded-Port policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedPort {
+    /// Not sent.
+    Off,
+    /// The local port of the client's connection.
+    Local,
+    /// This number.
+    Fixed(u16),
+}
+
+/// An IP network in CIDR notation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Network address (IPv4-mapped addresses are written as IPv4).
+    pub address: std::net::IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether `ip` lies in this network. IPv4-mapped IPv6 counts as IPv4.
+    pub fn contains(&self, ip: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        match (self.address, ip.to_canonical()) {
+            (V4(net), V4(ip)) => {
+                let shift = 32 - u32::from(self.prefix.min(32));
+                let mask = u32::MAX.checked_shl(shift).unwrap_or(0);
+                (net.to_bits() ^ ip.to_bits()) & mask == 0
+            }
+            (V6(net), V6(ip)) => {
+                let shift = 128 - u32::from(self.prefix.min(128));
+                let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
+                (net.to_bits() ^ ip.to_bits()) & mask == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A set of servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backend {
+    /// Unique among backends.
+    pub name: Arc<str>,
+    /// http or tcp; must be that of the frontends that use it.
+    pub mode: Mode,
+    /// How servers are chosen.
+    pub balance: Balance,
+    /// Tries on another connection after a refused or timed-out connect. Default 3.
+    pub retries: u32,
+    /// Written servers, in order.
+    pub servers: Vec<Server>,
+    /// Files that list more servers (TOML with `server = [...]`).
+    pub server_files: Vec<PathBuf>,
+    /// Health check of every server; `None` = none.
+    pub check: Option<Check>,
+    /// Waits on the server's side.
+    pub timeouts: ServerTimeouts,
+    /// Sizes of what a server may answer.
+    pub limits: ResponseLimits,
+    /// Most idle connections kept per server, for the process. Default 256. 0 = no reuse.
+    pub pool_max: usize,
+    /// A refused or timed-out connect counts as a failed check. Default false.
+    pub observe_connect: bool,
+    /// Overrides [`Global::drain_timeout`].
+    pub drain_timeout: Option<Duration>,
+    /// The `Retry-After` of a 503 for want of a server. Default 5 s; zero = none.
+    pub retry_after: Duration,
+}
+
+/// Load-balancing algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Weighted round-robin, exact over each cycle.
+    RoundRobin,
+}
+
+/// A server as written in the file, or as a source or the admin socket gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Unique in its backend; `ip:port` when none was written.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: ServerAddress,
+    /// 0-256; 0 = no new traffic. Default 1.
+    pub weight: u16,
+    /// Used only when no other server is usable.
+    pub backup: bool,
+    /// Starts in maintenance. Default false.
+    pub disabled: bool,
+    /// `None` = the backend's check; `Some(false)` = none for this server.
+    pub check: Option<bool>,
+    /// Checks go to this port instead.
+    pub check_port: Option<u16>,
+    /// Checks go to this address instead.
+    pub check_address: Option<std::net::IpAddr>,
+}
+
+/// Address of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerAddress {
+    /// `ip:port` or `[v6]:port`.
+    Ip(SocketAddr),
+    /// `unix:/path`.
+    Unix(PathBuf),
+    /// `unix:@name`.
+    Abstract(String),
+}
+
+/// Active health check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// What is asked.
+    pub probe: Probe,
+    /// Between two checks. Default 2 s.
+    pub interval: Duration,
+    /// Between two checks while the state is changing; default = interval.
+    pub fast_interval: Duration,
+    /// Between two checks of a server that is DOWN; default = interval.
+    pub down_interval: Duration,
+    /// The whole check; default = interval.
+    pub timeout: Duration,
+    /// Good checks in a row before a DOWN server is UP. Default 2.
+    pub rise: u32,
+    /// Bad checks in a row before an UP server is DOWN. Default 3.
+    pub fall: u32,
+}
+
+/// What a check asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// The connect alone.
+    Tcp,
+    /// One HTTP/1.1 request.
+    Http {
+        /// Default HEAD.
+        method: String,
+        /// Default `/`.
+        path: String,
+        /// Host header; default = the server's `ip:port`.
+        host: Option<String>,
+        /// More request fields.
+        headers: Vec<(String, String)>,
+        /// Status codes that pass; default 200-399.
+        expect: Vec<std::ops::RangeInclusive<u16>>,
+    },
+}
