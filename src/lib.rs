@@ -1,3 +1,8 @@
 //! rlb: a layer 4 / layer 7 load balancer whose membership changes while it runs.
+#![allow(dead_code)]
 
 pub mod config;
+
+mod balance;
+mod generation;
+mod state;

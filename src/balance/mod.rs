@@ -1,0 +1,7 @@
+//! The algorithms: pure, no I/O, no clock. They know weights and tickets, not
+//! generations or servers. A further algorithm is a further file here.
+//! Start at [`Schedule`].
+
+mod schedule;
+
+pub(crate) use schedule::Schedule;

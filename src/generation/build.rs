@@ -1,0 +1,291 @@
+//! The next generation, from the desired state and the one in force.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Backend, Desired, Frontend, Generation, Member, Server};
+use crate::balance::Schedule;
+use crate::config::{self, ServerAddress};
+use crate::state::{BackendState, BindId, EndpointId, FrontendState, GenerationId, ServerState};
+
+/// What a new generation brought, for those who act on it.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// Servers that are new, or have a new endpoint: their health starts anew.
+    pub(crate) started: Vec<Arc<Server>>,
+    /// Servers that left, with their backend: they drain.
+    pub(crate) left: Vec<(Arc<Backend>, Arc<Server>)>,
+    /// Endpoints nobody uses any more: what is pooled to them is closed.
+    pub(crate) closed_endpoints: Vec<EndpointId>,
+    /// Frontends that left.
+    pub(crate) left_frontends: Vec<Arc<Frontend>>,
+}
+
+impl Generation {
+    /// The first generation of a process.
+    pub(crate) fn first(desired: &Desired, workers: usize) -> (Self, Change) {
+        let nothing = Self {
+            id: GenerationId::next(),
+            frontends: Box::default(),
+            backends: Box::default(),
+        };
+        nothing.next(desired, workers)
+    }
+
+    /// The generation after this one. States are found again by identity:
+    /// frontend name, backend name, server key. A backend whose settings,
+    /// members and usable servers did not change is shared as it is.
+    pub(crate) fn next(&self, desired: &Desired, workers: usize) -> (Self, Change) {
+        let mut change = Change::default();
+        let old: HashMap<&str, &Arc<Backend>> =
+            self.backends.iter().map(|b| (&*b.name, b)).collect();
+        let backends: Box<[_]> = desired
+            .config
+            .backends
+            .iter()
+            .zip(&desired.members)
+            .map(|(config, members)| {
+                let before = old
+                    .get(&*config.name)
+                    .filter(|b| b.config.mode == config.mode);
+                next_backend(before.copied(), config, members, workers, &mut change)
+            })
+            .collect();
+        for gone in &self.backends {
+            if !backends.iter().any(|b| b.state.id == gone.state.id) {
+                let leaving = gone
+                    .servers
+                    .iter()
+                    .map(|server| (Arc::clone(gone), Arc::clone(server)));
+                change.left.extend(leaving);
+            }
+        }
+        let frontends: Box<[_]> = desired
+            .config
+            .frontends
+            .iter()
+            .map(|config| self.next_frontend(config, workers))
+            .collect();
+        for gone in &self.frontends {
+            if !frontends.iter().any(|f| f.state.id == gone.state.id) {
+                change.left_frontends.push(Arc::clone(gone));
+            }
+        }
+        (
+            Self {
+                id: GenerationId::next(),
+                frontends,
+                backends,
+            },
+            change,
+        )
+    }
+
+    fn next_frontend(&self, config: &config::Frontend, workers: usize) -> Arc<Frontend> {
+        // A frontend that changed its mode is another one: its sessions cannot go on.
+        let before = self
+            .frontends
+            .iter()
+            .find(|f| f.config.name == config.name && f.config.mode == config.mode);
+        if let Some(before) = before.filter(|f| f.config == *config) {
+            return Arc::clone(before);
+        }
+        let bind_id = |bind: &config::Bind| {
+            let same = |other: &&Arc<Frontend>| other.config.name == config.name;
+            let old = self.frontends.iter().find(same)?;
+            let index = old
+                .config
+                .binds
+                .iter()
+                .position(|b| b.address == bind.address)?;
+            Some(old.bind_ids[index])
+        };
+        Arc::new(Frontend {
+            bind_ids: config
+                .binds
+                .iter()
+                .map(|b| bind_id(b).unwrap_or_else(BindId::next))
+                .collect(),
+            state: before.map_or_else(
+                || Arc::new(FrontendState::new(workers)),
+                |f| Arc::clone(&f.state),
+            ),
+            config: config.clone(),
+        })
+    }
+}
+
+fn next_backend(
+    before: Option<&Arc<Backend>>,
+    config: &config::Backend,
+    members: &[Member],
+    workers: usize,
+    change: &mut Change,
+) -> Arc<Backend> {
+    let old: HashMap<&str, &Arc<Server>> = before
+        .iter()
+        .flat_map(|b| b.servers.iter())
+        .map(|s| (&*s.key, s))
+        .collect();
+    let config = match before {
+        Some(before) if *before.config == *config => Arc::clone(&before.config),
+        _ => Arc::new(config.clone()),
+    };
+    let check = config.check.clone().map(Arc::new);
+    let servers: Box<[_]> = members
+        .iter()
+        .map(|member| {
+            next_server(
+                old.get(&*member.key).copied(),
+                member,
+                check.as_ref(),
+                workers,
+                change,
+            )
+        })
+        .collect();
+    if let Some(before) = before {
+        let kept: HashMap<_, _> = servers
+            .iter()
+            .map(|s: &Arc<Server>| (s.id(), s.endpoint))
+            .collect();
+        for server in &before.servers {
+            match kept.get(&server.id()) {
+                None => change.left.push((Arc::clone(before), Arc::clone(server))),
+                Some(endpoint) if *endpoint != server.endpoint => {
+                    change.closed_endpoints.push(server.endpoint);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    let fresh = assemble(config, servers, before, workers);
+    match before {
+        Some(before) if same(before, &fresh) => Arc::clone(before),
+        _ => Arc::new(fresh),
+    }
+}
+
+fn assemble(
+    config: Arc<config::Backend>,
+    servers: Box<[Arc<Server>]>,
+    before: Option<&Arc<Backend>>,
+    workers: usize,
+) -> Backend {
+    let indices = |wanted: &dyn Fn(&Server) -> bool| -> Box<[u32]> {
+        let matching = servers
+            .iter()
+            .enumerate()
+            .filter(|(_, server)| server.weight > 0 && wanted(server));
+        matching.map(|(index, _)| index as u32).collect()
+    };
+    let active = indices(&|server| !server.backup && server.state.is_usable());
+    let weights: Vec<u32> = active
+        .iter()
+        .map(|i| u32::from(servers[*i as usize].weight))
+        .collect();
+    let by_name = servers
+        .iter()
+        .enumerate()
+        .map(|(i, s)| (Arc::clone(&s.name), i as u32))
+        .collect();
+    let unchanged = before.filter(|b| {
+        b.active.len() == active.len()
+            && b.active
+                .iter()
+                .zip(&weights)
+                .all(|(i, w)| u32::from(b.servers[*i as usize].weight) == *w)
+    });
+    Backend {
+        name: Arc::clone(&config.name),
+        schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
+        backup: indices(&|server| server.backup),
+        active,
+        by_name,
+        state: before.map_or_else(
+            || Arc::new(BackendState::new(workers)),
+            |b| Arc::clone(&b.state),
+        ),
+        config,
+        servers,
+    }
+}
+
+fn same(before: &Backend, fresh: &Backend) -> bool {
+    Arc::ptr_eq(&before.config, &fresh.config)
+        && before.active == fresh.active
+        && before.servers.len() == fresh.servers.len()
+        && before
+            .servers
+            .iter()
+            .zip(&fresh.servers)
+            .all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
+fn next_server(
+    before: Option<&Arc<Server>>,
+    member: &Member,
+    check: Option<&Arc<config::Check>>,
+    workers: usize,
+    change: &mut Change,
+) -> Arc<Server> {
+    let settings = &member.settings;
+    let check = check.filter(|_| settings.check != Some(false));
+    let fresh = |state: Arc<ServerState>, endpoint| Server {
+        key: Arc::clone(&member.key),
+        name: Arc::clone(&settings.name),
+        address: settings.address.clone(),
+        endpoint,
+        weight: member.weight,
+        initial_weight: settings.weight,
+        backup: settings.backup,
+        check: check.map(|check| match before.and_then(|b| b.check.as_ref()) {
+            Some(old) if old == check => Arc::clone(old),
+            _ => Arc::clone(check),
+        }),
+        check_address: check_address(settings),
+        state,
+    };
+    let Some(before) = before else {
+        let server = Arc::new(fresh(
+            Arc::new(ServerState::new(workers)),
+            EndpointId::next(),
+        ));
+        change.started.push(Arc::clone(&server));
+        return server;
+    };
+    let moved = before.address != settings.address;
+    let endpoint = if moved {
+        EndpointId::next()
+    } else {
+        before.endpoint
+    };
+    let server = fresh(Arc::clone(&before.state), endpoint);
+    if !moved && unchanged(before, &server) {
+        return Arc::clone(before);
+    }
+    let server = Arc::new(server);
+    if moved {
+        change.started.push(Arc::clone(&server));
+    }
+    server
+}
+
+fn unchanged(a: &Server, b: &Server) -> bool {
+    a.name == b.name
+        && a.weight == b.weight
+        && a.initial_weight == b.initial_weight
+        && a.backup == b.backup
+        && a.check == b.check
+        && a.check_address == b.check_address
+}
+
+fn check_address(settings: &config::Server) -> ServerAddress {
+    match &settings.address {
+        ServerAddress::Ip(address) => {
+            let ip = settings.check_address.unwrap_or_else(|| address.ip());
+            ServerAddress::Ip((ip, settings.check_port.unwrap_or_else(|| address.port())).into())
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,21 @@
+//! The meeting place of the planes: one immutable value that says what is served.
+//!
+//! Control builds the next [`Generation`] from a [`Desired`] state and the one
+//! in force, and publishes it through the only `ArcSwap` of the process;
+//! workers read it per request. A generation is never mutated; what changes
+//! while it lives is in the `…State` values its parts share with their
+//! successors. This room must not know how either plane runs.
+//! Start at [`Generation`], then [`Generation::next`].
+
+mod build;
+mod desired;
+mod model;
+mod pick;
+mod publish;
+mod route;
+
+pub(crate) use build::Change;
+pub(crate) use desired::{Desired, Member};
+pub(crate) use model::{Backend, Frontend, Generation, Server};
+pub(crate) use publish::{Phase, Published, Report};
+pub(crate) use route::RequestFacts;

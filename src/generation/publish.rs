@@ -1,0 +1,111 @@
+//! The one door between the planes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+use tokio::sync::mpsc;
+
+use super::Generation;
+use crate::state::ServerId;
+
+/// How far the process is on its way to its end. Only rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Serving.
+    Running = 0,
+    /// Listeners closed, sessions finish; idle clients are closed.
+    Draining = 1,
+    /// Everything ends now.
+    Cut = 2,
+}
+
+/// What a worker tells control outside of counters. Rare by nature; a full
+/// queue drops the report, since the next check will see the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// A connect was refused or timed out, on a backend with `observe_connect`.
+    ConnectFailed(ServerId),
+}
+
+/// What control publishes and workers read.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The generation in force. Control stores, each worker loads through a cache of its own.
+    pub(crate) generation: ArcSwap<Generation>,
+    /// A [`Phase`]. Control stores.
+    phase: AtomicU8,
+    /// Client connections of the process. Workers write, once per connection.
+    connections: CachePadded<AtomicUsize>,
+    /// Connections that were accepted ever. Workers write, once per connection.
+    accepted: CachePadded<AtomicU64>,
+    /// Most client connections of the process.
+    pub(crate) maxconn: usize,
+    /// Pipes (splice) of the process now. Workers write, once per pipe made or closed.
+    pub(crate) pipes: CachePadded<AtomicUsize>,
+    /// Sessions that ended in a panic.
+    pub(crate) panics: AtomicU64,
+    /// Workers to control.
+    pub(crate) reports: mpsc::Sender<Report>,
+}
+
+impl Published {
+    /// Publishes the first generation.
+    pub(crate) fn new(
+        first: Arc<Generation>,
+        maxconn: usize,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        Self {
+            generation: ArcSwap::new(first),
+            phase: AtomicU8::new(Phase::Running as u8),
+            connections: CachePadded::new(AtomicUsize::new(0)),
+            accepted: CachePadded::new(AtomicU64::new(0)),
+            maxconn,
+            pipes: CachePadded::new(AtomicUsize::new(0)),
+            panics: AtomicU64::new(0),
+            reports,
+        }
+    }
+
+    /// How far the process is on its way to its end.
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Running,
+            1 => Phase::Draining,
+            _ => Phase::Cut,
+        }
+    }
+
+    /// Control only; never goes back.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Takes a place for a client connection; false = the process is full.
+    pub(crate) fn enter(&self) -> bool {
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.maxconn {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Client connections now.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Client connections ever.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+}

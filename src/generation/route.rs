@@ -1,0 +1,98 @@
+//! Which backend a request goes to: first match wins, else the default.
+
+use super::Frontend;
+use crate::config::{HeaderMatch, HostMatch, Route};
+
+/// What routes look at. Sockets and parsers stay outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestFacts<'a, F> {
+    /// Method as sent.
+    pub(crate) method: &'a str,
+    /// Host with or without port, any case.
+    pub(crate) host: &'a [u8],
+    /// Target in origin form, query included.
+    pub(crate) target: &'a [u8],
+    /// The values of a field by its lower-case name, one after the other.
+    pub(crate) has_field: F,
+}
+
+impl Frontend {
+    /// Index of the backend for this request; `None` = no rule and no default.
+    #[inline]
+    pub(crate) fn route<F>(&self, request: &RequestFacts<'_, F>) -> Option<usize>
+    where
+        F: Fn(&HeaderMatch) -> bool,
+    {
+        if self.config.routes.is_empty() {
+            return self.config.default_backend;
+        }
+        let host = without_port(request.host);
+        let path = request
+            .target
+            .split(|byte| *byte == b'?')
+            .next()
+            .unwrap_or_default();
+        let matched = self
+            .config
+            .routes
+            .iter()
+            .find(|route| matches(route, request, host, path));
+        matched
+            .map(|route| route.backend)
+            .or(self.config.default_backend)
+    }
+}
+
+fn matches<F>(route: &Route, request: &RequestFacts<'_, F>, host: &[u8], path: &[u8]) -> bool
+where
+    F: Fn(&HeaderMatch) -> bool,
+{
+    let host_matches = match &route.host {
+        None => true,
+        Some(HostMatch::Exact(name)) => host.eq_ignore_ascii_case(name.as_bytes()),
+        // `host` may be shorter than the suffix: split_at_checked, never arithmetic (sozu #1223).
+        Some(HostMatch::Suffix(suffix)) => host
+            .len()
+            .checked_sub(suffix.len())
+            .filter(|label| *label > 0)
+            .is_some_and(|label| host[label..].eq_ignore_ascii_case(suffix.as_bytes())),
+    };
+    host_matches
+        && route
+            .path_prefix
+            .as_ref()
+            .is_none_or(|prefix| path.starts_with(prefix.as_bytes()))
+        && (route.methods.is_empty() || route.methods.iter().any(|method| method == request.method))
+        && route.headers.iter().all(&request.has_field)
+}
+
+/// The host of an authority; `[v6]:port` keeps its brackets. A final dot is the
+/// root and means the same name.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let host = match authority.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if authority[colon..].contains(&b']') => authority,
+        Some(colon) => &authority[..colon],
+        None => authority,
+    };
+    host.strip_suffix(b".").unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_and_the_root_dot_do_not_count() {
+        let cases: [(&[u8], &[u8]); 6] = [
+            (b"a.b", b"a.b"),
+            (b"a.b:80", b"a.b"),
+            (b"a.b.:80", b"a.b"),
+            (b"[::1]", b"[::1]"),
+            (b"[::1]:80", b"[::1]"),
+            (b"", b""),
+        ];
+        for (authority, host) in cases {
+            assert_eq!(without_port(authority), host);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Counters with one writer each: a relaxed load and store, no locked instruction.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that only rises. Written by the worker that owns the slot.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`; only the owner of the slot may call this.
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// The value now.
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that rises and falls. Written by the worker that owns the slot.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// One more.
+    #[inline]
+    pub(crate) fn up(&self) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// One less.
+    #[inline]
+    pub(crate) fn down(&self) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(1), Relaxed);
+    }
+
+    /// The value now.
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Average over about the last 1,024 samples and the maximum, in microseconds
+/// (HAProxy's swrate: the window's sum loses its mean with each new sample).
+#[derive(Debug, Default)]
+pub(crate) struct Average {
+    sum: AtomicU64,
+    samples: AtomicU64,
+    max: AtomicU64,
+}
+
+impl Average {
+    const WINDOW: u64 = 1024;
+
+    /// Takes one sample; only the owner of the slot may call this.
+    #[inline]
+    pub(crate) fn add(&self, micros: u64) {
+        let samples = self.samples.load(Relaxed);
+        let sum = self.sum.load(Relaxed);
+        if samples < Self::WINDOW {
+            self.samples.store(samples + 1, Relaxed);
+            self.sum.store(sum + micros, Relaxed);
+        } else {
+            self.sum
+                .store(sum - sum.div_ceil(Self::WINDOW) + micros, Relaxed);
+        }
+        if micros > self.max.load(Relaxed) {
+            self.max.store(micros, Relaxed);
+        }
+    }
+
+    /// Sum of the window and how many samples it holds: averages of several
+    /// workers are joined by weight.
+    pub(crate) fn window(&self) -> (u64, u64) {
+        (self.sum.load(Relaxed), self.samples.load(Relaxed))
+    }
+
+    /// Largest sample so far.
+    pub(crate) fn max(&self) -> u64 {
+        self.max.load(Relaxed)
+    }
+}
+
+/// Queue, connect, response and total time (HAProxy's qtime, ctime, rtime, ttime).
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) queue: Average,
+    pub(crate) connect: Average,
+    pub(crate) response: Average,
+    pub(crate) total: Average,
+}
+
+/// What one worker did for one server, or for a backend without reaching a
+/// server. A backend's row is the sum over its servers and its own slot.
+/// Comments name HAProxy's CSV column.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Sessions (tcp) or requests (http) under way: scur.
+    pub(crate) current: Gauge,
+    /// Sessions or requests ever: stot.
+    pub(crate) sessions: Counter,
+    /// Picked by the algorithm: lbtot.
+    pub(crate) picked: Counter,
+    /// HTTP requests: req_tot.
+    pub(crate) requests: Counter,
+    /// From clients to servers: bin.
+    pub(crate) bytes_in: Counter,
+    /// From servers to clients: bout.
+    pub(crate) bytes_out: Counter,
+    /// hrsp_1xx to hrsp_5xx, then hrsp_other.
+    pub(crate) responses: [Counter; 6],
+    /// Connects refused or timed out for good: econ.
+    pub(crate) connect_errors: Counter,
+    /// Bad or missing answers: eresp.
+    pub(crate) response_errors: Counter,
+    /// Tries repeated: wretr.
+    pub(crate) retries: Counter,
+    /// Tries sent to another server: wredis.
+    pub(crate) redispatches: Counter,
+    /// Exchanges ended by the client: cli_abrt.
+    pub(crate) client_aborts: Counter,
+    /// Exchanges ended by the server: srv_abrt.
+    pub(crate) server_aborts: Counter,
+    /// New connections: connect.
+    pub(crate) connects: Counter,
+    /// Connections taken from the pool: reuse.
+    pub(crate) reuses: Counter,
+    /// Idle pooled connections: idle_conn_cur.
+    pub(crate) idle: Gauge,
+    /// Averages and maxima.
+    pub(crate) times: Times,
+}
+
+/// What one worker did for one frontend.
+#[derive(Debug, Default)]
+pub(crate) struct FrontendCounters {
+    /// Connections accepted: conn_tot.
+    pub(crate) connections: Counter,
+    /// Requests (http) or sessions (tcp): stot.
+    pub(crate) sessions: Counter,
+    /// HTTP requests: req_tot.
+    pub(crate) requests: Counter,
+    /// From clients: bin.
+    pub(crate) bytes_in: Counter,
+    /// To clients: bout.
+    pub(crate) bytes_out: Counter,
+    /// hrsp_1xx to hrsp_5xx, then hrsp_other.
+    pub(crate) responses: [Counter; 6],
+    /// Requests refused for their bytes: ereq.
+    pub(crate) request_errors: Counter,
+    /// Requests refused by rule: dreq.
+    pub(crate) denied: Counter,
+    /// Connections refused at a limit: dcon.
+    pub(crate) denied_connections: Counter,
+    /// Answered by rlb itself: intercepted.
+    pub(crate) intercepted: Counter,
+    /// Failures of our own: eint.
+    pub(crate) internal_errors: Counter,
+}
+
+/// Index into the `responses` arrays.
+#[inline]
+pub(crate) fn response_class(status: u16) -> usize {
+    match status {
+        100..=599 => usize::from(status / 100 - 1),
+        _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn average_follows_the_last_thousand_samples() {
+        let average = Average::default();
+        for _ in 0..1024 {
+            average.add(100);
+        }
+        assert_eq!(average.window(), (102_400, 1024));
+        for _ in 0..10_000 {
+            average.add(300);
+        }
+        let (sum, samples) = average.window();
+        assert!((299..=300).contains(&(sum / samples)), "{}", sum / samples);
+        assert_eq!(average.max(), 300);
+    }
+
+    #[test]
+    fn classes_outside_the_known_ones_are_other() {
+        assert_eq!(
+            [100, 204, 599, 99, 600].map(response_class),
+            [0, 1, 4, 5, 5]
+        );
+    }
+}
