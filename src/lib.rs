@@ -5,4 +5,5 @@ pub mod config;
 
 mod balance;
 mod generation;
+mod net;
 mod state;
