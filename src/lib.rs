@@ -5,5 +5,8 @@ pub mod config;
 
 mod balance;
 mod generation;
+mod http;
 mod net;
+mod proxy;
 mod state;
+mod worker;

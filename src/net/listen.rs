@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use nix::{setsockopt_impl, sockopt_impl};
+use nix::{libc, setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
 
 use crate::config::{Bind, BindAddress};
@@ -150,8 +150,8 @@ sockopt_impl!(
     /// TCP_DEFER_ACCEPT, in seconds: neither socket2 nor rustix has it.
     DeferAccept,
     SetOnly,
-    nix::libc::IPPROTO_TCP,
-    nix::libc::TCP_DEFER_ACCEPT,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
     u32
 );
 
