@@ -43,7 +43,7 @@ pub(crate) struct Published {
     /// Most client connections of the process.
     pub(crate) maxconn: usize,
     /// Pipes (splice) of the process now. Workers write, once per pipe made or closed.
-    pub(crate) pipes: CachePadded<AtomicUsize>,
+    pub(crate) pipes: Arc<AtomicUsize>,
     /// Sessions that ended in a panic.
     pub(crate) panics: AtomicU64,
     /// Workers to control.
@@ -63,7 +63,7 @@ impl Published {
             connections: CachePadded::new(AtomicUsize::new(0)),
             accepted: CachePadded::new(AtomicU64::new(0)),
             maxconn,
-            pipes: CachePadded::new(AtomicUsize::new(0)),
+            pipes: Arc::default(),
             panics: AtomicU64::new(0),
             reports,
         }

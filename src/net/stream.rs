@@ -101,6 +101,19 @@ impl Stream {
         }
     }
 
+    /// One recv past the driver's view of readiness; `WouldBlock` = alive and silent.
+    ///
+    /// # Errors
+    /// As recv(2).
+    pub(crate) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let fd = match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        };
+        let (_, received) = rustix::net::recv(fd, buffer, rustix::net::RecvFlags::DONTWAIT)?;
+        Ok(received)
+    }
+
     /// Makes the close that follows a reset, so that the peer can tell it from an orderly end.
     pub(crate) fn reset_on_close(&self) {
         if let Self::Tcp(stream) = self {

@@ -1,0 +1,154 @@
+//! The client's side of a session.
+
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+
+use super::Shard;
+use super::buffers::Buf;
+use super::sessions::Slot;
+use crate::generation::{Frontend, Generation};
+use crate::net::{Peer, Stream};
+use crate::state::FrontendCounters;
+
+/// One accepted connection and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Its socket.
+    pub(crate) stream: Stream,
+    /// Its place among the worker's sessions: deadline, kill switch.
+    pub(crate) slot: Slot,
+    /// Settings; follows the generation in force request by request.
+    pub(crate) frontend: Arc<Frontend>,
+    /// This worker's slot of the frontend.
+    pub(crate) counters: Arc<CachePadded<FrontendCounters>>,
+    /// Who it is.
+    pub(crate) peer: Peer,
+    /// The same as text.
+    pub(crate) ip: Text<39>,
+    /// The port it came in on.
+    pub(crate) port: Text<5>,
+    /// Whether it lies in the frontend's trusted networks.
+    pub(crate) trusted: bool,
+    /// Bytes read ahead; idle connections have none.
+    pub(crate) ahead: Option<Buf>,
+    /// It will send no more.
+    pub(crate) fin: bool,
+    /// Requests so far.
+    pub(crate) requests: u32,
+    _place: Place,
+}
+
+impl Client {
+    /// A fresh connection; `None` = a limit is reached and it is to be closed.
+    pub(crate) fn admit(
+        shard: &Rc<Shard>,
+        frontend: &Arc<Frontend>,
+        stream: Stream,
+        peer: Peer,
+        local_port: u16,
+    ) -> Option<Self> {
+        let counters = frontend.state.counters.slot(shard.worker);
+        counters.connections.add(1);
+        let Some(place) = Place::take(shard, frontend) else {
+            counters.denied_connections.add(1);
+            return None;
+        };
+        Some(Self {
+            slot: Slot::open(shard, Arc::clone(&frontend.state), peer),
+            ip: Text::of(peer.address.ip()),
+            port: Text::of(local_port),
+            trusted: is_trusted(frontend, peer),
+            frontend: Arc::clone(frontend),
+            counters,
+            peer,
+            stream,
+            ahead: None,
+            fin: false,
+            requests: 0,
+            _place: place,
+        })
+    }
+
+    /// Its worker's things.
+    #[inline]
+    pub(crate) fn shard(&self) -> &Rc<Shard> {
+        self.slot.shard()
+    }
+
+    /// Follows the generation: a reload may have changed the frontend's settings.
+    #[inline]
+    pub(crate) fn follow(&mut self, generation: &Generation) {
+        let current = &self.frontend;
+        let newer = generation.frontend(current.state.id).filter(|newer| !Arc::ptr_eq(newer, current));
+        if let Some(newer) = newer {
+            self.trusted = is_trusted(newer, self.peer);
+            self.frontend = Arc::clone(newer);
+        }
+    }
+
+    /// Whether the connection may stay open for another request.
+    pub(crate) fn may_stay(&self) -> bool {
+        let limit = self.frontend.config.keep_alive_requests;
+        !self.shard().is_stopping()
+            && !self.frontend.state.is_gone()
+            && (limit == 0 || self.requests < limit)
+    }
+}
+
+fn is_trusted(frontend: &Frontend, peer: Peer) -> bool {
+    frontend.config.forwarded.trusted.iter().any(|network| network.contains(peer.address.ip()))
+}
+
+/// A place among the connections of the process and of a frontend.
+#[derive(Debug)]
+struct Place {
+    shard: Rc<Shard>,
+    frontend: Arc<Frontend>,
+}
+
+impl Place {
+    fn take(shard: &Rc<Shard>, frontend: &Arc<Frontend>) -> Option<Self> {
+        if !shard.published.enter() {
+            return None;
+        }
+        if !frontend.state.enter(frontend.config.maxconn) {
+            shard.published.leave();
+            return None;
+        }
+        Some(Self { shard: Rc::clone(shard), frontend: Arc::clone(frontend) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shard.published.leave();
+        self.frontend.state.leave();
+    }
+}
+
+/// A short text without an allocation, rendered once per connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: u8,
+}
+
+impl<const N: usize> Text<N> {
+    fn of(value: impl std::fmt::Display) -> Self {
+        let mut bytes = [0; N];
+        let mut rest = &mut bytes[..];
+        // What does not fit is cut; N is chosen so that everything does.
+        let _ = write!(rest, "{value}");
+        let len = (N - rest.len()) as u8;
+        Self { bytes, len }
+    }
+
+    /// The text.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}

@@ -1,0 +1,181 @@
+//! A server for a piece of work: pick, dial, try again elsewhere.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use super::Shard;
+use super::end::{Cause, During, SessionEnd};
+use super::sessions::{Kill, Slot};
+use super::upstream::Use;
+use crate::generation::{Backend, Report};
+use crate::net::{Stream, dial};
+use crate::state::{BackendId, ServerId};
+
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What dialling needs to know of a backend; copied, so that no generation is held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Which backend.
+    pub(crate) backend: BackendId,
+    /// More tries after a failed one.
+    pub(crate) retries: u32,
+    /// For one try.
+    pub(crate) connect: Duration,
+    /// A failed connect counts for the server's health.
+    pub(crate) observe: bool,
+}
+
+impl Plan {
+    /// The settings of `backend`.
+    #[inline]
+    pub(crate) fn of(backend: &Backend) -> Self {
+        Self {
+            backend: backend.state.id,
+            retries: backend.config.retries,
+            connect: backend.config.timeouts.connect,
+            observe: backend.config.observe_connect,
+        }
+    }
+}
+
+/// A fresh connection.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    /// The socket.
+    pub(crate) stream: Stream,
+    /// The server, counted as in use.
+    pub(crate) server: Use,
+    /// Failed tries before this one.
+    pub(crate) retries: u32,
+}
+
+/// Picks a server of the generation in force.
+pub(crate) fn pick(shard: &Shard, backend: BackendId, avoid: Option<ServerId>) -> Option<Use> {
+    shard.with_generation(|generation| {
+        let backend = generation.backends.iter().find(|b| b.state.id == backend)?;
+        let server = backend.pick(avoid)?;
+        let upstream = shard.upstreams.get(shard, backend, server);
+        upstream.counters.picked.add(1);
+        Some(Use::new(upstream))
+    })
+}
+
+/// Connects to `first`, else to others, at most `plan.retries` times more. A
+/// refused connect goes to another server at once.
+///
+/// # Errors
+/// How it ended: no server left (`SC`), all tries refused (`SC`) or timed out
+/// (`sC`), the session was ended from outside (`K`, `D`).
+pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dialled, SessionEnd> {
+    let shard = slot.shard();
+    let mut server = first;
+    let mut retries = 0;
+    loop {
+        slot.set_server(Some(server.state.id));
+        slot.arm(plan.connect);
+        let outcome = attempt(slot, &server).await;
+        let end = match outcome {
+            Attempt::Connected(stream) if server.state.is_usable() => {
+                server.counters.connects.add(1);
+                return Ok(Dialled { stream, server, retries });
+            }
+            // It was drained while we dialled: no new work, and nobody's failure.
+            Attempt::Connected(_) => {
+                let avoid = Some(server.state.id);
+                server = pick(shard, plan.backend, avoid).ok_or(NO_SERVER)?;
+                continue;
+            }
+            Attempt::Ended(end) => return Err(end),
+            Attempt::Refused => SessionEnd::new(Cause::Server, During::Connect),
+            Attempt::TimedOut => SessionEnd::new(Cause::ServerTimeout, During::Connect),
+        };
+        if plan.observe {
+            // A full queue loses the report; the next check sees the same.
+            let _ = shard.published.reports.try_send(Report::ConnectFailed(server.state.id));
+        }
+        let next = if retries < plan.retries {
+            pick(shard, plan.backend, Some(server.state.id))
+        } else {
+            None
+        };
+        let Some(next) = next else {
+            server.counters.connect_errors.add(1);
+            return Err(end);
+        };
+        retries += 1;
+        server.counters.retries.add(1);
+        if next.state.id != server.state.id {
+            server.counters.redispatches.add(1);
+        }
+        server = next;
+    }
+}
+
+/// No server is usable: HAProxy's `SC`.
+pub(crate) const NO_SERVER: SessionEnd = SessionEnd::new(Cause::Server, During::Connect);
+
+enum Attempt {
+    Connected(Stream),
+    Refused,
+    TimedOut,
+    Ended(SessionEnd),
+}
+
+async fn attempt(slot: &Slot, server: &Use) -> Attempt {
+    // Boxed: dialling is rare, and its future would widen every session's.
+    let mut dialling = Box::pin(dial::dial(&server.address));
+    poll_fn(|cx| {
+        if let Some(kill) = slot.killed() {
+            return Poll::Ready(Attempt::Ended(killed(kill, During::Connect)));
+        }
+        match dialling.as_mut().poll(cx) {
+            Poll::Ready(Ok(stream)) => Poll::Ready(Attempt::Connected(stream)),
+            Poll::Ready(Err(error)) => Poll::Ready(refused(server, &error)),
+            Poll::Pending if slot.expired() => Poll::Ready(Attempt::TimedOut),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn refused(server: &Use, error: &io::Error) -> Attempt {
+    tracing::debug!(backend = &*server.backend, server = &*server.name, %error, "connect failed");
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    match errno {
+        Some(rustix::io::Errno::TIMEDOUT) => Attempt::TimedOut,
+        // Ours to bear, not the server's: no descriptor, no port, no memory.
+        Some(
+            rustix::io::Errno::MFILE
+            | rustix::io::Errno::NFILE
+            | rustix::io::Errno::ADDRNOTAVAIL
+            | rustix::io::Errno::NOBUFS
+            | rustix::io::Errno::NOMEM,
+        ) => Attempt::Ended(SessionEnd::new(Cause::Resource, During::Connect)),
+        _ => Attempt::Refused,
+    }
+}
+
+/// How a session ends that is ended from outside.
+pub(crate) fn killed(kill: Kill, during: During) -> SessionEnd {
+    let cause = match kill {
+        Kill::Admin => Cause::Killed,
+        Kill::ServerCut => Cause::Down,
+    };
+    SessionEnd::new(cause, during)
+}
+
+/// Counts in the backend's own slot: exchanges that reached no server.
+pub(crate) fn backend_counters(
+    shard: &Rc<Shard>,
+    backend: BackendId,
+    count: impl FnOnce(&crate::state::Counters),
+) {
+    shard.with_generation(|generation| {
+        if let Some(backend) = generation.backends.iter().find(|b| b.state.id == backend) {
+            count(&backend.state.counters.slot(shard.worker));
+        }
+    });
+}

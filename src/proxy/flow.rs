@@ -1,0 +1,306 @@
+//! One direction of an exchange: a head, then a body, decoded from one framing
+//! and sent on in another.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+
+use super::buffers::{BODY, BULK, Buf, Buffers, HEADROOM};
+use crate::http::{BodyError, Decoder, LAST_CHUNK, chunk_head};
+use crate::net::Stream;
+
+/// Up to this much of a body is copied behind its head, so that both leave in one plain write;
+/// above, writev is cheaper than the copy.
+const JOIN_MAX: usize = 4096;
+/// A body with more left than this gets a large buffer once it has filled a usual one.
+const BULK_FROM: u64 = 64 << 10;
+
+/// Why a direction stopped.
+#[derive(Debug)]
+pub(crate) enum FlowError {
+    /// The sender left, or reading failed.
+    Source,
+    /// The sender's framing is broken.
+    Framing(BodyError),
+    /// The receiver left.
+    Sink,
+}
+
+/// One direction of an exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// Serialised head (and small first body), sent before anything else.
+    pub(crate) head: Vec<u8>,
+    head_sent: usize,
+    /// Unread bytes wait in it to be decoded; `out` is a decoded part of it.
+    buf: Option<Buf>,
+    out: Range<usize>,
+    tail: Tail,
+    tail_sent: usize,
+    decoder: Decoder,
+    /// Send the body on in chunks.
+    chunked: bool,
+    /// The last byte of the body was decoded.
+    ended: bool,
+    bulk: bool,
+    /// Bytes were moved since [`Self::take_progress`].
+    progress: bool,
+    /// Bytes read from the source as body (framing included).
+    pub(crate) received: u64,
+    /// Bytes written to the receiver.
+    pub(crate) sent: u64,
+}
+
+/// What follows a piece of body.
+#[derive(Debug, Default)]
+enum Tail {
+    #[default]
+    None,
+    Fixed(&'static [u8]),
+    Trailers(Vec<u8>),
+}
+
+impl Tail {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Fixed(bytes) => bytes,
+            Self::Trailers(bytes) => bytes,
+        }
+    }
+}
+
+impl Flow {
+    /// Starts with a serialised head and the body behind it; `first` holds what
+    /// was already read of the body.
+    pub(crate) fn start(&mut self, head: Vec<u8>, decoder: Decoder, chunked: bool, first: Option<Buf>) {
+        self.head = head;
+        self.head_sent = 0;
+        self.ended = decoder.finished();
+        self.decoder = decoder;
+        self.chunked = chunked;
+        self.buf = first;
+        self.out = 0..0;
+        self.tail = Tail::None;
+        self.tail_sent = 0;
+        self.bulk = false;
+    }
+
+    /// Decodes what was read with the head and joins it to the head where it is small.
+    ///
+    /// # Errors
+    /// The body's framing is broken.
+    pub(crate) fn decode_first(&mut self) -> Result<(), BodyError> {
+        if self.ended || self.buf.as_ref().is_none_or(Buf::is_empty) {
+            return Ok(());
+        }
+        self.decode()?;
+        if self.out.len() + self.tail.bytes().len() <= JOIN_MAX {
+            if let Some(buf) = &self.buf {
+                self.head.extend_from_slice(buf.part(self.out.clone()));
+            }
+            self.head.extend_from_slice(self.tail.bytes());
+            self.out = 0..0;
+            self.tail = Tail::None;
+        }
+        Ok(())
+    }
+
+    /// Whether bytes wait for the receiver.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.head_sent < self.head.len() || !self.out.is_empty() || self.tail_sent < self.tail.bytes().len()
+    }
+
+    /// Whether all there is was sent.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.ended && !self.is_pending()
+    }
+
+    /// Whether the body was read to its end.
+    #[inline]
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether everything ever to be sent stands in `head`, so that it can be sent once more.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.ended && self.out.is_empty() && self.tail.bytes().is_empty()
+    }
+
+    /// Sends from the head on again.
+    pub(crate) fn rewind(&mut self) {
+        self.head_sent = 0;
+    }
+
+    /// Whether any byte moved since the last call.
+    #[inline]
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
+    }
+
+    /// Gives everything back; what was read past the body is returned.
+    pub(crate) fn finish(&mut self, buffers: &Buffers) -> Option<Buf> {
+        buffers.give_head(std::mem::take(&mut self.head));
+        self.head_sent = 0;
+        self.tail = Tail::None;
+        self.tail_sent = 0;
+        self.out = 0..0;
+        self.ended = false;
+        self.progress = false;
+        self.received = 0;
+        self.sent = 0;
+        match self.buf.take() {
+            Some(buf) if buf.is_empty() => {
+                buffers.give(buf);
+                None
+            }
+            rest => rest,
+        }
+    }
+
+    /// What was read past the body.
+    pub(crate) fn take_rest(&mut self, buffers: &Buffers) -> Option<Buf> {
+        match self.buf.take() {
+            Some(buf) if buf.is_empty() => {
+                buffers.give(buf);
+                None
+            }
+            rest => rest,
+        }
+    }
+
+    /// Sends what waits.
+    #[inline]
+    pub(crate) fn poll_flush(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), FlowError>> {
+        while self.is_pending() {
+            let written = match ready!(self.poll_write(to, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(FlowError::Sink)),
+                Ok(written) => written,
+            };
+            self.progress = true;
+            self.sent += written as u64;
+            self.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Moves the body until it ends.
+    pub(crate) fn poll_body(
+        &mut self,
+        from: &mut Stream,
+        to: &mut Stream,
+        buffers: &Buffers,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), FlowError>> {
+        loop {
+            ready!(self.poll_flush(to, cx))?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if self.buf.as_ref().is_some_and(|buf| !buf.is_empty()) {
+                self.decode().map_err(FlowError::Framing)?;
+                continue;
+            }
+            match ready!(self.poll_fill(from, buffers, cx)) {
+                Ok(0) => {
+                    self.decoder.eof().map_err(|_| FlowError::Source)?;
+                    self.end_of_body();
+                }
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(Err(FlowError::Source)),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let head = &self.head[self.head_sent..];
+        let out = self.buf.as_ref().map_or(&[][..], |buf| buf.part(self.out.clone()));
+        let tail = &self.tail.bytes()[self.tail_sent..];
+        if out.is_empty() && tail.is_empty() {
+            return to.poll_write(cx, head);
+        }
+        if head.is_empty() && tail.is_empty() {
+            return to.poll_write(cx, out);
+        }
+        to.poll_writev(cx, &[IoSlice::new(head), IoSlice::new(out), IoSlice::new(tail)])
+    }
+
+    fn advance(&mut self, written: usize) {
+        let from_head = written.min(self.head.len() - self.head_sent);
+        self.head_sent += from_head;
+        let from_out = (written - from_head).min(self.out.len());
+        self.out.start += from_out;
+        self.tail_sent += written - from_head - from_out;
+    }
+
+    fn decode(&mut self) -> Result<(), BodyError> {
+        let Some(buf) = &mut self.buf else { return Ok(()) };
+        let start = buf.start();
+        let decoded = self.decoder.decode(buf.bytes_mut())?;
+        buf.consume(decoded.consumed);
+        self.received += decoded.consumed as u64;
+        self.out = start..start + decoded.data;
+        self.tail = Tail::None;
+        self.tail_sent = 0;
+        if self.chunked && decoded.data > 0 {
+            // The head of the chunk goes right before its data: reads leave the
+            // headroom free, and behind a message head there is room anyway.
+            let room = start.saturating_sub(HEADROOM)..start;
+            self.out.start = room.start + chunk_head(decoded.data, buf.part_mut(room));
+            self.tail = Tail::Fixed(b"\r\n");
+        }
+        if decoded.end {
+            self.end_of_body();
+        }
+        Ok(())
+    }
+
+    fn end_of_body(&mut self) {
+        self.ended = true;
+        if !self.chunked {
+            return;
+        }
+        let after_data = !self.tail.bytes().is_empty();
+        self.tail = match (self.decoder.take_trailers(), after_data) {
+            (None, true) => Tail::Fixed(b"\r\n0\r\n\r\n"),
+            (None, false) => Tail::Fixed(LAST_CHUNK),
+            (Some(trailers), after_data) => {
+                let mut tail = Vec::with_capacity(trailers.len() + 8);
+                tail.extend_from_slice(if after_data { b"\r\n0\r\n" } else { b"0\r\n" });
+                tail.extend_from_slice(&trailers);
+                tail.extend_from_slice(b"\r\n");
+                Tail::Trailers(tail)
+            }
+        };
+        self.tail_sent = 0;
+    }
+
+    fn poll_fill(&mut self, from: &mut Stream, buffers: &Buffers, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let wanted = if self.bulk { BULK } else { BODY };
+        let mut buf = match self.buf.take() {
+            Some(mut buf) if buf.capacity() + HEADROOM >= wanted => {
+                buf.clear();
+                buf
+            }
+            other => {
+                if let Some(small) = other {
+                    buffers.give(small);
+                }
+                buffers.take(wanted)
+            }
+        };
+        let read = from.poll_read(cx, buf.room());
+        let Poll::Ready(Ok(n)) = read else {
+            // Waiting holds no buffer.
+            buffers.give(buf);
+            return read;
+        };
+        self.progress |= n > 0;
+        self.bulk = n >= BODY - HEADROOM && self.decoder.left().is_none_or(|left| left > BULK_FROM);
+        buf.filled(n);
+        self.buf = Some(buf);
+        Poll::Ready(Ok(n))
+    }
+}

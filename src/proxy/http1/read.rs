@@ -1,0 +1,248 @@
+//! Waiting for a request, and from its head to an [`Exchange`].
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::Exchange;
+use super::exchange::{Answer, Target};
+use crate::config::HeaderMatch;
+use crate::generation::{Frontend, Generation, RequestFacts};
+use crate::http::{self, Framing, RequestHead, Slots};
+use crate::proxy::Client;
+use crate::proxy::buffers::{Buf, REQUEST};
+use crate::proxy::connect::Plan;
+use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::upstream::Use;
+
+/// The next request, ready to run; `None` = the connection is to be closed.
+pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
+    let timeouts = client.frontend.config.timeouts;
+    // A fresh connection owes its first request within http_request.
+    let first = client.requests == 0;
+    client.slot.arm(if first { timeouts.http_request } else { timeouts.keep_alive });
+    let mut waiting = Waiting { begun: false, tried: 0 };
+    if client.ahead.is_some() {
+        waiting.begin(client);
+    } else {
+        client.slot.set_idle(true);
+    }
+    let next = poll_fn(|cx| waiting.poll(client, cx)).await;
+    if next.is_some() {
+        client.requests = client.requests.saturating_add(1);
+    }
+    next
+}
+
+/// A wait for a whole request head.
+struct Waiting {
+    /// The first byte has come.
+    begun: bool,
+    /// Bytes that were parsed already and found incomplete.
+    tried: usize,
+}
+
+impl Waiting {
+    fn begin(&mut self, client: &Client) {
+        self.begun = true;
+        client.slot.set_idle(false);
+        client.slot.arm(client.frontend.config.timeouts.http_request);
+    }
+
+    fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Box<Exchange>>> {
+        loop {
+            let mut buf = match client.ahead.take() {
+                Some(buf) if !buf.is_empty() && http::may_complete(buf.bytes(), self.tried) => {
+                    self.tried = buf.len();
+                    match prepare(client, buf) {
+                        Prepared::Ready(exchange) => return Poll::Ready(Some(exchange)),
+                        Prepared::Incomplete(buf) => buf,
+                    }
+                }
+                Some(buf) => buf,
+                None => client.shard().buffers.take(REQUEST),
+            };
+            if buf.room().is_empty() {
+                let wanted = buf.len() + 1;
+                buf = client.shard().buffers.grow(buf, wanted);
+            }
+            match client.stream.poll_read(cx, buf.room()) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    buf.filled(n);
+                    client.shard().clock.read();
+                    client.ahead = Some(buf);
+                    if !self.begun {
+                        self.begin(client);
+                    }
+                }
+                Poll::Ready(_) => {
+                    client.shard().buffers.give(buf);
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => return self.wait(client, buf),
+            }
+        }
+    }
+
+    /// Nothing to read: an idle connection holds no buffer, half a head one of its own size.
+    fn wait(&self, client: &mut Client, buf: Buf) -> Poll<Option<Box<Exchange>>> {
+        let buffers = &client.slot.shard().buffers;
+        if buf.is_empty() {
+            buffers.give(buf);
+        } else {
+            client.ahead = Some(buffers.shrink(buf));
+        }
+        if client.slot.killed().is_some() {
+            return Poll::Ready(None);
+        }
+        if !client.slot.expired() {
+            return Poll::Pending;
+        }
+        if !self.begun {
+            return Poll::Ready(None);
+        }
+        let mut exchange = begin(client);
+        exchange.keep_alive = false;
+        exchange.fail(client, SessionEnd::new(Cause::ClientTimeout, During::Request));
+        Poll::Ready(Some(exchange))
+    }
+}
+
+enum Prepared {
+    Incomplete(Buf),
+    Ready(Box<Exchange>),
+}
+
+fn begin(client: &Client) -> Box<Exchange> {
+    let shard = client.shard();
+    let mut exchange = shard.take_exchange();
+    exchange.reset(shard.clock.now_us());
+    exchange
+}
+
+/// Parses, routes, picks and serialises in one plain function, so that neither
+/// the head's slots nor the generation live across an await.
+fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
+    let mut slots = Slots::new();
+    let limits = client.frontend.config.limits;
+    let head = match http::parse_request(buf.bytes(), &limits, &mut slots) {
+        Ok(Some(head)) => head,
+        Ok(None) => return Prepared::Incomplete(buf),
+        Err(refused) => {
+            let mut exchange = begin(client);
+            exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
+            client.counters.request_errors.add(1);
+            exchange.answer(client, &Answer::closing(refused.status(), refused.reason()));
+            client.shard().buffers.give(buf);
+            return Prepared::Ready(exchange);
+        }
+    };
+    let mut exchange = begin(client);
+    exchange.describe(&head);
+    let found = find_server(client, &head);
+    if let Some(answer) = refusal(client, &head) {
+        exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
+        exchange.answer(client, &answer);
+    } else {
+        match found {
+            Found::Server(target, server) => {
+                exchange.target = Some(target);
+                exchange.assign(client, server, &head);
+            }
+            Found::NoServer(target) => {
+                exchange.target = Some(target);
+                exchange.fail(client, crate::proxy::connect::NO_SERVER);
+            }
+            Found::NoBackend => {
+                exchange.end = crate::proxy::connect::NO_SERVER;
+                exchange.answer(client, &Answer::of(503, "no route and no default backend"));
+            }
+        }
+    }
+    let (framing, len) = (head.framing, head.len);
+    exchange.head_bytes = len as u64;
+    buf.consume(len);
+    settle(client, &mut exchange, framing, buf);
+    Prepared::Ready(exchange)
+}
+
+/// Gives what was read behind the head to the body, or keeps it for the next request.
+fn settle(client: &mut Client, exchange: &mut Exchange, framing: Framing, buf: Buf) {
+    let rest = if framing == Framing::None || exchange.is_answered() {
+        Some(buf)
+    } else {
+        exchange.first_body(client, framing, buf);
+        None
+    };
+    match rest {
+        Some(buf) if buf.is_empty() => client.shard().buffers.give(buf),
+        rest => client.ahead = rest.or_else(|| client.ahead.take()),
+    }
+}
+
+/// Requests that are whole but not for us.
+fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
+    if head.misdirected(false) {
+        return Some(Answer::closing(421, "this listener does not serve https targets"));
+    }
+    if head.max_forwards == Some(0) {
+        return Some(Answer::of(200, "Max-Forwards is 0"));
+    }
+    match (head.framing, client.frontend.config.limits.body) {
+        (Framing::Length(length), Some(limit)) if length > limit => {
+            Some(Answer::closing(413, "request body over the limit"))
+        }
+        _ => None,
+    }
+}
+
+enum Found {
+    Server(Target, Use),
+    NoServer(Target),
+    NoBackend,
+}
+
+/// Frontend, route, backend and server out of one look at one generation.
+fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
+    let shard = std::rc::Rc::clone(client.shard());
+    shard.with_generation(|generation| {
+        client.follow(generation);
+        let Some(backend) = route(generation, &client.frontend, head) else { return Found::NoBackend };
+        let target = Target {
+            plan: Plan::of(backend),
+            timeouts: backend.config.timeouts,
+            limits: backend.config.limits,
+            pool_max: backend.config.pool_max,
+            retry_after: backend.config.retry_after,
+        };
+        let Some(server) = backend.pick(None) else { return Found::NoServer(target) };
+        let upstream = shard.upstreams.get(&shard, backend, server);
+        upstream.counters.picked.add(1);
+        Found::Server(target, Use::new(upstream))
+    })
+}
+
+fn route<'g>(
+    generation: &'g Generation,
+    frontend: &Frontend,
+    head: &RequestHead<'_, '_>,
+) -> Option<&'g Arc<crate::generation::Backend>> {
+    let facts = RequestFacts {
+        method: head.method,
+        host: head.host,
+        target: head.target,
+        has_field: |wanted: &HeaderMatch| {
+            head.fields.iter().any(|field| {
+                field.name.eq_ignore_ascii_case(&wanted.name)
+                    && wanted.value.as_ref().is_none_or(|value| field.value == value.as_bytes())
+            })
+        },
+    };
+    // An index is only good for the generation it came from; a frontend that
+    // left may refer to what is no more.
+    let index = frontend.route(&facts)?;
+    if frontend.state.is_gone() {
+        return None;
+    }
+    generation.backends.get(index)
+}

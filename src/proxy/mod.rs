@@ -1,0 +1,24 @@
+//! The life of one client connection on one core.
+//!
+//! A session borrows everything from its worker's [`Shard`]: buffers, pipes,
+//! pooled server connections, a deadline. It holds a server, never a
+//! generation, and nothing here is shared with another thread but the atomics
+//! of `state/`. This room must not know control.
+//! Start at [`http1::serve`] and [`tcp::serve`], then `connect.rs`.
+
+mod buffers;
+mod client;
+mod clock;
+mod connect;
+mod end;
+mod flow;
+pub(crate) mod http1;
+mod sessions;
+mod shard;
+pub(crate) mod tcp;
+mod tunnel;
+mod upstream;
+
+pub(crate) use client::Client;
+pub(crate) use sessions::Kill;
+pub(crate) use shard::Shard;

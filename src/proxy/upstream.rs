@@ -1,0 +1,199 @@
+//! A worker's connections to one endpoint of a server.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use super::Shard;
+use crate::config::ServerAddress;
+use crate::generation::{Backend, Server};
+use crate::net::Stream;
+use crate::state::{Counters, EndpointId, ServerState};
+
+/// An upstream nobody used for this long is forgotten.
+const FORGET_MS: u32 = 60_000;
+/// A request that must not be sent twice takes only a connection idle for less than this.
+const FRESH_MS: u32 = 1000;
+
+/// What a worker knows of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// Which.
+    pub(crate) endpoint: EndpointId,
+    /// Of which server.
+    pub(crate) state: Arc<ServerState>,
+    /// Its name, for the log.
+    pub(crate) name: Arc<str>,
+    /// The backend's name, for the log.
+    pub(crate) backend: Arc<str>,
+    /// Where it listens.
+    pub(crate) address: ServerAddress,
+    /// This worker's slot.
+    pub(crate) counters: Arc<CachePadded<Counters>>,
+    /// Oldest in front, newest taken first.
+    idle: RefCell<VecDeque<Idle>>,
+    used_ms: Cell<u32>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    since_ms: u32,
+    /// When it is closed.
+    until_ms: u32,
+}
+
+impl Upstream {
+    /// A pooled connection that is alive as far as can be told. `confirm` = the
+    /// request must not be sent twice: ask the kernel, and take only a fresh one.
+    pub(crate) fn take(&self, now_ms: u32, confirm: bool) -> Option<Stream> {
+        loop {
+            let mut idle = self.idle.borrow_mut().pop_back()?;
+            self.counters.idle.down();
+            let stale = now_ms.wrapping_sub(idle.until_ms) < u32::MAX / 2;
+            let old = confirm && now_ms.wrapping_sub(idle.since_ms) >= FRESH_MS;
+            if !stale && !old && is_quiet(&mut idle.stream, confirm) {
+                return Some(idle.stream);
+            }
+        }
+    }
+
+    /// Pools a connection, unless this worker's share of `max` is full or the server takes no work.
+    pub(crate) fn give(&self, stream: Stream, now_ms: u32, keep: Duration, max: usize) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() >= max || !self.state.may_pool() {
+            return;
+        }
+        let until_ms = now_ms.wrapping_add(keep.as_millis() as u32);
+        idle.push_back(Idle { stream, since_ms: now_ms, until_ms });
+        self.counters.idle.up();
+    }
+
+    /// Closes idle connections that are past their time, all of them if the server takes no work.
+    fn sweep(&self, now_ms: u32) {
+        let mut idle = self.idle.borrow_mut();
+        let all = !self.state.may_pool();
+        while let Some(oldest) = idle.front() {
+            if !all && now_ms.wrapping_sub(oldest.until_ms) >= u32::MAX / 2 {
+                break;
+            }
+            idle.pop_front();
+            self.counters.idle.down();
+        }
+    }
+}
+
+/// An idle connection must be silent: FIN, reset and stray bytes all make it
+/// readable. The driver's view costs nothing but may lie ("ready" after a read
+/// that filled its buffer), so a ready one is asked once.
+fn is_quiet(stream: &mut Stream, confirm: bool) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    if !confirm && stream.poll_read_ready(&mut cx).is_pending() {
+        return true;
+    }
+    // poll_read returns at once where the driver knows of nothing: ask past it.
+    let mut byte = [0; 1];
+    let asked = stream.try_recv(&mut byte);
+    let quiet = matches!(asked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+    quiet && matches!(stream.poll_read_ready(&mut cx), Poll::Pending | Poll::Ready(Ok(())))
+}
+
+/// One unit of work on a server; counts it as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Use {
+    upstream: Rc<Upstream>,
+}
+
+impl Use {
+    pub(super) fn new(upstream: Rc<Upstream>) -> Self {
+        upstream.counters.current.up();
+        Self { upstream }
+    }
+}
+
+impl std::ops::Deref for Use {
+    type Target = Upstream;
+
+    fn deref(&self) -> &Upstream {
+        &self.upstream
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.upstream.counters.current.down();
+    }
+}
+
+/// The upstreams of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams {
+    by_endpoint: RefCell<HashMap<EndpointId, Rc<Upstream>, BuildHasherDefault<IdHasher>>>,
+}
+
+impl Upstreams {
+    /// The upstream of a server's endpoint.
+    #[inline]
+    pub(crate) fn get(&self, shard: &Shard, backend: &Backend, server: &Server) -> Rc<Upstream> {
+        let mut map = self.by_endpoint.borrow_mut();
+        let upstream = map.entry(server.endpoint).or_insert_with(|| {
+            Rc::new(Upstream {
+                endpoint: server.endpoint,
+                state: Arc::clone(&server.state),
+                name: Arc::clone(&server.name),
+                backend: Arc::clone(&backend.name),
+                address: server.address.clone(),
+                counters: server.state.counters.slot(shard.worker),
+                idle: RefCell::default(),
+                used_ms: Cell::new(0),
+            })
+        });
+        upstream.used_ms.set(shard.clock.now_ms());
+        Rc::clone(upstream)
+    }
+
+    /// Closes what is pooled to an endpoint that nobody uses any more.
+    pub(crate) fn close(&self, endpoint: EndpointId) {
+        if let Some(upstream) = self.by_endpoint.borrow_mut().remove(&endpoint) {
+            while upstream.idle.borrow_mut().pop_front().is_some() {
+                upstream.counters.idle.down();
+            }
+        }
+    }
+
+    /// Closes idle connections past their time and forgets unused upstreams.
+    pub(super) fn sweep(&self, now_ms: u32) {
+        self.by_endpoint.borrow_mut().retain(|_, upstream| {
+            upstream.sweep(now_ms);
+            Rc::strong_count(upstream) > 1
+                || !upstream.idle.borrow().is_empty()
+                || now_ms.wrapping_sub(upstream.used_ms.get()) < FORGET_MS
+        });
+    }
+}
+
+/// Identities are counted up: any spreading will do, and SipHash costs 15 ns.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    }
+}
