@@ -78,7 +78,7 @@ impl Refused {
             Self::RequestLine => (400, "bad request line"),
             Self::VersionSyntax => (400, "bad HTTP version"),
             Self::Version => (505, "HTTP version not supported"),
-            Self::LineEnd => (400, "bare LF or CR"),
+            Self::LineEnd => (400, "bad line end"),
             Self::Target => (400, "bad request target"),
             Self::Method => (501, "method not implemented"),
             Self::FieldName => (400, "bad field name"),
@@ -110,7 +110,7 @@ pub(crate) enum BadResponse {
     StatusLine,
     #[error("status code out of range")]
     Status,
-    #[error("bare LF or CR")]
+    #[error("bad line end")]
     LineEnd,
     #[error("bad field name")]
     FieldName,

@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use httparse::Header;
 
+use super::framing::BodyFields;
+
 /// Stack scratch for one head: cheap to make, never lives across an await.
 pub(crate) struct Slots<'b> {
     pub(super) fields: [MaybeUninit<Header<'b>>; FIELDS_MAX],
@@ -54,5 +56,316 @@ pub(crate) enum FieldKind {
     Shadow,
 }
 
+impl FieldKind {
+    /// By length and first byte, then one comparison.
+    #[inline]
+    pub(super) fn of(name: &str) -> Self {
+        let name = name.as_bytes();
+        let first = name.first().map_or(0, |byte| byte | 0x20);
+        let (known, kind): (&[u8], Self) = match (name.len(), first) {
+            (2, b't') => (b"te", Self::Te),
+            (3, b'v') => (b"via", Self::Via),
+            (4, b'h') => (b"host", Self::Host),
+            (4, b'd') => (b"date", Self::Date),
+            (6, b'e') => (b"expect", Self::Expect),
+            (7, b't') => (b"trailer", Self::Trailer),
+            (7, b'u') => (b"upgrade", Self::Upgrade),
+            (9, b'f') => (b"forwarded", Self::Forwarded),
+            (10, b'c') => (b"connection", Self::Connection),
+            (10, b'k') => (b"keep-alive", Self::KeepAlive),
+            (12, b'm') => (b"max-forwards", Self::MaxForwards),
+            (14, b'c') => (b"content-length", Self::ContentLength),
+            (14, b'h') => (b"http2-settings", Self::Http2Settings),
+            (15, b'x') => (b"x-forwarded-for", Self::XForwardedFor),
+            (16, b'p') => (b"proxy-connection", Self::ProxyConnection),
+            (16, b'x') if name[12] | 0x20 == b'p' => (b"x-forwarded-port", Self::XForwardedPort),
+            (16, b'x') => (b"x-forwarded-host", Self::XForwardedHost),
+            (17, b't') => (b"transfer-encoding", Self::TransferEncoding),
+            (17, b'x') => (b"x-forwarded-proto", Self::XForwardedProto),
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(known) {
+            kind
+        } else if shadows(name, known) {
+            Self::Shadow
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Kinds(u32);
+
+impl Kinds {
+    pub(super) const fn of(kinds: &[FieldKind]) -> Self {
+        let (mut set, mut at) = (0, 0);
+        while at < kinds.len() {
+            set |= 1 << kinds[at] as u32;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    #[inline]
+    pub(super) fn has(self, kind: FieldKind) -> bool {
+        self.0 & (1 << kind as u32) != 0
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, kind: FieldKind) {
+        self.0 |= 1 << kind as u32;
+    }
+
+    #[inline]
+    pub(super) fn add_if(&mut self, kind: FieldKind, wanted: bool) {
+        self.0 |= u32::from(wanted) << kind as u32;
+    }
+}
+
+/// What one pass over the fields of a head found, before any rule is applied.
+pub(super) struct Section<'b> {
+    pub(super) seen: Kinds,
+    pub(super) connection: Connection,
+    pub(super) body: BodyFields,
+    /// The first Host, and how many there are.
+    pub(super) host: Option<&'b [u8]>,
+    pub(super) hosts: u32,
+    /// The first Upgrade, and how many there are.
+    pub(super) upgrade: Option<&'b [u8]>,
+    pub(super) upgrades: u32,
+    /// Each Expect is `100-continue`.
+    pub(super) expectations_known: bool,
+    /// TE lists `trailers`.
+    pub(super) te_trailers: bool,
+}
+
+/// What is wrong with a field section whichever way it travels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    LineEnd,
+    ContentLength,
+    ConnectionOptions,
+}
+
+/// Options of all Connection lines that mean something to us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Connection {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    /// Options that name other fields.
+    others: usize,
+}
+
+impl Connection {
+    fn add(&mut self, value: &[u8]) {
+        for option in members(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else {
+                self.others += 1;
+            }
+        }
+    }
+}
+
+impl<'b> Section<'b> {
+    /// `raw` is the head from its first line to its last byte, `fields` are slices
+    /// of it. httparse takes LF alone for a line end: not so here (9112 2.2).
+    #[inline]
+    pub(super) fn read(
+        raw: &'b [u8],
+        fields: &[Header<'b>],
+        kinds: &mut [FieldKind],
+    ) -> Result<Self, Fault> {
+        let mut section = Self {
+            seen: Kinds::of(&[]),
+            connection: Connection::default(),
+            body: BodyFields::default(),
+            host: None,
+            hosts: 0,
+            upgrade: None,
+            upgrades: 0,
+            expectations_known: true,
+            te_trailers: false,
+        };
+        let base = raw.as_ptr().addr();
+        for (field, kind) in fields.iter().zip(kinds.iter_mut()) {
+            let start = field.name.as_ptr().addr().wrapping_sub(base);
+            if raw.get(start.wrapping_sub(2)) != Some(&b'\r') {
+                return Err(Fault::LineEnd);
+            }
+            *kind = FieldKind::of(field.name);
+            if *kind != FieldKind::Other {
+                section.note(*kind, field.value)?;
+            }
+        }
+        if !raw.ends_with(b"\r\n\r\n") {
+            return Err(Fault::LineEnd);
+        }
+        if section.connection.others > 0 {
+            section.nominate(fields, kinds)?;
+        }
+        Ok(section)
+    }
+
+    fn note(&mut self, kind: FieldKind, value: &'b [u8]) -> Result<(), Fault> {
+        self.seen.add(kind);
+        match kind {
+            FieldKind::Host => {
+                self.host = self.host.or(Some(value));
+                self.hosts += 1;
+            }
+            FieldKind::Connection => self.connection.add(value),
+            FieldKind::ContentLength => self.body.add_content_length(value)?,
+            FieldKind::TransferEncoding => self.body.add_transfer_encoding(value),
+            FieldKind::Te => {
+                self.te_trailers |= members(value).any(|m| m.eq_ignore_ascii_case(b"trailers"));
+            }
+            FieldKind::Upgrade => {
+                self.upgrade = self.upgrade.or(Some(value));
+                self.upgrades += 1;
+            }
+            FieldKind::Expect => {
+                self.expectations_known &= value.eq_ignore_ascii_case(b"100-continue");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Marks the fields that Connection names. Those that have a kind keep it: an
+    /// option cannot take away what we need or set ourselves (CVE-2026-26365).
+    #[cold]
+    fn nominate(&self, fields: &[Header<'b>], kinds: &mut [FieldKind]) -> Result<(), Fault> {
+        if self.connection.others > OPTIONS_MAX {
+            return Err(Fault::ConnectionOptions);
+        }
+        for at in 0..fields.len() {
+            if kinds[at] != FieldKind::Connection {
+                continue;
+            }
+            for option in members(fields[at].value) {
+                for (field, kind) in fields.iter().zip(kinds.iter_mut()) {
+                    let name = field.name.as_bytes();
+                    if *kind == FieldKind::Other
+                        && name.eq_ignore_ascii_case(option)
+                        && !KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept))
+                    {
+                        *kind = FieldKind::Nominated;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Members of a comma separated list without quoted strings (9110 5.6.1); empty
+/// ones are skipped. OWS is SP and HTAB, nothing else.
+#[inline]
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(trim_ows)
+        .filter(|member| !member.is_empty())
+}
+
+/// Whether `value` is a token (9110 5.6.2).
+pub(super) fn is_token(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|byte| is_tchar(*byte))
+}
+
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn trim_ows(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// `name` is `known` with `_` for some `-`.
+#[cold]
+fn shadows(name: &[u8], known: &[u8]) -> bool {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.len() == known.len()
+        && name
+            .iter()
+            .zip(known)
+            .all(|(ours, theirs)| dashed(*ours).eq_ignore_ascii_case(theirs))
+}
+
 /// Most fields of a head; the limits of the configuration lie below.
 pub(super) const FIELDS_MAX: usize = 256;
+
+/// Most connection options that name fields: each is compared with every field.
+const OPTIONS_MAX: usize = 64;
+
+/// What Connection may not take away though it has no kind.
+const KEPT: [&[u8]; 3] = [b"authorization", b"cookie", b"set-cookie"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_without_case() {
+        for (name, kind) in [
+            ("TE", FieldKind::Te),
+            ("Via", FieldKind::Via),
+            ("hOST", FieldKind::Host),
+            ("DATE", FieldKind::Date),
+            ("Expect", FieldKind::Expect),
+            ("Trailer", FieldKind::Trailer),
+            ("UPGRADE", FieldKind::Upgrade),
+            ("Forwarded", FieldKind::Forwarded),
+            ("Connection", FieldKind::Connection),
+            ("Keep-Alive", FieldKind::KeepAlive),
+            ("Max-Forwards", FieldKind::MaxForwards),
+            ("content-LENGTH", FieldKind::ContentLength),
+            ("HTTP2-Settings", FieldKind::Http2Settings),
+            ("X-Forwarded-For", FieldKind::XForwardedFor),
+            ("Proxy-Connection", FieldKind::ProxyConnection),
+            ("X-Forwarded-Port", FieldKind::XForwardedPort),
+            ("x-forwarded-host", FieldKind::XForwardedHost),
+            ("Transfer-Encoding", FieldKind::TransferEncoding),
+            ("X-Forwarded-Proto", FieldKind::XForwardedProto),
+            ("X-Forwarded-Post", FieldKind::Other),
+            ("Accept", FieldKind::Other),
+            ("Hosts", FieldKind::Other),
+            ("Cost", FieldKind::Other),
+            ("", FieldKind::Other),
+        ] {
+            assert_eq!(FieldKind::of(name), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn underscored_names_shadow_dashed_ones() {
+        for name in [
+            "X_Forwarded_For",
+            "x-forwarded_proto",
+            "Content_Length",
+            "TRANSFER_ENCODING",
+            "keep_alive",
+        ] {
+            assert_eq!(FieldKind::of(name), FieldKind::Shadow, "{name}");
+        }
+        assert_eq!(FieldKind::of("Content_Type"), FieldKind::Other);
+    }
+
+    #[test]
+    fn list_members_are_trimmed_of_sp_and_htab_alone() {
+        let all: Vec<_> = members(b" a ,\tb,,c d, \x0be\x0c").collect();
+        assert_eq!(all, [&b"a"[..], b"b", b"c d", b"\x0be\x0c"]);
+    }
+}

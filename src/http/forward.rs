@@ -2,10 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::RequestHead;
-use crate::config::Forwarded;
+use httparse::Header;
+
+use super::field::Kinds;
+use super::{FieldKind, Framing, RequestHead, Version};
+use crate::config::{Forwarded, ForwardedFor, ForwardedPort};
 
 /// What is known of the client's connection.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Client<'a> {
     pub(crate) ip: IpAddr,
     /// `ip` as text, without brackets.
@@ -25,8 +29,17 @@ pub(crate) fn request_bound(
     rules: &Forwarded,
     client: &Client<'_>,
 ) -> usize {
-    let _ = (head, rules, client);
-    unimplemented!()
+    // Each field may gain the space after its colon; Host may be written three
+    // times; the names and fixed values that we add have 400 bytes together.
+    head.raw.len()
+        + head.fields.len()
+        + 3 * head.host.len()
+        + 2 * client.ip_text.len()
+        + client.local_port_text.len()
+        + rules.via.as_ref().map_or(0, String::len)
+        + rules.request_id.as_ref().map_or(0, String::len)
+        + client.request_id.map_or(0, <[u8]>::len)
+        + 512
 }
 
 /// Appends the head as sent to the server: HTTP/1.1, origin-form, Host, the
@@ -39,6 +52,238 @@ pub(crate) fn write_request(
     client: &Client<'_>,
     out: &mut Vec<u8>,
 ) {
-    let _ = (head, rules, client, out);
-    unimplemented!()
+    out.reserve(request_bound(head, rules, client));
+    put(
+        out,
+        &[
+            head.method.as_bytes(),
+            b" ",
+            head.target,
+            b" HTTP/1.1\r\nHost: ",
+            head.host,
+            b"\r\n",
+        ],
+    );
+    let has_id = write_end_to_end(head, rules, client, out);
+    write_forwarded(head, rules, client, out);
+    if let (Some(name), Some(id), false) = (&rules.request_id, client.request_id, has_id) {
+        put(out, &[name.as_bytes(), b": ", id, b"\r\n"]);
+    }
+    match head.framing {
+        Framing::None => {}
+        Framing::Length(length) => put_number(out, b"Content-Length: ", length),
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    if let Some(hops) = head.max_forwards {
+        put_number(out, b"Max-Forwards: ", hops.saturating_sub(1));
+    }
+    match (head.upgrade, head.te_trailers) {
+        (None, false) => {}
+        (None, true) => out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n"),
+        (Some(protocols), _) => {
+            // An upgrade has no use for trailers.
+            put(
+                out,
+                &[b"Connection: Upgrade\r\nUpgrade: ", protocols, b"\r\n"],
+            );
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The fields that pass as they are; returns whether the request id is among them.
+#[inline]
+fn write_end_to_end(
+    head: &RequestHead<'_, '_>,
+    rules: &Forwarded,
+    client: &Client<'_>,
+    out: &mut Vec<u8>,
+) -> bool {
+    let mut pass = Kinds::of(&[FieldKind::Other, FieldKind::Date, FieldKind::Via]);
+    // To be ignored in 1.0 (9110 10.1.1), and what we send is 1.1.
+    pass.add_if(FieldKind::Expect, head.version == Version::Http11);
+    pass.add_if(FieldKind::MaxForwards, head.max_forwards.is_none());
+    pass.add_if(FieldKind::XForwardedFor, rules.for_ == ForwardedFor::Off);
+    pass.add_if(FieldKind::XForwardedProto, client.trusted);
+    pass.add_if(FieldKind::XForwardedPort, client.trusted);
+    pass.add_if(FieldKind::XForwardedHost, client.trusted);
+    pass.add_if(FieldKind::Forwarded, client.trusted);
+
+    let id_name = rules.request_id.as_deref();
+    let mut has_id = false;
+    let mut run = Run::new(head.raw);
+    for (field, kind) in head.fields.iter().zip(head.kinds) {
+        if !pass.has(*kind) {
+            continue;
+        }
+        if let Some(name) = id_name
+            && name.eq_ignore_ascii_case(field.name)
+        {
+            if !client.trusted {
+                continue;
+            }
+            has_id = true;
+        }
+        run.push(field, out);
+    }
+    run.flush(out);
+    has_id
+}
+
+/// X-Forwarded-* and friends. What a trusted peer sent stays and only what is
+/// missing is set; of the lists (X-Forwarded-For, Forwarded) we become the last member.
+#[inline]
+fn write_forwarded(
+    head: &RequestHead<'_, '_>,
+    rules: &Forwarded,
+    client: &Client<'_>,
+    out: &mut Vec<u8>,
+) {
+    let set = |kind| !(client.trusted && head.seen.has(kind));
+    if rules.for_ != ForwardedFor::Off {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        if head.seen.has(FieldKind::XForwardedFor)
+            && (client.trusted || rules.for_ == ForwardedFor::Append)
+        {
+            // One line: many servers look at the first alone.
+            for (field, kind) in head.fields.iter().zip(head.kinds) {
+                if *kind == FieldKind::XForwardedFor && !field.value.is_empty() {
+                    put(out, &[field.value, b", "]);
+                }
+            }
+        }
+        put(out, &[client.ip_text, b"\r\n"]);
+    }
+    if rules.proto && set(FieldKind::XForwardedProto) {
+        out.extend_from_slice(if client.https {
+            b"X-Forwarded-Proto: https\r\n"
+        } else {
+            b"X-Forwarded-Proto: http\r\n"
+        });
+    }
+    if set(FieldKind::XForwardedPort) {
+        match rules.port {
+            ForwardedPort::Off => {}
+            ForwardedPort::Local => put(
+                out,
+                &[b"X-Forwarded-Port: ", client.local_port_text, b"\r\n"],
+            ),
+            ForwardedPort::Fixed(port) => put_number(out, b"X-Forwarded-Port: ", port.into()),
+        }
+    }
+    if rules.host && set(FieldKind::XForwardedHost) && !head.host.is_empty() {
+        put(out, &[b"X-Forwarded-Host: ", head.host, b"\r\n"]);
+    }
+    if rules.rfc7239 {
+        write_rfc7239(head, client, out);
+    }
+    if let Some(pseudonym) = &rules.via {
+        put_via(out, head.version, pseudonym);
+    }
+}
+
+/// `Forwarded` (RFC 7239 4); a valid Host needs no escapes within quotes.
+fn write_rfc7239(head: &RequestHead<'_, '_>, client: &Client<'_>, out: &mut Vec<u8>) {
+    let (open, close): (&[u8], &[u8]) = match client.ip {
+        IpAddr::V4(_) => (b"", b""),
+        IpAddr::V6(_) => (b"\"[", b"]\""),
+    };
+    put(out, &[b"Forwarded: for=", open, client.ip_text, close]);
+    if !head.host.is_empty() {
+        put(out, &[b";host=\"", head.host, b"\""]);
+    }
+    out.extend_from_slice(if client.https {
+        b";proto=https\r\n"
+    } else {
+        b";proto=http\r\n"
+    });
+}
+
+/// Via with the version as received (9110 7.6.3), a line of its own behind those that came.
+pub(super) fn put_via(out: &mut Vec<u8>, version: Version, pseudonym: &str) {
+    let received: &[u8] = match version {
+        Version::Http10 => b"Via: 1.0 ",
+        Version::Http11 => b"Via: 1.1 ",
+    };
+    put(out, &[received, pseudonym.as_bytes(), b"\r\n"]);
+}
+
+#[inline]
+pub(super) fn put(out: &mut Vec<u8>, pieces: &[&[u8]]) {
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
+}
+
+#[inline]
+pub(super) fn put_number(out: &mut Vec<u8>, name: &[u8], number: u64) {
+    let mut digits = [0; 20];
+    put(out, &[name, decimal_text(number, &mut digits), b"\r\n"]);
+}
+
+pub(super) fn decimal_text(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+/// Writes fields as `name: value` CRLF. Neighbours that stand in the buffer byte
+/// for byte as they would be written go in one piece: a browser's head is copied
+/// in a few pieces instead of four for each field.
+pub(super) struct Run<'b> {
+    raw: &'b [u8],
+    from: usize,
+    to: usize,
+}
+
+impl<'b> Run<'b> {
+    /// `raw` is what all fields are slices of.
+    pub(super) fn new(raw: &'b [u8]) -> Self {
+        Self {
+            raw,
+            from: 0,
+            to: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, field: &Header<'b>, out: &mut Vec<u8>) {
+        match self.place(field) {
+            Some((start, end)) if start == self.to => self.to = end,
+            Some((start, end)) => {
+                self.flush(out);
+                (self.from, self.to) = (start, end);
+            }
+            None => {
+                self.flush(out);
+                put(out, &[field.name.as_bytes(), b": ", field.value, b"\r\n"]);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.raw[self.from..self.to]);
+        self.from = self.to;
+    }
+
+    /// Where `field` stands in `raw`, if there as it would be written.
+    #[inline]
+    fn place(&self, field: &Header<'b>) -> Option<(usize, usize)> {
+        let base = self.raw.as_ptr().addr();
+        let start = field.name.as_ptr().addr().wrapping_sub(base);
+        let colon = start.wrapping_add(field.name.len());
+        let value = field.value.as_ptr().addr().wrapping_sub(base);
+        let end = value.wrapping_add(field.value.len());
+        let written = value == colon.wrapping_add(2)
+            && self.raw.get(colon..value) == Some(b": ")
+            && self.raw.get(end..end.wrapping_add(2)) == Some(b"\r\n");
+        written.then_some((start, end + 2))
+    }
 }

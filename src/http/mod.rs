@@ -12,6 +12,7 @@
 
 mod body;
 mod canned;
+mod chunked;
 mod error;
 mod field;
 mod forward;
@@ -19,6 +20,8 @@ mod framing;
 mod reply;
 mod request;
 mod response;
+mod target;
+mod trailer;
 
 pub(crate) use body::{CHUNK_HEAD_MAX, Decoded, Decoder, LAST_CHUNK, chunk_head};
 pub(crate) use canned::{Canned, write_canned, write_date};
