@@ -4,8 +4,9 @@ use super::chunked::Chunked;
 use super::{BodyError, Framing, ResponseFraming};
 
 /// Reads one body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Decoder {
+    #[default]
     None,
     /// Bytes left.
     Length(u64),

@@ -186,6 +186,25 @@ impl Accept {
     }
 }
 
+impl Accept {
+    /// What waits in the queue now, whatever the driver believes; `None` = empty, or an error.
+    pub(crate) fn accept_now(&self) -> Option<(Stream, Peer)> {
+        let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+        let (fd, address) = rustix::net::acceptfrom_with(self, flags).ok()?;
+        match self {
+            Self::Tcp(_) => {
+                let address = SocketAddr::try_from(address?).ok()?;
+                let stream = TcpStream::from_std(std::net::TcpStream::from(fd)).ok()?;
+                Some((Stream::Tcp(stream), Peer::of(address)))
+            }
+            Self::Unix(_) => {
+                let stream = UnixStream::from_std(std::os::unix::net::UnixStream::from(fd)).ok()?;
+                Some((Stream::Unix(stream), Peer::LOCAL))
+            }
+        }
+    }
+}
+
 impl AsFd for Accept {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {

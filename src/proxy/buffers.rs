@@ -120,7 +120,11 @@ impl Buffers {
         let class = SIZES.iter().position(fits).unwrap_or(SIZES.len() - 1);
         let spare = self.spare[class].borrow_mut().pop();
         let data = spare.unwrap_or_else(|| vec![0; SIZES[class]].into_boxed_slice());
-        Buf { data, start: HEADROOM, end: HEADROOM }
+        Buf {
+            data,
+            start: HEADROOM,
+            end: HEADROOM,
+        }
     }
 
     /// A buffer of exactly the bytes of `from`, for those who wait with half a head.
@@ -129,7 +133,11 @@ impl Buffers {
         data[HEADROOM..].copy_from_slice(from.bytes());
         let end = data.len();
         self.give(from);
-        Buf { data, start: HEADROOM, end }
+        Buf {
+            data,
+            start: HEADROOM,
+            end,
+        }
     }
 
     /// A buffer that can hold `wanted` bytes and starts with those of `from`.
@@ -145,7 +153,9 @@ impl Buffers {
     /// Takes a buffer back.
     #[inline]
     pub(crate) fn give(&self, buf: Buf) {
-        let Some(class) = SIZES.iter().position(|size| *size == buf.data.len()) else { return };
+        let Some(class) = SIZES.iter().position(|size| *size == buf.data.len()) else {
+            return;
+        };
         let mut spare = self.spare[class].borrow_mut();
         if spare.len() < SPARE_MAX[class] {
             spare.push(buf.data);
@@ -167,7 +177,9 @@ impl Buffers {
     /// Takes a head vector back.
     #[inline]
     pub(crate) fn give_head(&self, mut head: Vec<u8>) {
-        let Some(class) = HEADS.iter().position(|(size, _)| *size == head.capacity()) else { return };
+        let Some(class) = HEADS.iter().position(|(size, _)| *size == head.capacity()) else {
+            return;
+        };
         let mut spare = self.heads[class].borrow_mut();
         if spare.len() < HEADS[class].1 {
             head.clear();

@@ -82,7 +82,9 @@ impl Client {
     #[inline]
     pub(crate) fn follow(&mut self, generation: &Generation) {
         let current = &self.frontend;
-        let newer = generation.frontend(current.state.id).filter(|newer| !Arc::ptr_eq(newer, current));
+        let newer = generation
+            .frontend(current.state.id)
+            .filter(|newer| !Arc::ptr_eq(newer, current));
         if let Some(newer) = newer {
             self.trusted = is_trusted(newer, self.peer);
             self.frontend = Arc::clone(newer);
@@ -99,7 +101,12 @@ impl Client {
 }
 
 fn is_trusted(frontend: &Frontend, peer: Peer) -> bool {
-    frontend.config.forwarded.trusted.iter().any(|network| network.contains(peer.address.ip()))
+    frontend
+        .config
+        .forwarded
+        .trusted
+        .iter()
+        .any(|network| network.contains(peer.address.ip()))
 }
 
 /// A place among the connections of the process and of a frontend.
@@ -118,7 +125,10 @@ impl Place {
             shard.published.leave();
             return None;
         }
-        Some(Self { shard: Rc::clone(shard), frontend: Arc::clone(frontend) })
+        Some(Self {
+            shard: Rc::clone(shard),
+            frontend: Arc::clone(frontend),
+        })
     }
 }
 

@@ -53,8 +53,11 @@ impl Clock {
     /// Follows the wall clock and renders the Date line anew; called once a tick.
     pub(crate) fn correct(&self) {
         let now = self.read();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        self.offset_us.set((wall.as_micros() as u64).wrapping_sub(now));
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        self.offset_us
+            .set((wall.as_micros() as u64).wrapping_sub(now));
         if self.date_second.replace(wall.as_secs()) != wall.as_secs() {
             http::write_date(wall.as_secs(), &mut self.date.borrow_mut());
         }

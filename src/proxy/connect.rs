@@ -80,7 +80,11 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
         let end = match outcome {
             Attempt::Connected(stream) if server.state.is_usable() => {
                 server.counters.connects.add(1);
-                return Ok(Dialled { stream, server, retries });
+                return Ok(Dialled {
+                    stream,
+                    server,
+                    retries,
+                });
             }
             // It was drained while we dialled: no new work, and nobody's failure.
             Attempt::Connected(_) => {
@@ -94,7 +98,10 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
         };
         if plan.observe {
             // A full queue loses the report; the next check sees the same.
-            let _ = shard.published.reports.try_send(Report::ConnectFailed(server.state.id));
+            let _ = shard
+                .published
+                .reports
+                .try_send(Report::ConnectFailed(server.state.id));
         }
         let next = if retries < plan.retries {
             pick(shard, plan.backend, Some(server.state.id))
@@ -143,7 +150,9 @@ async fn attempt(slot: &Slot, server: &Use) -> Attempt {
 
 fn refused(server: &Use, error: &io::Error) -> Attempt {
     tracing::debug!(backend = &*server.backend, server = &*server.name, %error, "connect failed");
-    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    let errno = error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error);
     match errno {
         Some(rustix::io::Errno::TIMEDOUT) => Attempt::TimedOut,
         // Ours to bear, not the server's: no descriptor, no port, no memory.

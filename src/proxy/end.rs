@@ -107,6 +107,12 @@ impl SessionEnd {
     }
 }
 
+impl Default for SessionEnd {
+    fn default() -> Self {
+        Self::NORMAL
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,9 @@ use crate::net::Stream;
 
 /// Up to this much of a body is copied behind its head, so that both leave in one plain write;
 /// above, writev is cheaper than the copy.
-const JOIN_MAX: usize = 4096;
+pub(crate) const JOIN_MAX: usize = 4096;
+/// What framing may add to a joined body: one chunk head, two line ends, the last chunk.
+pub(crate) const JOIN_EXTRA: usize = 32;
 /// A body with more left than this gets a large buffer once it has filled a usual one.
 const BULK_FROM: u64 = 64 << 10;
 
@@ -73,7 +75,13 @@ impl Tail {
 impl Flow {
     /// Starts with a serialised head and the body behind it; `first` holds what
     /// was already read of the body.
-    pub(crate) fn start(&mut self, head: Vec<u8>, decoder: Decoder, chunked: bool, first: Option<Buf>) {
+    pub(crate) fn start(
+        &mut self,
+        head: Vec<u8>,
+        decoder: Decoder,
+        chunked: bool,
+        first: Option<Buf>,
+    ) {
         self.head = head;
         self.head_sent = 0;
         self.ended = decoder.finished();
@@ -109,13 +117,21 @@ impl Flow {
     /// Whether bytes wait for the receiver.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
-        self.head_sent < self.head.len() || !self.out.is_empty() || self.tail_sent < self.tail.bytes().len()
+        self.head_sent < self.head.len()
+            || !self.out.is_empty()
+            || self.tail_sent < self.tail.bytes().len()
     }
 
     /// Whether all there is was sent.
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
         self.ended && !self.is_pending()
+    }
+
+    /// Replaces the head by one that holds interim answers, before the final one.
+    pub(crate) fn interim(&mut self, head: Vec<u8>) {
+        self.head = head;
+        self.head_sent = 0;
     }
 
     /// Whether the body was read to its end.
@@ -173,7 +189,11 @@ impl Flow {
 
     /// Sends what waits.
     #[inline]
-    pub(crate) fn poll_flush(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), FlowError>> {
+    pub(crate) fn poll_flush(
+        &mut self,
+        to: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), FlowError>> {
         while self.is_pending() {
             let written = match ready!(self.poll_write(to, cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(FlowError::Sink)),
@@ -216,7 +236,10 @@ impl Flow {
 
     fn poll_write(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let head = &self.head[self.head_sent..];
-        let out = self.buf.as_ref().map_or(&[][..], |buf| buf.part(self.out.clone()));
+        let out = self
+            .buf
+            .as_ref()
+            .map_or(&[][..], |buf| buf.part(self.out.clone()));
         let tail = &self.tail.bytes()[self.tail_sent..];
         if out.is_empty() && tail.is_empty() {
             return to.poll_write(cx, head);
@@ -224,7 +247,10 @@ impl Flow {
         if head.is_empty() && tail.is_empty() {
             return to.poll_write(cx, out);
         }
-        to.poll_writev(cx, &[IoSlice::new(head), IoSlice::new(out), IoSlice::new(tail)])
+        to.poll_writev(
+            cx,
+            &[IoSlice::new(head), IoSlice::new(out), IoSlice::new(tail)],
+        )
     }
 
     fn advance(&mut self, written: usize) {
@@ -236,7 +262,9 @@ impl Flow {
     }
 
     fn decode(&mut self) -> Result<(), BodyError> {
-        let Some(buf) = &mut self.buf else { return Ok(()) };
+        let Some(buf) = &mut self.buf else {
+            return Ok(());
+        };
         let start = buf.start();
         let decoded = self.decoder.decode(buf.bytes_mut())?;
         buf.consume(decoded.consumed);
@@ -277,7 +305,12 @@ impl Flow {
         self.tail_sent = 0;
     }
 
-    fn poll_fill(&mut self, from: &mut Stream, buffers: &Buffers, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_fill(
+        &mut self,
+        from: &mut Stream,
+        buffers: &Buffers,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let wanted = if self.bulk { BULK } else { BODY };
         let mut buf = match self.buf.take() {
             Some(mut buf) if buf.capacity() + HEADROOM >= wanted => {

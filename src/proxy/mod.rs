@@ -20,5 +20,5 @@ mod tunnel;
 mod upstream;
 
 pub(crate) use client::Client;
-pub(crate) use sessions::Kill;
+pub(crate) use sessions::{Kill, SessionInfo};
 pub(crate) use shard::Shard;

@@ -107,7 +107,12 @@ impl Sessions {
 
     /// Ends the sessions that match; returns how many.
     pub(crate) fn kill(&self, why: Kill, matches: impl Fn(&SessionInfo) -> bool) -> usize {
-        let matching: Vec<u32> = self.list(0).into_iter().filter(|s| matches(s)).map(|s| s.index).collect();
+        let matching: Vec<u32> = self
+            .list(0)
+            .into_iter()
+            .filter(|s| matches(s))
+            .map(|s| s.index)
+            .collect();
         let inner = &mut *self.inner.borrow_mut();
         for index in &matching {
             let entry = &mut inner.entries[*index as usize];
@@ -181,7 +186,10 @@ pub(crate) struct Slot {
 impl Slot {
     pub(super) fn open(shard: &Rc<Shard>, frontend: Arc<FrontendState>, peer: Peer) -> Self {
         let index = shard.sessions.open(frontend, peer, shard.clock.now_ms());
-        Self { shard: Rc::clone(shard), index }
+        Self {
+            shard: Rc::clone(shard),
+            index,
+        }
     }
 
     /// The shard of this session.

@@ -1,6 +1,7 @@
 //! What one worker owns: nothing here is shared, so nothing here locks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(crate) struct Shard {
     pub(crate) upstreams: Upstreams,
     #[expect(clippy::vec_box, reason = "what is pooled is the allocation")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
+    request_ids: Cell<u64>,
+    seed: u64,
 }
 
 impl Shard {
@@ -63,6 +66,8 @@ impl Shard {
             pipes: Pipes::new(Arc::clone(&published.pipes), pipes_max),
             upstreams: Upstreams::default(),
             exchanges: RefCell::default(),
+            request_ids: Cell::new(0),
+            seed: RandomState::new().hash_one(origin),
             published,
         })
     }
@@ -78,6 +83,20 @@ impl Shard {
     #[inline]
     pub(crate) fn is_stopping(&self) -> bool {
         self.published.phase() != Phase::Running
+    }
+
+    /// A request id: unique per process by worker and count, and not to be guessed
+    /// from another process's by the seed.
+    pub(crate) fn request_id(&self) -> [u8; 32] {
+        let count = self.request_ids.get();
+        self.request_ids.set(count.wrapping_add(1));
+        let low = (self.worker.0 as u64) << 48 | count & 0xffff_ffff_ffff;
+        let mut id = [0; 32];
+        for (index, digit) in id.iter_mut().enumerate() {
+            let word = if index < 16 { self.seed } else { low };
+            *digit = b"0123456789abcdef"[(word >> (60 - 4 * (index % 16)) & 15) as usize];
+        }
+        id
     }
 
     pub(super) fn take_exchange(&self) -> Box<Exchange> {
@@ -104,7 +123,8 @@ impl Shard {
         self.sessions.expire(now);
         let idle = close_idle_after.as_millis() as u32;
         let stopping = self.is_stopping();
-        self.sessions.expire_idle(now, idle, |frontend| stopping || frontend.is_gone());
+        self.sessions
+            .expire_idle(now, idle, |frontend| stopping || frontend.is_gone());
     }
 }
 

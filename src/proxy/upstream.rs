@@ -71,7 +71,11 @@ impl Upstream {
             return;
         }
         let until_ms = now_ms.wrapping_add(keep.as_millis() as u32);
-        idle.push_back(Idle { stream, since_ms: now_ms, until_ms });
+        idle.push_back(Idle {
+            stream,
+            since_ms: now_ms,
+            until_ms,
+        });
         self.counters.idle.up();
     }
 
@@ -101,7 +105,11 @@ fn is_quiet(stream: &mut Stream, confirm: bool) -> bool {
     let mut byte = [0; 1];
     let asked = stream.try_recv(&mut byte);
     let quiet = matches!(asked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
-    quiet && matches!(stream.poll_read_ready(&mut cx), Poll::Pending | Poll::Ready(Ok(())))
+    quiet
+        && matches!(
+            stream.poll_read_ready(&mut cx),
+            Poll::Pending | Poll::Ready(Ok(()))
+        )
 }
 
 /// One unit of work on a server; counts it as long as it lives.
@@ -194,6 +202,8 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, id: u64) {
-        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+        self.0 = (self.0 ^ id)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
     }
 }

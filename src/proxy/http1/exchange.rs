@@ -7,13 +7,13 @@ use super::relay::Step;
 use crate::config::{ResponseLimits, ServerTimeouts};
 use crate::http::{self, Asked, Canned, Decoder, Framing, RequestHead, Version};
 use crate::net::Stream;
+use crate::proxy::Client;
 use crate::proxy::buffers::Buf;
 use crate::proxy::connect::{self, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::flow::Flow;
+use crate::proxy::flow::{Flow, JOIN_EXTRA, JOIN_MAX};
 use crate::proxy::tunnel;
 use crate::proxy::upstream::Use;
-use crate::proxy::{Client, client};
 
 /// What is needed of a backend, copied so that no generation is held.
 #[derive(Debug, Clone, Copy)]
@@ -65,13 +65,15 @@ pub(crate) struct Exchange {
     pub(super) asked: Asked,
     pub(super) version: Option<Version>,
     pub(super) idempotent: bool,
+    /// The request has no body.
+    bodyless: bool,
     /// The client's connection may stay.
     pub(super) keep_alive: bool,
     /// The server's connection may stay.
     pub(super) server_keep_alive: bool,
     /// The body's end is marked by the close, so a cut must be a reset.
     pub(super) close_delimited: bool,
-    pub(super) end: Ended,
+    pub(super) end: SessionEnd,
     pub(super) status: u16,
     pub(super) retries: u32,
     pub(super) head_bytes: u64,
@@ -80,6 +82,266 @@ pub(crate) struct Exchange {
     pub(super) answered_us: u64,
 }
 
-/// A [`SessionEnd`] that starts as normal.
+/// An answer of our own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ended(pub(super) SessionEnd);
+pub(super) struct Answer {
+    status: u16,
+    reason: &'static str,
+    retry_after: Duration,
+    close: bool,
+}
+
+impl Answer {
+    /// The connection may stay.
+    pub(super) const fn of(status: u16, reason: &'static str) -> Self {
+        Self {
+            status,
+            reason,
+            retry_after: Duration::ZERO,
+            close: false,
+        }
+    }
+
+    /// The connection is closed: what follows on it cannot be trusted or is not wanted.
+    pub(super) const fn closing(status: u16, reason: &'static str) -> Self {
+        Self {
+            close: true,
+            ..Self::of(status, reason)
+        }
+    }
+}
+
+impl Exchange {
+    /// Makes a pooled exchange a new one.
+    pub(super) fn reset(&mut self, now_us: u64) {
+        self.stage = Stage::Head;
+        self.target = None;
+        self.reused = false;
+        self.resent = false;
+        self.up_done = false;
+        self.up_broken = false;
+        self.answer_tried = 0;
+        self.interims = 0;
+        self.asked = Asked::default();
+        self.version = None;
+        self.idempotent = false;
+        self.bodyless = false;
+        self.keep_alive = false;
+        self.server_keep_alive = false;
+        self.close_delimited = false;
+        self.end = SessionEnd::NORMAL;
+        self.status = 0;
+        self.retries = 0;
+        self.head_bytes = 0;
+        self.started_us = now_us;
+        self.connected_us = now_us;
+        self.answered_us = now_us;
+    }
+
+    /// Takes over what matters of the head later.
+    pub(super) fn describe(&mut self, head: &RequestHead<'_, '_>) {
+        self.asked = head.asked();
+        self.version = Some(head.version);
+        self.idempotent = head.kind.is_idempotent();
+        self.bodyless = head.framing == Framing::None;
+        self.keep_alive = head.keep_alive;
+    }
+
+    /// Gives the request to a server: takes a pooled connection if there is one, and
+    /// serialises the head.
+    /// `behind` bytes were read behind the head.
+    pub(super) fn assign(
+        &mut self,
+        client: &Client,
+        server: Use,
+        head: &RequestHead<'_, '_>,
+        behind: usize,
+    ) {
+        let shard = client.shard();
+        // What must not be sent twice takes only a connection that surely lives.
+        self.stream = server.take(shard.clock.now_ms(), !self.idempotent);
+        if self.stream.is_some() {
+            self.reused = true;
+            server.counters.reuses.add(1);
+            client.slot.set_server(Some(server.state.id));
+        }
+        self.server = Some(server);
+        let rules = &client.frontend.config.forwarded;
+        let request_id = rules.request_id.as_ref().map(|_| shard.request_id());
+        let about = http::Client {
+            ip: client.peer.address.ip(),
+            ip_text: client.ip.as_bytes(),
+            local_port_text: client.port.as_bytes(),
+            https: false,
+            trusted: client.trusted,
+            request_id: request_id.as_ref().map(<[u8; 32]>::as_slice),
+        };
+        // A small body leaves with the head.
+        let body = if self.bodyless {
+            0
+        } else {
+            behind.min(JOIN_MAX) + JOIN_EXTRA
+        };
+        let mut out = shard
+            .buffers
+            .take_head(http::request_bound(head, rules, &about) + body);
+        http::write_request(head, rules, &about, &mut out);
+        self.up.start(out, Decoder::None, false, None);
+    }
+
+    /// The request has a body; `buf` holds what was read of it.
+    pub(super) fn first_body(&mut self, client: &mut Client, framing: Framing, buf: Buf) {
+        let head = std::mem::take(&mut self.up.head);
+        self.up.start(
+            head,
+            Decoder::from(framing),
+            framing == Framing::Chunked,
+            Some(buf),
+        );
+        if let Err(error) = self.up.decode_first() {
+            self.refuse_body(client, error);
+        }
+    }
+
+    /// Runs the exchange to its end; [`Self::finish`] then tells what follows.
+    pub(super) async fn run(&mut self, client: &mut Client) {
+        loop {
+            if self.needs_connection() {
+                self.connect(client).await;
+            }
+            client.slot.arm(self.patience(client));
+            match poll_fn(|cx| self.poll(client, cx)).await {
+                Step::Done => return,
+                Step::Resend => {
+                    self.up.rewind();
+                    self.resent = true;
+                }
+                Step::Tunnel => return self.tunnel(client).await,
+            }
+        }
+    }
+
+    fn needs_connection(&self) -> bool {
+        self.stage == Stage::Head && self.stream.is_none()
+    }
+
+    async fn connect(&mut self, client: &mut Client) {
+        let (Some(target), Some(server)) = (self.target, self.server.take()) else {
+            return self.fail(client, SessionEnd::new(Cause::Internal, During::Connect));
+        };
+        match connect::establish(&client.slot, target.plan, server).await {
+            Ok(dialled) => {
+                self.connected_us = client.shard().clock.read();
+                self.retries += dialled.retries;
+                self.server = Some(dialled.server);
+                self.stream = Some(dialled.stream);
+                self.reused = false;
+            }
+            Err(end) => self.fail(client, end),
+        }
+    }
+
+    async fn tunnel(&mut self, client: &mut Client) {
+        let (Some(mut stream), Some(server), Some(target)) =
+            (self.stream.take(), self.server.as_ref(), self.target)
+        else {
+            return;
+        };
+        let timeouts = client.frontend.config.timeouts;
+        let limits = tunnel::Limits {
+            idle: target.timeouts.tunnel.unwrap_or(timeouts.tunnel),
+            half_closed: timeouts.half_closed,
+        };
+        let first = tunnel::First {
+            client: client.ahead.take(),
+            server: self.answer.take(),
+        };
+        // Boxed: a tunnel is rare among requests and would widen every session.
+        let relayed = Box::pin(tunnel::relay(client, &mut stream, server, limits, first)).await;
+        self.keep_alive = false;
+        self.end = relayed;
+    }
+
+    /// Ends the exchange this way; tells the client if it can still be told.
+    pub(super) fn fail(&mut self, client: &mut Client, end: SessionEnd) {
+        self.end = end;
+        match end.status() {
+            // An interim answer half sent leaves no place for another head.
+            Some(status) if self.stage == Stage::Head && !self.down.is_pending() => {
+                let mut answer = Answer::of(status, reason(end));
+                answer.close = matches!(end.cause, Cause::Proxy | Cause::ClientTimeout)
+                    && end.during != During::Headers;
+                if status == 503 {
+                    answer.retry_after = self
+                        .target
+                        .map_or(Duration::ZERO, |target| target.retry_after);
+                }
+                self.answer(client, &answer);
+            }
+            _ => self.abort(),
+        }
+    }
+
+    /// Nothing more can be told: both sides are closed.
+    pub(super) fn abort(&mut self) {
+        self.stream = None;
+        self.keep_alive = false;
+        self.stage = Stage::Answer;
+        self.down.head.clear();
+    }
+
+    /// Answers the client ourselves, whatever the server was about to do.
+    pub(super) fn answer(&mut self, client: &mut Client, answer: &Answer) {
+        self.stream = None;
+        // With a body unread, or never to be read, the connection has no next request.
+        self.keep_alive =
+            self.keep_alive && !answer.close && self.is_request_read() && client.may_stay();
+        self.status = answer.status;
+        client.counters.intercepted.add(1);
+        let shard = client.shard();
+        let mut head = shard.buffers.take_head(ANSWER_BOUND);
+        let canned = Canned {
+            status: answer.status,
+            reason: Some(answer.reason),
+            retry_after: (!answer.retry_after.is_zero()).then_some(answer.retry_after.as_secs()),
+            keep_alive: self.keep_alive,
+            version: self.version.unwrap_or(Version::Http11),
+            head: self.asked.head,
+            date: &shard.clock.date(),
+        };
+        http::write_canned(&canned, &mut head);
+        shard.buffers.give_head(std::mem::take(&mut self.down.head));
+        self.down.start(head, Decoder::None, false, None);
+        self.stage = Stage::Answer;
+    }
+
+    /// Whether we answered already.
+    pub(super) fn is_answered(&self) -> bool {
+        self.stage == Stage::Answer
+    }
+
+    /// Whether the client's connection stands at the end of the request.
+    fn is_request_read(&self) -> bool {
+        self.bodyless || self.up_done || self.up.ended()
+    }
+}
+
+/// Sent as X-Rlb-Reason.
+fn reason(end: SessionEnd) -> &'static str {
+    match (end.cause, end.during) {
+        (Cause::Server, During::Connect) => "no server available",
+        (Cause::ServerTimeout, During::Connect) => "server connect timeout",
+        (Cause::Server, During::Headers) => "server closed without an answer",
+        (Cause::Proxy, During::Headers) => "bad answer from the server",
+        (Cause::ServerTimeout, _) => "server timeout",
+        (Cause::ClientTimeout, _) => "client timeout",
+        (Cause::Proxy, _) => "bad request",
+        (Cause::Down, _) => "server removed",
+        (Cause::Killed, _) => "ended by the operator",
+        (Cause::Resource, _) => "out of resources",
+        _ => "internal error",
+    }
+}
+
+/// Bytes of the largest answer of our own.
+const ANSWER_BOUND: usize = 1024;

@@ -20,8 +20,15 @@ pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
     let timeouts = client.frontend.config.timeouts;
     // A fresh connection owes its first request within http_request.
     let first = client.requests == 0;
-    client.slot.arm(if first { timeouts.http_request } else { timeouts.keep_alive });
-    let mut waiting = Waiting { begun: false, tried: 0 };
+    client.slot.arm(if first {
+        timeouts.http_request
+    } else {
+        timeouts.keep_alive
+    });
+    let mut waiting = Waiting {
+        begun: false,
+        tried: 0,
+    };
     if client.ahead.is_some() {
         waiting.begin(client);
     } else {
@@ -46,7 +53,9 @@ impl Waiting {
     fn begin(&mut self, client: &Client) {
         self.begun = true;
         client.slot.set_idle(false);
-        client.slot.arm(client.frontend.config.timeouts.http_request);
+        client
+            .slot
+            .arm(client.frontend.config.timeouts.http_request);
     }
 
     fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Box<Exchange>>> {
@@ -103,7 +112,10 @@ impl Waiting {
         }
         let mut exchange = begin(client);
         exchange.keep_alive = false;
-        exchange.fail(client, SessionEnd::new(Cause::ClientTimeout, During::Request));
+        exchange.fail(
+            client,
+            SessionEnd::new(Cause::ClientTimeout, During::Request),
+        );
         Poll::Ready(Some(exchange))
     }
 }
@@ -137,6 +149,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             return Prepared::Ready(exchange);
         }
     };
+    let behind = buf.len() - head.len;
     let mut exchange = begin(client);
     exchange.describe(&head);
     let found = find_server(client, &head);
@@ -147,7 +160,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
         match found {
             Found::Server(target, server) => {
                 exchange.target = Some(target);
-                exchange.assign(client, server, &head);
+                exchange.assign(client, server, &head, behind);
             }
             Found::NoServer(target) => {
                 exchange.target = Some(target);
@@ -166,24 +179,31 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     Prepared::Ready(exchange)
 }
 
-/// Gives what was read behind the head to the body, or keeps it for the next request.
+/// Gives what was read behind the head to the body, or keeps it for the next
+/// request. Body bytes are never left where a request would be looked for.
 fn settle(client: &mut Client, exchange: &mut Exchange, framing: Framing, buf: Buf) {
-    let rest = if framing == Framing::None || exchange.is_answered() {
-        Some(buf)
-    } else {
+    if exchange.is_answered() {
+        if framing == Framing::None && !buf.is_empty() {
+            client.ahead = Some(buf);
+        } else {
+            client.shard().buffers.give(buf);
+        }
+    } else if framing != Framing::None {
         exchange.first_body(client, framing, buf);
-        None
-    };
-    match rest {
-        Some(buf) if buf.is_empty() => client.shard().buffers.give(buf),
-        rest => client.ahead = rest.or_else(|| client.ahead.take()),
+    } else if buf.is_empty() {
+        client.shard().buffers.give(buf);
+    } else {
+        client.ahead = Some(buf);
     }
 }
 
 /// Requests that are whole but not for us.
 fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
     if head.misdirected(false) {
-        return Some(Answer::closing(421, "this listener does not serve https targets"));
+        return Some(Answer::closing(
+            421,
+            "this listener does not serve https targets",
+        ));
     }
     if head.max_forwards == Some(0) {
         return Some(Answer::of(200, "Max-Forwards is 0"));
@@ -207,7 +227,9 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
     let shard = std::rc::Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
-        let Some(backend) = route(generation, &client.frontend, head) else { return Found::NoBackend };
+        let Some(backend) = route(generation, &client.frontend, head) else {
+            return Found::NoBackend;
+        };
         let target = Target {
             plan: Plan::of(backend),
             timeouts: backend.config.timeouts,
@@ -215,7 +237,9 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
             pool_max: backend.config.pool_max,
             retry_after: backend.config.retry_after,
         };
-        let Some(server) = backend.pick(None) else { return Found::NoServer(target) };
+        let Some(server) = backend.pick(None) else {
+            return Found::NoServer(target);
+        };
         let upstream = shard.upstreams.get(&shard, backend, server);
         upstream.counters.picked.add(1);
         Found::Server(target, Use::new(upstream))
@@ -234,7 +258,10 @@ fn route<'g>(
         has_field: |wanted: &HeaderMatch| {
             head.fields.iter().any(|field| {
                 field.name.eq_ignore_ascii_case(&wanted.name)
-                    && wanted.value.as_ref().is_none_or(|value| field.value == value.as_bytes())
+                    && wanted
+                        .value
+                        .as_ref()
+                        .is_none_or(|value| field.value == value.as_bytes())
             })
         },
     };

@@ -1,0 +1,406 @@
+//! The inner state machine: request out, response in, both at once.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::Exchange;
+use super::exchange::Stage;
+use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
+use crate::proxy::Client;
+use crate::proxy::buffers::{BODY, Buf, REQUEST};
+use crate::proxy::connect::killed;
+use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::flow::{FlowError, JOIN_EXTRA, JOIN_MAX};
+
+/// What an exchange has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Everything was sent, or never will be.
+    Done,
+    /// The pooled connection was stale: send the request on a fresh one.
+    Resend,
+    /// 101 was passed on.
+    Tunnel,
+}
+
+/// 1xx answers before the final one; more is an attack or a loop.
+const INTERIMS_MAX: u32 = 100;
+/// Bytes of later requests read while an exchange runs.
+const AHEAD_MAX: usize = REQUEST / 2;
+
+impl Exchange {
+    /// Moves whatever can be moved.
+    pub(super) fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Some(kill) = client.slot.killed() {
+            self.fail(client, killed(kill, self.during()));
+        }
+        let step = self.poll_both(client, cx);
+        if step.is_ready() {
+            return step;
+        }
+        if self.up.take_progress() | self.down.take_progress() {
+            client.slot.arm(self.patience(client));
+        } else if client.slot.expired() {
+            self.time_out(client);
+            return self.poll_both(client, cx);
+        }
+        Poll::Pending
+    }
+
+    fn poll_both(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
+        if !self.up_done && self.stage != Stage::Answer {
+            self.poll_up(client, cx);
+        }
+        loop {
+            match self.stage {
+                Stage::Head => {
+                    if let Some(step) = ready!(self.poll_head(client, cx)) {
+                        return Poll::Ready(step);
+                    }
+                }
+                Stage::Body => return self.poll_body(client, cx),
+                Stage::Answer | Stage::Switching => return self.poll_answer(client, cx),
+            }
+        }
+    }
+
+    fn poll_up(&mut self, client: &mut Client, cx: &mut Context<'_>) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let buffers = &client.slot.shard().buffers;
+        match self.up.poll_body(&mut client.stream, stream, buffers, cx) {
+            Poll::Pending => {
+                if client
+                    .frontend
+                    .config
+                    .limits
+                    .body
+                    .is_some_and(|limit| self.up.received > limit)
+                {
+                    self.body_too_large(client);
+                }
+            }
+            Poll::Ready(Ok(())) => {
+                self.up_done = true;
+                client.ahead = self.up.take_rest(buffers).or_else(|| client.ahead.take());
+            }
+            Poll::Ready(Err(FlowError::Sink)) => {
+                // The server may have answered before it stopped reading: look for that answer.
+                self.up_done = true;
+                self.up_broken = true;
+            }
+            Poll::Ready(Err(FlowError::Framing(error))) => self.refuse_body(client, error),
+            Poll::Ready(Err(FlowError::Source)) => {
+                let during = if self.stage == Stage::Head {
+                    During::Headers
+                } else {
+                    During::Data
+                };
+                self.end = SessionEnd::new(Cause::Client, during);
+                self.abort();
+            }
+        }
+    }
+
+    /// The client's body is not what its framing said.
+    pub(super) fn refuse_body(&mut self, client: &mut Client, error: BodyError) {
+        tracing::debug!(peer = %client.peer.address, %error, "request body refused");
+        client.counters.request_errors.add(1);
+        self.fail(client, SessionEnd::new(Cause::Proxy, During::Data));
+    }
+
+    fn body_too_large(&mut self, client: &mut Client) {
+        self.end = SessionEnd::new(Cause::Proxy, During::Data);
+        if self.stage == Stage::Head {
+            let answer = super::exchange::Answer::closing(413, "request body over the limit");
+            self.answer(client, &answer);
+        } else {
+            self.abort();
+        }
+    }
+
+    /// Waits for the response head. `None` = the stage has changed.
+    fn poll_head(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Step>> {
+        loop {
+            // An interim answer may be on its way.
+            if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
+                return Poll::Ready(Some(self.client_left()));
+            }
+            match self.answer.take() {
+                Some(buf)
+                    if !buf.is_empty() && http::may_complete(buf.bytes(), self.answer_tried) =>
+                {
+                    self.answer_tried = buf.len();
+                    self.understand(client, buf);
+                    if self.stage != Stage::Head {
+                        return Poll::Ready(None);
+                    }
+                    if self.down.is_pending() {
+                        continue;
+                    }
+                }
+                other => self.answer = other,
+            }
+            match self.poll_fill(client, cx) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    client.shard().clock.read();
+                }
+                Poll::Ready(_) => return Poll::Ready(self.server_left(client)),
+                Poll::Pending => {
+                    if self.up_done && self.watch(client, cx).is_err() {
+                        return Poll::Ready(Some(self.client_left()));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_fill(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Ok(0));
+        };
+        let buffers = &client.slot.shard().buffers;
+        let mut buf = self.answer.take().unwrap_or_else(|| buffers.take(BODY));
+        if buf.room().is_empty() {
+            let wanted = buf.len() + 1;
+            buf = buffers.grow(buf, wanted);
+        }
+        let read = stream.poll_read(cx, buf.room());
+        if let Poll::Ready(Ok(n)) = read {
+            buf.filled(n);
+        }
+        if buf.is_empty() {
+            buffers.give(buf);
+        } else if read.is_pending() {
+            self.answer = Some(buffers.shrink(buf));
+        } else {
+            self.answer = Some(buf);
+        }
+        read
+    }
+
+    /// Looks at the client while the server thinks: a reset ends the exchange, a
+    /// FIN behind a whole request does not; later requests are read ahead a little.
+    fn watch(&self, client: &mut Client, cx: &mut Context<'_>) -> std::io::Result<()> {
+        while !client.fin
+            && client
+                .ahead
+                .as_ref()
+                .is_none_or(|ahead| ahead.len() < AHEAD_MAX)
+        {
+            if client.stream.poll_read_ready(cx)?.is_pending() {
+                return Ok(());
+            }
+            let buffers = &client.slot.shard().buffers;
+            let mut buf = client.ahead.take().unwrap_or_else(|| buffers.take(REQUEST));
+            if buf.room().is_empty() {
+                buf = buffers.grow(buf, REQUEST / 2);
+            }
+            match client.stream.poll_read(cx, buf.room()) {
+                Poll::Ready(Ok(0)) => client.fin = true,
+                Poll::Ready(Ok(n)) => buf.filled(n),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {}
+            }
+            if buf.is_empty() {
+                buffers.give(buf);
+            } else {
+                client.ahead = Some(buf);
+            }
+        }
+        Ok(())
+    }
+
+    fn client_left(&mut self) -> Step {
+        self.end = SessionEnd::new(Cause::Client, self.during());
+        self.abort();
+        Step::Done
+    }
+
+    /// The server closed before its answer was whole.
+    fn server_left(&mut self, client: &mut Client) -> Option<Step> {
+        self.stream = None;
+        let untouched = self.answer.is_none() && self.interims == 0;
+        if self.reused && untouched && !self.resent && self.idempotent && self.up.is_replayable() {
+            self.up_done = false;
+            self.up_broken = false;
+            return Some(Step::Resend);
+        }
+        if let Some(server) = &self.server {
+            server.counters.response_errors.add(1);
+        }
+        self.fail(client, SessionEnd::new(Cause::Server, During::Headers));
+        None
+    }
+
+    /// Parses response bytes; sets the next stage when the final head is there.
+    fn understand(&mut self, client: &mut Client, mut buf: Buf) {
+        let Some(target) = self.target else { return };
+        let mut slots = Slots::new();
+        match http::parse_response(buf.bytes(), &target.limits, self.asked, &mut slots) {
+            Ok(None) => self.answer = Some(buf),
+            Ok(Some(head)) if head.status < 200 => {
+                self.interim(client, &head);
+                let len = head.len;
+                self.answer_tried = 0;
+                buf.consume(len);
+                self.answer = Some(buf);
+            }
+            Ok(Some(head)) => {
+                let (head_out, decoder, chunked) = self.reply(client, &head);
+                let len = head.len;
+                buf.consume(len);
+                self.down.start(head_out, decoder, chunked, Some(buf));
+                self.stage = Stage::Body;
+                if let Err(error) = self.down.decode_first() {
+                    self.stage = Stage::Head;
+                    self.bad_answer(client, &error);
+                }
+            }
+            Err(error) => {
+                client.shard().buffers.give(buf);
+                self.bad_answer(client, &error);
+            }
+        }
+    }
+
+    fn bad_answer(&mut self, client: &mut Client, error: &dyn std::fmt::Display) {
+        if let Some(server) = &self.server {
+            server.counters.response_errors.add(1);
+            tracing::debug!(
+                backend = &*server.backend,
+                server = &*server.name,
+                %error,
+                "bad answer"
+            );
+        }
+        self.fail(client, SessionEnd::new(Cause::Proxy, During::Headers));
+    }
+
+    /// Passes a 1xx on, to those who know them.
+    fn interim(&mut self, client: &mut Client, head: &ResponseHead<'_, '_>) {
+        self.interims += 1;
+        if self.interims > INTERIMS_MAX {
+            return self.fail(client, SessionEnd::new(Cause::Proxy, During::Headers));
+        }
+        if head.status == 101 {
+            self.stage = Stage::Switching;
+            self.status = 101;
+            self.answered_us = client.shard().clock.now_us();
+        } else if self.version != Some(Version::Http11) {
+            return;
+        }
+        let shard = client.slot.shard();
+        let reply = Reply {
+            version: Version::Http11,
+            keep_alive: true,
+            framing: ResponseFraming::None,
+            date: &shard.clock.date(),
+            via: client.frontend.config.forwarded.via.as_deref(),
+        };
+        // What was there has been sent: a head is only parsed when nothing waits.
+        let mut out = std::mem::take(&mut self.down.head);
+        out.clear();
+        out.reserve(http::response_bound(head, &reply));
+        http::write_response(head, &reply, &mut out);
+        self.down.interim(out);
+    }
+
+    /// Serialises the final head.
+    fn reply(&mut self, client: &Client, head: &ResponseHead<'_, '_>) -> (Vec<u8>, Decoder, bool) {
+        let shard = client.slot.shard();
+        let version = self.version.unwrap_or(Version::Http11);
+        let framing = http::reply_framing(head, version);
+        self.status = head.status;
+        self.answered_us = shard.clock.now_us();
+        self.server_keep_alive = head.keep_alive;
+        self.close_delimited = framing == ResponseFraming::UntilClose;
+        // With a request body still coming the connection has no safe end.
+        self.keep_alive = self.keep_alive
+            && !self.close_delimited
+            && self.up_done
+            && !self.up_broken
+            && client.may_stay();
+        let reply = Reply {
+            version,
+            keep_alive: self.keep_alive,
+            framing,
+            date: &shard.clock.date(),
+            via: client.frontend.config.forwarded.via.as_deref(),
+        };
+        shard.buffers.give_head(std::mem::take(&mut self.down.head));
+        let room = http::response_bound(head, &reply) + JOIN_MAX + JOIN_EXTRA;
+        let mut out = shard.buffers.take_head(room);
+        http::write_response(head, &reply, &mut out);
+        (
+            out,
+            Decoder::from(head.framing),
+            framing == ResponseFraming::Chunked,
+        )
+    }
+
+    fn poll_body(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Step::Done);
+        };
+        let buffers = &client.slot.shard().buffers;
+        match ready!(self.down.poll_body(stream, &mut client.stream, buffers, cx)) {
+            Ok(()) => {}
+            Err(FlowError::Sink) => return Poll::Ready(self.client_left()),
+            Err(FlowError::Source | FlowError::Framing(_)) => {
+                self.end = SessionEnd::new(Cause::Server, During::Data);
+                self.abort();
+            }
+        }
+        Poll::Ready(Step::Done)
+    }
+
+    fn poll_answer(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
+        if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
+            return Poll::Ready(self.client_left());
+        }
+        Poll::Ready(if self.stage == Stage::Switching {
+            Step::Tunnel
+        } else {
+            Step::Done
+        })
+    }
+
+    fn during(&self) -> During {
+        match self.stage {
+            Stage::Head => During::Headers,
+            Stage::Body | Stage::Answer | Stage::Switching => During::Data,
+        }
+    }
+
+    /// Whom we wait for: the client if it has to send or take something, else the server.
+    fn waits_for_client(&self) -> bool {
+        self.down.is_pending()
+            || self.stage == Stage::Answer
+            || (!self.up_done && !self.up.is_pending() && self.stage == Stage::Head)
+    }
+
+    /// How long we wait for it.
+    pub(super) fn patience(&self, client: &Client) -> Duration {
+        match self.target {
+            Some(target) if !self.waits_for_client() => target.timeouts.server,
+            _ => client.frontend.config.timeouts.client,
+        }
+    }
+
+    fn time_out(&mut self, client: &mut Client) {
+        let end = if self.stage == Stage::Answer || self.down.is_pending() {
+            SessionEnd::new(Cause::ClientTimeout, During::Last)
+        } else if self.waits_for_client() {
+            SessionEnd::new(Cause::ClientTimeout, During::Data)
+        } else {
+            if let Some(server) = &self.server {
+                server.counters.response_errors.add(1);
+            }
+            SessionEnd::new(Cause::ServerTimeout, self.during())
+        };
+        self.fail(client, end);
+    }
+}
