@@ -6,3 +6,9 @@ pub mod config;
 mod balance;
 mod generation;
 mod state;
+
+/// What benches and fuzz targets reach; no promise to anybody.
+#[doc(hidden)]
+pub mod internal {
+    pub mod balance;
+}
