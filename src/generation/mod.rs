@@ -13,6 +13,8 @@ mod model;
 mod pick;
 mod publish;
 mod route;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use build::Change;
 pub(crate) use desired::{Desired, Member};
