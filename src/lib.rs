@@ -10,3 +10,9 @@ mod net;
 mod proxy;
 mod state;
 mod worker;
+
+/// What benches and fuzz targets reach; no promise to anybody.
+#[doc(hidden)]
+pub mod internal {
+    pub mod balance;
+}

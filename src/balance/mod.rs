@@ -3,5 +3,7 @@
 //! Start at [`Schedule`].
 
 mod schedule;
+mod smooth;
+mod stride;
 
 pub(crate) use schedule::Schedule;

@@ -1,6 +1,6 @@
 //! The next generation, from the desired state and the one in force.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Backend, Desired, Frontend, Generation, Member, Server};
@@ -35,6 +35,9 @@ impl Generation {
     /// The generation after this one. States are found again by identity:
     /// frontend name, backend name, server key. A backend whose settings,
     /// members and usable servers did not change is shared as it is.
+    ///
+    /// The states of servers that stay are only read: control sets their
+    /// administrative state before it builds.
     pub(crate) fn next(&self, desired: &Desired, workers: usize) -> (Self, Change) {
         let mut change = Change::default();
         let old: HashMap<&str, &Arc<Backend>> =
@@ -51,8 +54,9 @@ impl Generation {
                 next_backend(before.copied(), config, members, workers, &mut change)
             })
             .collect();
+        let kept: HashSet<_> = backends.iter().map(|b: &Arc<Backend>| b.state.id).collect();
         for gone in &self.backends {
-            if !backends.iter().any(|b| b.state.id == gone.state.id) {
+            if !kept.contains(&gone.state.id) {
                 let leaving = gone
                     .servers
                     .iter()
@@ -247,10 +251,10 @@ fn next_server(
         state,
     };
     let Some(before) = before else {
-        let server = Arc::new(fresh(
-            Arc::new(ServerState::new(workers)),
-            EndpointId::next(),
-        ));
+        let state = ServerState::new(workers);
+        // Before the schedule is built: a server that starts in maintenance gets no slot.
+        state.set_admin(member.admin, 0);
+        let server = Arc::new(fresh(Arc::new(state), EndpointId::next()));
         change.started.push(Arc::clone(&server));
         return server;
     };

@@ -13,6 +13,10 @@ mod model;
 mod pick;
 mod publish;
 mod route;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use build::Change;
 pub(crate) use desired::{Desired, Member};

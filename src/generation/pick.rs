@@ -10,8 +10,9 @@ use crate::state::ServerId;
 const TICKETS_MAX: usize = 16;
 
 impl Backend {
-    /// A usable server, or `None` if there is none. `avoid` is taken only if
-    /// there is no other (the server a failed try was sent to).
+    /// A usable server, or `None` if there is none. `avoid` (the server a
+    /// failed try was sent to) is taken only if no other of its kind is usable.
+    /// A backup is taken only if no active server is usable, not even `avoid`.
     ///
     /// An unusable slot costs another ticket, never a walk ahead from the first
     /// one: walking would give the whole share of a server that is down to its
@@ -34,26 +35,235 @@ impl Backend {
         &self.servers[self.active[self.schedule.slot(ticket)] as usize]
     }
 
-    /// Every active server once from the last ticket on, then backups in order, then `avoid` itself.
     #[cold]
     fn scan(&self, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
-        let usable = |index: &u32| {
-            let server = &self.servers[*index as usize];
-            (server.state.is_usable() && Some(server.id()) != avoid).then_some(server)
-        };
-        let start = match self.active.len() {
-            0 => 0,
-            len => (self.state.ticket() % len as u64) as usize,
-        };
-        let (before, after) = self.active.split_at(start);
-        let any = after.iter().chain(before).find_map(usable);
-        any.or_else(|| self.backup.iter().find_map(usable))
-            .or_else(|| {
-                let avoided = |server: &&Arc<Server>| Some(server.id()) == avoid;
-                self.servers
-                    .iter()
-                    .find(avoided)
-                    .filter(|server| server.state.is_usable() && server.weight > 0)
-            })
+        let others = |server: &&Arc<Server>| Some(server.id()) != avoid;
+        self.share(self.usable(&self.active).filter(others))
+            .or_else(|| self.usable(&self.active).next())
+            .or_else(|| self.usable(&self.backup).find(others))
+            .or_else(|| self.usable(&self.backup).next())
+    }
+
+    fn usable<'a>(&'a self, indices: &'a [u32]) -> impl Iterator<Item = &'a Arc<Server>> + Clone {
+        indices
+            .iter()
+            .map(|index| &self.servers[*index as usize])
+            .filter(|server| server.state.is_usable())
+    }
+
+    /// One of these by weight. The first from the ticket on would be a walk
+    /// ahead again; and as every pick that comes here takes as many tickets, the
+    /// bare ticket modulo the number of servers may even be the same each time.
+    fn share<'a>(
+        &self,
+        servers: impl Iterator<Item = &'a Arc<Server>> + Clone,
+    ) -> Option<&'a Arc<Server>> {
+        let weight = |server: &Arc<Server>| u64::from(server.weight);
+        let total: u64 = servers.clone().map(weight).sum();
+        let spread = self.state.ticket().wrapping_mul(GOLDEN);
+        let mut left = (u128::from(spread) * u128::from(total) >> 64) as u64;
+        let mut last = None;
+        for server in servers {
+            // A status may change between the two passes: then the last one seen is as good.
+            last = Some(server);
+            match left.checked_sub(weight(server)) {
+                None => break,
+                Some(rest) => left = rest,
+            }
+        }
+        last
+    }
+}
+
+/// 2^64 / phi: multiples of it fill the range evenly, whatever their distance
+/// (Knuth, The Art of Computer Programming 6.4).
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use crate::config;
+    use crate::generation::testing::{backend, desired, server, serving};
+    use crate::generation::{Backend, Desired, Generation};
+    use crate::state::{Admin, Operational};
+
+    fn servers(weights: &[u16]) -> Vec<config::Server> {
+        (1..)
+            .zip(weights)
+            .map(|(port, weight)| server(port, *weight))
+            .collect()
+    }
+
+    fn generation(weights: &[u16]) -> (Generation, Desired) {
+        let desired = desired(Vec::new(), vec![backend("web", servers(weights))]);
+        (Generation::first(&desired, 2).0, desired)
+    }
+
+    fn shares(backend: &Backend, picks: u64) -> HashMap<u16, u64> {
+        let mut shares = HashMap::new();
+        for _ in 0..picks {
+            *shares.entry(port(backend, None)).or_default() += 1;
+        }
+        shares
+    }
+
+    /// Servers are named by their port; 0 = nobody.
+    fn port(backend: &Backend, avoid: Option<&str>) -> u16 {
+        let avoid = avoid.map(|name| backend.server(name).unwrap().id());
+        backend
+            .pick(avoid)
+            .map_or(0, |server| server.name[1..].parse().unwrap())
+    }
+
+    fn down(backend: &Backend, name: &str) {
+        let state = &backend.server(name).unwrap().state;
+        state.set_operational(Operational::Down, 1);
+    }
+
+    #[test]
+    fn whole_cycles_are_exact_from_several_threads() {
+        let (generation, _) = generation(&[5, 1, 1, 0, 13]);
+        let backend = &generation.backends[0];
+        let count = || shares(backend, 20 * 300);
+        let total = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+            let mut total: HashMap<u16, u64> = HashMap::new();
+            for thread in threads {
+                for (port, share) in thread.join().unwrap() {
+                    *total.entry(port).or_default() += share;
+                }
+            }
+            total
+        });
+        let cycles = 4 * 300;
+        assert_eq!(
+            total,
+            HashMap::from([(1, 5 * cycles), (2, cycles), (3, cycles), (5, 13 * cycles)])
+        );
+    }
+
+    #[test]
+    fn share_of_a_dead_server_is_split_by_weight_at_once_and_after_the_rebuild() {
+        let (generation, desired) = generation(&[5, 1, 1]);
+        let halves = HashMap::from([(2, 3500), (3, 3500)]);
+        down(&generation.backends[0], "s1");
+        assert_eq!(shares(&generation.backends[0], 7000), halves);
+        let (rebuilt, _) = generation.next(&desired, 2);
+        assert_eq!(rebuilt.backends[0].schedule.cycle(), 2);
+        assert_eq!(shares(&rebuilt.backends[0], 7000), halves);
+    }
+
+    #[test]
+    fn runs_longer_than_the_tickets_are_split_evenly_too() {
+        // Between two turns of the light ones lie up to 128 of the dead one.
+        let (generation, _) = generation(&[256, 1, 1]);
+        down(&generation.backends[0], "s1");
+        let shares = shares(&generation.backends[0], 7000);
+        assert!(
+            shares.values().all(|n| (3450..=3550).contains(n)),
+            "{shares:?}"
+        );
+        // 17 servers and 17 tickets a pick: the bare ticket would never move on.
+        let weights: Vec<u16> = [4000].into_iter().chain([1; 16]).collect();
+        let (generation, _) = self::generation(&weights);
+        down(&generation.backends[0], "s1");
+        let shares = self::shares(&generation.backends[0], 1600);
+        assert_eq!(shares.len(), 16);
+        assert!(
+            shares.values().all(|n| (90..=110).contains(n)),
+            "{shares:?}"
+        );
+    }
+
+    #[test]
+    fn one_usable_of_a_thousand_costs_sixteen_tickets_and_a_scan() {
+        let (generation, _) = generation(&[1; 1000]);
+        let backend = &generation.backends[0];
+        for port in 1..=999 {
+            down(backend, &format!("s{port}"));
+        }
+        for _ in 0..100 {
+            let before = backend.state.ticket();
+            assert_eq!(port(backend, None), 1000);
+            assert!(backend.state.ticket() - before <= 18);
+        }
+    }
+
+    #[test]
+    fn nothing_usable_is_nobody() {
+        assert_eq!(port(&generation(&[]).0.backends[0], None), 0);
+        assert_eq!(port(&generation(&[0, 0]).0.backends[0], None), 0);
+        let (generation, desired) = generation(&[1, 2]);
+        for server in &generation.backends[0].servers {
+            server.state.set_admin(Admin::Drain, 1);
+        }
+        assert_eq!(port(&generation.backends[0], None), 0);
+        assert_eq!(port(&generation.backends[0], Some("s1")), 0);
+        let (rebuilt, _) = generation.next(&desired, 2);
+        assert!(rebuilt.backends[0].schedule.is_empty());
+        assert_eq!(port(&rebuilt.backends[0], None), 0);
+    }
+
+    #[test]
+    fn the_server_to_avoid_is_the_last_of_its_kind() {
+        let (generation, _) = generation(&[1, 1]);
+        let backend = &generation.backends[0];
+        for _ in 0..10 {
+            assert_eq!(port(backend, Some("s1")), 2);
+        }
+        down(backend, "s2");
+        assert_eq!(port(backend, Some("s1")), 1);
+    }
+
+    #[test]
+    fn backups_serve_only_without_active_servers_and_the_first_one_alone() {
+        let mut servers = servers(&[1, 1, 1, 1]);
+        for server in &mut servers[2..] {
+            server.backup = true;
+        }
+        let generation = serving(vec![backend("web", servers)]);
+        let backend = &generation.backends[0];
+        assert_eq!(shares(backend, 10), HashMap::from([(1, 5), (2, 5)]));
+        down(backend, "s1");
+        assert_eq!(port(backend, Some("s2")), 2, "still before any backup");
+        down(backend, "s2");
+        assert_eq!(shares(backend, 10), HashMap::from([(3, 10)]));
+        assert_eq!(port(backend, Some("s3")), 4);
+        down(backend, "s3");
+        assert_eq!(shares(backend, 10), HashMap::from([(4, 10)]));
+        assert_eq!(port(backend, Some("s4")), 4);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever is up: only that is picked, and after a rebuild by weight.
+        #[test]
+        fn picks_are_usable_and_by_weight(
+            members in prop::collection::vec((0..=20_u16, any::<bool>()), 1..40),
+        ) {
+            let weights: Vec<u16> = members.iter().map(|(weight, _)| *weight).collect();
+            let (generation, desired) = generation(&weights);
+            let up: HashMap<u16, u64> = (1..)
+                .zip(&members)
+                .filter(|(_, (weight, up))| *up && *weight > 0)
+                .map(|(port, (weight, _))| (port, u64::from(*weight)))
+                .collect();
+            for (server, (_, up)) in generation.backends[0].servers.iter().zip(&members) {
+                if !up {
+                    server.state.set_operational(Operational::Down, 1);
+                }
+            }
+            for _ in 0..100 {
+                let picked = port(&generation.backends[0], None);
+                prop_assert_eq!(up.contains_key(&picked), !up.is_empty());
+            }
+            let (rebuilt, _) = generation.next(&desired, 2);
+            let total = up.values().sum();
+            prop_assert_eq!(shares(&rebuilt.backends[0], total), up);
+        }
     }
 }
