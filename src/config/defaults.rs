@@ -114,3 +114,92 @@ impl Default for Check {
         }
     }
 }
+
+impl Default for AdminSocket {
+    /// The socket of a file that does not speak of `admin`.
+    fn default() -> Self {
+        Self {
+            address: AdminAddress::Unix(PathBuf::from("/run/rlb/admin.sock")),
+            mode: 0o600,
+            user: None,
+            group: None,
+            level: AdminLevel::Admin,
+        }
+    }
+}
+
+impl Backend {
+    /// A backend with every setting at its default, without servers.
+    pub fn new(name: impl Into<Arc<str>>, mode: Mode) -> Self {
+        Self {
+            name: name.into(),
+            mode,
+            balance: Balance::RoundRobin,
+            // HAProxy's number; each goes to another server.
+            retries: 3,
+            servers: Vec::new(),
+            server_files: Vec::new(),
+            check: None,
+            timeouts: ServerTimeouts::default(),
+            limits: ResponseLimits::default(),
+            pool_max: 256,
+            observe_connect: false,
+            drain_timeout: None,
+            // Longer than the checks of a restarted server take with theirs.
+            retry_after: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Frontend {
+    /// A frontend with every setting at its default, listening nowhere.
+    pub fn new(name: impl Into<Arc<str>>, mode: Mode) -> Self {
+        Self {
+            name: name.into(),
+            mode,
+            binds: Vec::new(),
+            maxconn: None,
+            routes: Vec::new(),
+            default_backend: None,
+            timeouts: ClientTimeouts::default(),
+            limits: RequestLimits::default(),
+            forwarded: Forwarded::default(),
+            keep_alive_requests: 0,
+        }
+    }
+}
+
+impl Server {
+    /// A server with every setting at its default.
+    pub fn new(name: impl Into<Arc<str>>, address: ServerAddress) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            weight: 1,
+            backup: false,
+            disabled: false,
+            check: None,
+            check_port: None,
+            check_address: None,
+        }
+    }
+}
+
+impl Probe {
+    /// What `check = true` asks in http mode: HEAD /, and 200 to 399 passes.
+    pub fn http() -> Self {
+        Self::Http {
+            method: CHECK_METHOD.to_owned(),
+            path: CHECK_PATH.to_owned(),
+            host: None,
+            headers: Vec::new(),
+            expect: vec![CHECK_EXPECT],
+        }
+    }
+}
+
+/// As cheap as an answer can be.
+pub(super) const CHECK_METHOD: &str = "HEAD";
+pub(super) const CHECK_PATH: &str = "/";
+/// What HAProxy takes for alive.
+pub(super) const CHECK_EXPECT: std::ops::RangeInclusive<u16> = 200..=399;

@@ -1,18 +1,42 @@
 //! What the operator wrote, turned into what we run.
 //!
-//! `file.rs` reads text and keeps the place of every value; `resolve.rs` turns
-//! it into the types here, which cannot be wrong: names exist, ranges hold,
-//! defaults are filled in. Every problem of a file is reported at once.
+//! The way of a text: `syntax.rs` makes a tree in which each value knows its
+//! place, `load.rs` joins the trees of several files, `check.rs` holds the tree
+//! against the keys of `keys.rs`, `resolve/` turns it into the run types of
+//! `model.rs`, which cannot be wrong: names exist, ranges hold, defaults are
+//! filled in. Every problem on the way goes to one collector (`diagnostics.rs`)
+//! and all are reported at once.
 //!
-//! This room must not know tokio or sockets. Start reading at [`Config`]; the
-//! file's vocabulary is documented in `config/reference.toml`.
+//! This room must not know tokio or sockets. Start reading at [`Config::load`];
+//! the file's vocabulary is documented in `config/reference.toml`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod address;
+mod check;
 mod defaults;
+mod diagnostics;
+mod expand;
+mod foreign_file;
+mod grammar;
+mod keys;
+mod load;
 mod model;
+mod resolve;
+mod suggest;
+mod syntax;
+mod tree;
+mod units;
+mod words;
 
+pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
+pub use load::Loaded;
+#[expect(unused_imports, reason = "the file source of discovery reads them")]
+pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+
+#[cfg(test)]
+mod tests;

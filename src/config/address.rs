@@ -1,0 +1,441 @@
+//! Addresses, networks and names, from the text the operator wrote.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::units::quoted;
+use super::{BindAddress, Network, ServerAddress};
+
+/// What is wrong with a value, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(crate) fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+}
+
+/// `:80`, `*:80`, `0.0.0.0:80`, `[::]:80`, `unix:/path`, `unix:@name`, `fd@N`.
+/// Port 0 is any free one.
+pub(crate) fn bind(text: &str) -> Result<BindAddress, Fault> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(match unix(path)? {
+            UnixAddress::Path(path) => BindAddress::Unix(path),
+            UnixAddress::Abstract(name) => BindAddress::Abstract(name),
+        });
+    }
+    if let Some(number) = text.strip_prefix("fd@") {
+        return match number.parse::<u16>() {
+            Ok(number) if number > 2 => Ok(BindAddress::Fd(i32::from(number))),
+            _ => Err(
+                Fault::new("fd@ wants the number of an inherited, listening descriptor")
+                    .help("numbers begin at 3: 0, 1 and 2 are stdin, stdout and stderr"),
+            ),
+        };
+    }
+    let any = text.strip_prefix(':').or_else(|| text.strip_prefix("*:"));
+    if let Some(port_text) = any.filter(|port| !port.contains(':')) {
+        return Ok(BindAddress::Any(port(port_text, 0)?));
+    }
+    let (ip, port_text) = split_port(text, ":80", "every address")?;
+    let port = port(port_text, 0)?;
+    match ip {
+        Host::Ip(ip) => Ok(BindAddress::Ip(SocketAddr::new(ip, port))),
+        Host::Name(name) => Err(Fault::new(format!(
+            "{} is a name: a bind wants an IP address",
+            quoted(name)
+        ))
+        .help(format!(
+            "write \":{port}\" for every address of this machine"
+        ))),
+    }
+}
+
+/// `ip:port`, `[v6]:port`, `unix:/path` or `unix:@name`.
+pub(crate) fn server(text: &str) -> Result<ServerAddress, Fault> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(match unix(path)? {
+            UnixAddress::Path(path) => ServerAddress::Unix(path),
+            UnixAddress::Abstract(name) => ServerAddress::Abstract(name),
+        });
+    }
+    for scheme in ["http://", "https://", "tcp://"] {
+        if let Some(rest) = text.strip_prefix(scheme) {
+            let rest = rest.split('/').next().unwrap_or_default();
+            return Err(Fault::new("a server is an address, not a URL")
+                .help(format!("did you mean \"{}\"?", rest.escape_debug())));
+        }
+    }
+    let (host, port_text) = split_port(text, "10.0.0.11:80", "that address")?;
+    let port = port(port_text, 1)?;
+    match host {
+        Host::Ip(ip) if ip.is_unspecified() => Err(Fault::new(format!(
+            "{ip} means every address: a server is one address"
+        ))
+        .help(format!("did you mean \"127.0.0.1:{port}\"?"))),
+        Host::Ip(ip) => Ok(ServerAddress::Ip(SocketAddr::new(ip, port))),
+        Host::Name(name) if is_host_name(name) => Err(Fault::new(
+            "not in this version yet: names are resolved by the dns source",
+        )
+        .help("write the server's IP address, for example \"10.0.0.11:80\"")),
+        Host::Name(name) => Err(Fault::new(format!("{} is not an IP address", quoted(name)))
+            .help("write \"10.0.0.11:80\", \"[2001:db8::1]:80\" or \"unix:/path\"")),
+    }
+}
+
+/// `ip:port` of an admin socket.
+pub(crate) fn admin_tcp(text: &str) -> Result<SocketAddr, Fault> {
+    let (host, port_text) = split_port(text, "127.0.0.1:9999", "this machine alone")?;
+    let port = port(port_text, 0)?;
+    match host {
+        Host::Ip(ip) => Ok(SocketAddr::new(ip, port)),
+        Host::Name(name) => Err(Fault::new(format!("{} is not an IP address", quoted(name)))
+            .help(format!("write \"127.0.0.1:{port}\""))),
+    }
+}
+
+/// Path of an admin socket; empty = none.
+pub(crate) fn admin_path(text: &str) -> Result<Option<PathBuf>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let help = if let Some(path) = text.strip_prefix("unix:") {
+        format!("did you mean {}?", quoted(path))
+    } else if text.parse::<SocketAddr>().is_ok() {
+        format!("for TCP write {{ bind = {} }}", quoted(text))
+    } else {
+        String::new()
+    };
+    match unix(text) {
+        Ok(UnixAddress::Path(path)) => Ok(Some(path)),
+        Ok(UnixAddress::Abstract(_)) => Err(Fault::new(
+            "an abstract socket has no permissions: every local user could use it",
+        )),
+        Err(fault) if help.is_empty() => Err(fault),
+        Err(fault) => Err(fault.help(help)),
+    }
+}
+
+/// `10.0.0.0/8`, `2001:db8::/32`, or one address.
+pub(crate) fn network(text: &str) -> Result<Network, Fault> {
+    let fault = || {
+        Fault::new(format!("{} is not a network", quoted(text)))
+            .help("write \"10.0.0.0/8\", \"2001:db8::/32\" or one address")
+    };
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let written: IpAddr = address.parse().map_err(|_| fault())?;
+    let bits = if written.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        Some(prefix) => prefix.parse::<u8>().map_err(|_| fault())?,
+        None => bits,
+    };
+    if prefix > bits {
+        return Err(Fault::new(format!(
+            "/{prefix} is longer than the {bits} bits of {written}"
+        )));
+    }
+    // IPv4-mapped peers are seen as IPv4, and so are networks of them.
+    let (address, prefix) = match written.to_canonical() {
+        address @ IpAddr::V4(_) if written.is_ipv6() && prefix >= 96 => (address, prefix - 96),
+        _ => (written, prefix),
+    };
+    let masked = mask(address, prefix);
+    if masked != address {
+        return Err(
+            Fault::new(format!("{address}/{prefix} has bits behind its prefix"))
+                .help(format!("did you mean \"{masked}/{prefix}\"?")),
+        );
+    }
+    Ok(Network { address, prefix })
+}
+
+fn mask(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX
+                .checked_shl(32 - u32::from(prefix.min(32)))
+                .unwrap_or(0);
+            Ipv4Addr::from_bits(ip.to_bits() & mask).into()
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX
+                .checked_shl(128 - u32::from(prefix.min(128)))
+                .unwrap_or(0);
+            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+        }
+    }
+}
+
+/// The name a server gets when none was written: its address, within the
+/// characters of a name.
+pub(crate) fn server_name(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Ip(address) => format!("{}:{}", address.ip(), address.port()),
+        ServerAddress::Unix(path) => clean_name(&format!("unix:{}", path.display())),
+        ServerAddress::Abstract(name) => clean_name(&format!("unix:@{name}")),
+    }
+}
+
+fn clean_name(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_name_char(c) { c } else { '_' })
+        .take(NAME_MAX)
+        .collect()
+}
+
+/// The name of a frontend or backend.
+pub(crate) fn name(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Err(Fault::new("a name cannot be empty"));
+    }
+    if text.chars().count() > NAME_MAX {
+        return Err(Fault::new(format!(
+            "a name has at most {NAME_MAX} characters"
+        )));
+    }
+    if !text.chars().all(is_name_char) {
+        return Err(
+            Fault::new("a name has only the characters A-Z a-z 0-9 _ . : -")
+                .help(format!("did you mean \"{}\"?", clean_name(text))),
+        );
+    }
+    Ok(())
+}
+
+/// The name of a server; two words are taken by the rows of HAProxy's CSV.
+pub(crate) fn server_name_written(text: &str) -> Result<(), Fault> {
+    match text {
+        "FRONTEND" | "BACKEND" => Err(Fault::new(format!(
+            "a server cannot be called {text}: the statistics name their own rows so"
+        ))),
+        _ => name(text),
+    }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-')
+}
+
+enum UnixAddress {
+    Path(PathBuf),
+    Abstract(String),
+}
+
+fn unix(text: &str) -> Result<UnixAddress, Fault> {
+    if text.contains('\0') {
+        return Err(Fault::new("a socket's path cannot hold a zero byte"));
+    }
+    if text.len() > UNIX_PATH_MAX {
+        return Err(Fault::new(format!(
+            "a Unix socket's path has at most {UNIX_PATH_MAX} bytes, this one {}",
+            text.len()
+        )));
+    }
+    match text.strip_prefix('@') {
+        Some("") => Err(Fault::new("an abstract socket wants a name behind the @")),
+        Some(name) => Ok(UnixAddress::Abstract(name.to_owned())),
+        None if text.len() > 1 && text.starts_with('/') => Ok(UnixAddress::Path(text.into())),
+        None => Err(Fault::new(format!("{} is not a whole path", quoted(text)))
+            .help("a Unix socket's path begins with \"/\"")),
+    }
+}
+
+enum Host<'a> {
+    Ip(IpAddr),
+    Name(&'a str),
+}
+
+/// Cuts `host:port`; `example` and `means` make the suggestion when the port
+/// is missing.
+fn split_port<'a>(text: &'a str, example: &str, means: &str) -> Result<(Host<'a>, &'a str), Fault> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (ip, port) = rest
+            .split_once(']')
+            .ok_or_else(|| Fault::new("missing `]`"))?;
+        let ip: Ipv6Addr = ip
+            .parse()
+            .map_err(|_| Fault::new(format!("{} is not an IPv6 address", quoted(ip))))?;
+        let port = port
+            .strip_prefix(':')
+            .ok_or_else(|| Fault::new("missing port").help(format!("write \"[{ip}]:80\"")))?;
+        return Ok((Host::Ip(ip.into()), port));
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        let whole = SocketAddr::new(ip, 80);
+        return Err(Fault::new("missing port").help(format!("write \"{whole}\"")));
+    }
+    match text.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') => {
+            Err(Fault::new("an IPv6 address with a port stands in brackets")
+                .help("write \"[2001:db8::1]:80\""))
+        }
+        Some((host, port)) => match host.parse::<Ipv4Addr>() {
+            Ok(ip) => Ok((Host::Ip(ip.into()), port)),
+            Err(_) => Ok((Host::Name(host), port)),
+        },
+        None if text.parse::<u16>().is_ok() => Err(Fault::new("missing address")
+            .help(format!("write \":{text}\" or \"127.0.0.1:{text}\""))),
+        None => Err(Fault::new("missing port").help(format!(
+            "write the address and the port, for example \"{example}\" for {means}"
+        ))),
+    }
+}
+
+fn port(text: &str, least: u16) -> Result<u16, Fault> {
+    match text.parse::<u16>() {
+        // `parse` takes a leading `+`.
+        Ok(port) if port >= least && text.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
+        _ => Err(Fault::new(format!(
+            "{} is not a port: they are {least} to 65535",
+            quoted(text)
+        ))),
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+/// Names are shown in tables and sent in every CSV row.
+const NAME_MAX: usize = 128;
+
+/// `sun_path` has 108 bytes, one for the zero or the abstract mark.
+const UNIX_PATH_MAX: usize = 107;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bind_forms() {
+        for (text, expected) in [
+            (":80", BindAddress::Any(80)),
+            ("*:80", BindAddress::Any(80)),
+            ("0.0.0.0:80", BindAddress::Ip("0.0.0.0:80".parse().unwrap())),
+            ("[::]:80", BindAddress::Ip("[::]:80".parse().unwrap())),
+            (
+                "127.0.0.1:0",
+                BindAddress::Ip("127.0.0.1:0".parse().unwrap()),
+            ),
+            ("unix:/run/x", BindAddress::Unix("/run/x".into())),
+            ("unix:@x", BindAddress::Abstract("x".to_owned())),
+            ("fd@3", BindAddress::Fd(3)),
+        ] {
+            assert_eq!(bind(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn refused_binds_say_what_to_write() {
+        for (text, help) in [
+            ("80", "write \":80\" or \"127.0.0.1:80\""),
+            ("10.0.0.1", "write \"10.0.0.1:80\""),
+            ("::1", "write \"[::1]:80\""),
+            ("[::1]", "write \"[::1]:80\""),
+            ("2001:db8::1:zz", "write \"[2001:db8::1]:80\""),
+            ("web:80", "write \":80\" for every address of this machine"),
+            (
+                "web",
+                "write the address and the port, for example \":80\" for every address",
+            ),
+            ("unix:x", "a Unix socket's path begins with \"/\""),
+            (
+                "fd@1",
+                "numbers begin at 3: 0, 1 and 2 are stdin, stdout and stderr",
+            ),
+        ] {
+            assert_eq!(
+                bind(text).unwrap_err().help.as_deref(),
+                Some(help),
+                "{text}"
+            );
+        }
+        assert!(bind(":70000").is_err());
+        assert!(bind(":+80").is_err());
+        assert!(bind(&format!("unix:/{}", "x".repeat(107))).is_err());
+    }
+
+    #[test]
+    fn server_forms() {
+        let ip = |text: &str| ServerAddress::Ip(text.parse().unwrap());
+        for (text, expected, name) in [
+            ("10.0.0.1:80", ip("10.0.0.1:80"), "10.0.0.1:80"),
+            ("[::1]:80", ip("[::1]:80"), "::1:80"),
+            (
+                "unix:/run/x.sock",
+                ServerAddress::Unix("/run/x.sock".into()),
+                "unix:_run_x.sock",
+            ),
+            (
+                "unix:@x",
+                ServerAddress::Abstract("x".to_owned()),
+                "unix:_x",
+            ),
+        ] {
+            let address = server(text).unwrap();
+            assert_eq!(address, expected, "{text}");
+            assert_eq!(server_name(&address), name);
+        }
+        for (text, message) in [
+            (
+                "db:5432",
+                "not in this version yet: names are resolved by the dns source",
+            ),
+            ("http://10.0.0.1:80/", "a server is an address, not a URL"),
+            ("10.0.0.1:0", "\"0\" is not a port: they are 1 to 65535"),
+            ("10.0.0.1", "missing port"),
+            ("10.0.0.256:80", "\"10.0.0.256\" is not an IP address"),
+            (
+                "0.0.0.0:80",
+                "0.0.0.0 means every address: a server is one address",
+            ),
+        ] {
+            assert_eq!(server(text).unwrap_err().message, message, "{text}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let net = |text: &str| network(text).unwrap();
+        assert!(net("10.0.0.0/8").contains("10.1.2.3".parse().unwrap()));
+        assert_eq!(net("::ffff:10.0.0.0/104"), net("10.0.0.0/8"));
+        assert_eq!(net("10.0.0.1"), net("10.0.0.1/32"));
+        assert!(net("::/0").contains("2001:db8::1".parse().unwrap()));
+        assert_eq!(
+            network("10.0.0.1/8").unwrap_err().help.unwrap(),
+            "did you mean \"10.0.0.0/8\"?"
+        );
+        assert!(network("10.0.0.0/33").is_err());
+        assert!(network("lan").is_err());
+    }
+
+    #[test]
+    fn names() {
+        assert!(name("web-1.a:b_C").is_ok());
+        assert_eq!(
+            name("my web").unwrap_err().help.unwrap(),
+            "did you mean \"my_web\"?"
+        );
+        assert!(name("").is_err());
+        assert!(server_name_written("BACKEND").is_err());
+    }
+}

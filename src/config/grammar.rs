@@ -1,0 +1,300 @@
+//! The smaller texts: tokens, hosts, status codes, file modes.
+
+use std::ops::RangeInclusive;
+
+use super::HostMatch;
+use super::address::Fault;
+use super::units::quoted;
+
+/// A token of HTTP (RFC 9110 5.6.2): method or field name.
+pub(crate) fn token(text: &str) -> Result<(), Fault> {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if text.is_empty() || !text.bytes().all(is_token) {
+        return Err(
+            Fault::new(format!("{} is not a token of HTTP", quoted(text)))
+                .help("only letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 5.6.2)"),
+        );
+    }
+    Ok(())
+}
+
+/// A request method; case counts (RFC 9110 9.1).
+pub(crate) fn method(text: &str) -> Result<(), Fault> {
+    token(text)?;
+    let upper = text.to_ascii_uppercase();
+    if upper != text && KNOWN_METHODS.contains(&upper.as_str()) {
+        return Err(
+            Fault::new("the case of a method counts").help(format!("did you mean \"{upper}\"?"))
+        );
+    }
+    Ok(())
+}
+
+/// The method of a check: CONNECT would ask for a tunnel.
+pub(crate) fn check_method(text: &str) -> Result<(), Fault> {
+    match text {
+        "CONNECT" => Err(Fault::new(
+            "CONNECT asks for a tunnel, which a check cannot judge",
+        )),
+        _ => method(text),
+    }
+}
+
+/// A token, or nothing for off.
+pub(crate) fn token_or_none(text: &str) -> Result<(), Fault> {
+    if text.is_empty() { Ok(()) } else { token(text) }
+}
+
+/// What may stand in a request line as origin-form (RFC 9112 3.2.1).
+pub(crate) fn request_path(text: &str) -> Result<(), Fault> {
+    if !text.starts_with('/') {
+        return Err(Fault::new("a path begins with \"/\"")
+            .help(format!("did you mean \"/{}\"?", text.escape_debug())));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        return Err(Fault::new("a path has no spaces, no `#` and only ASCII")
+            .help("encode other characters as %XX"));
+    }
+    Ok(())
+}
+
+/// The start of a path as routes compare it, without query.
+pub(crate) fn path_prefix(text: &str) -> Result<(), Fault> {
+    request_path(text)?;
+    if text.contains('?') {
+        return Err(Fault::new("routes do not look at the query"));
+    }
+    Ok(())
+}
+
+/// The Host field of a check; empty = the server's address.
+pub(crate) fn check_host(text: &str) -> Result<(), Fault> {
+    if !text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"/?#@,".contains(&b))
+    {
+        return Err(Fault::new(format!("{} is not a host", quoted(text)))
+            .help("write \"example.com\" or \"example.com:8080\""));
+    }
+    Ok(())
+}
+
+/// A field value (RFC 9110 5.5), visible ASCII and inner blanks.
+pub(crate) fn field_value(text: &str) -> Result<(), Fault> {
+    let inner = |b: u8| b.is_ascii_graphic() || b == b' ' || b == b'\t';
+    if !text.bytes().all(inner) || text.trim_matches([' ', '\t']) != text {
+        return Err(Fault::new(
+            "a field's value has only visible ASCII, and blanks only inside",
+        ));
+    }
+    Ok(())
+}
+
+/// The name of a field a check may send: what frames the message is ours.
+pub(crate) fn check_field(text: &str) -> Result<(), Fault> {
+    token(text)?;
+    match text.to_ascii_lowercase().as_str() {
+        "host" => Err(Fault::new("the Host field has its own key").help("write host = \"...\"")),
+        "connection" | "content-length" | "transfer-encoding" | "upgrade" | "te" | "expect" => {
+            Err(Fault::new(format!("{text} is set by the check itself")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `demo.example.com`, `*.example.com`, or an IP address as in a URL.
+pub(crate) fn host_match(text: &str) -> Result<HostMatch, Fault> {
+    let (wild, name) = match text.strip_prefix("*.") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let lower = name.to_ascii_lowercase();
+    let bracketed = lower
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(ip) = bracketed {
+        return match ip.parse::<std::net::Ipv6Addr>() {
+            Ok(_) if !wild => Ok(HostMatch::Exact(lower)),
+            _ => Err(Fault::new(format!("{} is not a host", quoted(text)))),
+        };
+    }
+    if let Some((host, port)) = lower.split_once(':')
+        && port.bytes().all(|b| b.is_ascii_digit())
+    {
+        return Err(
+            Fault::new("a route looks at the host without its port").help(format!(
+                "did you mean \"{}{host}\"?",
+                if wild { "*." } else { "" }
+            )),
+        );
+    }
+    if lower.contains("//") || lower.contains('/') {
+        return Err(Fault::new("a host, not a URL").help("the path has its own key, `path_prefix`"));
+    }
+    if lower.contains('*') {
+        return Err(
+            Fault::new("a `*` stands only in front, before a dot").help("write \"*.example.com\"")
+        );
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if lower.len() > 253 || !lower.split('.').all(is_label) {
+        return Err(Fault::new(format!("{} is not a host name", quoted(text)))
+            .help("international names are written as they travel: \"xn--...\""));
+    }
+    Ok(if wild {
+        HostMatch::Suffix(format!(".{lower}"))
+    } else {
+        HostMatch::Exact(lower)
+    })
+}
+
+/// `200` or `200-399`; 200 to 599, the codes that end an exchange.
+pub(crate) fn status_range(text: &str) -> Result<RangeInclusive<u16>, Fault> {
+    let code = |text: &str| {
+        text.parse::<u16>()
+            .ok()
+            .filter(|code| text.len() == 3 && (200..=599).contains(code))
+    };
+    let range = match text.split_once('-') {
+        Some((first, last)) => code(first).zip(code(last)),
+        None => code(text).map(|code| (code, code)),
+    };
+    match range {
+        Some((first, last)) if first <= last => Ok(first..=last),
+        Some(_) => Err(Fault::new("the range ends before it begins")),
+        None => {
+            let class = text.strip_suffix("xx").filter(|class| class.len() == 1);
+            Err(Fault::new(format!(
+                "{} is no status code from 200 to 599",
+                quoted(text)
+            ))
+            .help(match class {
+                Some(class) => format!("did you mean \"{class}00-{class}99\"?"),
+                None => "write 200, \"200-399\" or a list of them".to_owned(),
+            }))
+        }
+    }
+}
+
+/// Permissions of a socket, `0600` or `660`.
+pub(crate) fn octal_mode(text: &str) -> Result<u32, Fault> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(mode),
+        _ => Err(Fault::new(format!("{} is not a file mode", quoted(text)))
+            .help("three octal digits: \"0600\", \"660\"")),
+    }
+}
+
+/// A user or group, by name or number; empty = none.
+pub(crate) fn account(text: &str) -> Result<(), Fault> {
+    if text
+        .bytes()
+        .any(|b| b == b':' || b == b'/' || !b.is_ascii_graphic())
+        || text.len() > 64
+    {
+        return Err(Fault::new(format!(
+            "{} is not the name or number of an account",
+            quoted(text)
+        )));
+    }
+    Ok(())
+}
+
+/// A network interface; Linux allows 15 bytes.
+pub(crate) fn interface(text: &str) -> Result<(), Fault> {
+    if text.is_empty()
+        || text.len() > 15
+        || !text.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+    {
+        return Err(Fault::new(format!("{} is not an interface", quoted(text)))
+            .help("as `ip link` names it: \"eth0\""));
+    }
+    Ok(())
+}
+
+/// A file that is read later; its content is not looked at here.
+pub(crate) fn file_path(text: &str) -> Result<(), Fault> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(Fault::new("a file's path cannot be empty"));
+    }
+    Ok(())
+}
+
+/// A directory, or nothing for none.
+pub(crate) fn directory(text: &str) -> Result<(), Fault> {
+    if text.contains('\0') || !(text.is_empty() || text.starts_with('/')) {
+        return Err(Fault::new("a directory's path begins with \"/\""));
+    }
+    Ok(())
+}
+
+/// An IP address without port.
+pub(crate) fn ip(text: &str) -> Result<std::net::IpAddr, Fault> {
+    text.parse().map_err(|_| {
+        Fault::new(format!("{} is not an IP address", quoted(text)))
+            .help("without port; the port has its own key, `check_port`")
+    })
+}
+
+const KNOWN_METHODS: &[&str] = &[
+    "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for (text, expected) in [
+            (
+                "Demo.Example.com",
+                HostMatch::Exact("demo.example.com".into()),
+            ),
+            ("*.example.com", HostMatch::Suffix(".example.com".into())),
+            ("10.0.0.1", HostMatch::Exact("10.0.0.1".into())),
+            ("[::1]", HostMatch::Exact("[::1]".into())),
+        ] {
+            assert_eq!(host_match(text).unwrap(), expected, "{text}");
+        }
+        assert_eq!(
+            host_match("a.example:8080").unwrap_err().help.unwrap(),
+            "did you mean \"a.example\"?"
+        );
+        for text in ["", "*", "a.*", "http://a", "a..b", "ä.de", "*.[::1]", "a/b"] {
+            assert!(host_match(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn statuses() {
+        assert_eq!(status_range("200").unwrap(), 200..=200);
+        assert_eq!(status_range("200-399").unwrap(), 200..=399);
+        assert_eq!(
+            status_range("2xx").unwrap_err().help.unwrap(),
+            "did you mean \"200-299\"?"
+        );
+        for text in ["", "100", "600", "399-200", "200-", "20"] {
+            assert!(status_range(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn methods_and_modes() {
+        assert!(method("PURGE").is_ok());
+        assert!(method("M-SEARCH").is_ok());
+        assert_eq!(
+            method("get").unwrap_err().help.unwrap(),
+            "did you mean \"GET\"?"
+        );
+        assert_eq!(octal_mode("0660").unwrap(), 0o660);
+        assert!(octal_mode("0888").is_err());
+        assert!(octal_mode("1777").is_err());
+        assert!(octal_mode("+600").is_err());
+    }
+}

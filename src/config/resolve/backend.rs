@@ -1,0 +1,137 @@
+//! `[[backend]]`, and the back half of `[[listen]]`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{check, mode, server};
+use crate::config::diagnostics::{Diagnostic, Problems};
+use crate::config::tree::{Node, Reader, Value};
+use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
+
+pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
+    let mode = mode(reader);
+    let default = Backend::new("", mode);
+    let server_files = reader
+        .list("source")
+        .iter()
+        .filter_map(|node| source(node, problems))
+        .collect();
+    let backend = Backend {
+        name: reader.text("name").unwrap_or_default().into(),
+        mode,
+        balance: Balance::RoundRobin,
+        retries: reader.number("retries").unwrap_or(default.retries),
+        servers: server::servers(reader.list("server"), problems),
+        server_files,
+        check: check::check(reader, mode, problems),
+        timeouts: timeouts(reader),
+        limits: limits(&reader.table("limits")),
+        pool_max: reader.number("pool_max").unwrap_or(default.pool_max),
+        observe_connect: reader
+            .flag("observe_connect")
+            .unwrap_or(default.observe_connect),
+        drain_timeout: reader.duration("drain_timeout"),
+        retry_after: reader
+            .duration("retry_after")
+            .unwrap_or(default.retry_after),
+    };
+    checks_that_never_run(reader, &backend, problems);
+    backend
+}
+
+fn timeouts(reader: &Reader<'_>) -> ServerTimeouts {
+    let default = ServerTimeouts::default();
+    let waits = reader.table("timeouts");
+    let wait = |key, default| -> Duration { waits.duration(key).unwrap_or(default) };
+    ServerTimeouts {
+        connect: wait("connect", default.connect),
+        server: wait("server", default.server),
+        pool_idle: wait("pool_idle", default.pool_idle),
+        // The one of [defaults] is the frontends': taken here too, it would
+        // win over what a frontend says.
+        tunnel: reader
+            .without_defaults()
+            .table("timeouts")
+            .duration("tunnel"),
+    }
+}
+
+fn limits(reader: &Reader<'_>) -> ResponseLimits {
+    let default = ResponseLimits::default();
+    ResponseLimits {
+        head: reader.size("head").unwrap_or(default.head),
+        headers: reader.number("headers").unwrap_or(default.headers),
+    }
+}
+
+/// The server file of a `source`; its path is relative to the file that names
+/// it, because a service's working directory is nobody's choice.
+fn source(node: &Node, problems: &Problems) -> Option<PathBuf> {
+    let table = node.as_table()?;
+    if let Some(file) = Reader::of(node).text("file") {
+        let named_in = problems.source(node.place)?;
+        let directory = Path::new(&named_in.name).parent();
+        return Some(directory.unwrap_or(Path::new("")).join(file));
+    }
+    if table.entries.is_empty() {
+        let diagnostic = Diagnostic::error("a source is named by one key");
+        problems.missing(node.place, "write { file = \"...\" }", diagnostic);
+    }
+    None
+}
+
+/// Warns of checks somebody wrote and nothing will do.
+fn checks_that_never_run(reader: &Reader<'_>, backend: &Backend, problems: &Problems) {
+    let has_check = backend.check.is_some();
+    if let (Some(entry), true) = (reader.own("check"), has_check) {
+        let off = |server: &Server| server.check == Some(false);
+        let why = if !backend.server_files.is_empty() || reader.own("source").is_some() {
+            None
+        } else if backend.servers.is_empty() {
+            Some("the backend has no servers and no source")
+        } else if backend.servers.iter().all(off) {
+            Some("every server has check = false")
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            let diagnostic = Diagnostic::warning("this check never runs");
+            problems.missing(entry.key_place, why, diagnostic);
+        }
+    }
+    for node in reader.list("server") {
+        server_check(&Reader::of(node), has_check, reader, problems);
+    }
+}
+
+fn server_check(server: &Reader<'_>, has_check: bool, backend: &Reader<'_>, problems: &Problems) {
+    // A check that was refused counts as one: complaining twice helps nobody.
+    let check_written = matches!(
+        backend.node("check").map(|node| &node.value),
+        Some(Value::Table(_) | Value::Bad)
+    );
+    let has_check = has_check || check_written;
+    if let (Some(entry), Some(true), false) = (server.own("check"), server.flag("check"), has_check)
+    {
+        problems.missing(
+            entry.key_place,
+            "",
+            Diagnostic::error("the backend has no check this server could have")
+                .help("write check = true in the backend"),
+        );
+    }
+    if has_check && server.flag("check") != Some(false) {
+        return;
+    }
+    for key in ["check_port", "check_address"] {
+        if let Some(entry) = server.own(key) {
+            let why = if has_check {
+                "check = false"
+            } else {
+                "the backend has no check"
+            };
+            let diagnostic = Diagnostic::warning(format!("`{key}` of a check that never runs"));
+            problems.missing(entry.key_place, why, diagnostic);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `server`: in a backend or in a server file.
+
+use std::collections::HashMap;
+
+use crate::config::address;
+use crate::config::diagnostics::{Diagnostic, Place, Problems};
+use crate::config::grammar;
+use crate::config::tree::{Node, Reader};
+use crate::config::{Server, ServerAddress};
+
+/// The servers of one backend; a name may stand once.
+pub(crate) fn servers(nodes: &[Node], problems: &Problems) -> Vec<Server> {
+    let mut seen: HashMap<String, Place> = HashMap::new();
+    let mut servers = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Some(server) = server(node, problems) else {
+            continue;
+        };
+        let reader = Reader::of(node);
+        let place = reader
+            .node("name")
+            .or_else(|| reader.node("address"))
+            .map_or(node.place, |node| node.place);
+        if let Some(first) = seen.insert(server.name.to_string(), place) {
+            let diagnostic = Diagnostic::error(format!("two servers are called `{}`", server.name));
+            let diagnostic = match reader.own("name") {
+                Some(_) => diagnostic,
+                None => diagnostic.help("without a `name` a server is called by its address"),
+            };
+            problems.at_all(
+                &[
+                    (place, "again".to_owned()),
+                    (first, "first given here".to_owned()),
+                ],
+                diagnostic,
+            );
+        }
+        servers.push(server);
+    }
+    servers
+}
+
+fn server(node: &Node, problems: &Problems) -> Option<Server> {
+    let reader = Reader::of(node);
+    let address = reader.parsed("address", address::server)?;
+    let name = match reader.text("name") {
+        Some(name) => name.to_owned(),
+        None => address::server_name(&address),
+    };
+    let default = Server::new(name, address);
+    let server = Server {
+        weight: reader.number("weight").unwrap_or(default.weight),
+        backup: reader.flag("backup").unwrap_or(default.backup),
+        disabled: reader.flag("disabled").unwrap_or(default.disabled),
+        check: reader.flag("check"),
+        check_port: reader.number("check_port"),
+        check_address: reader.parsed("check_address", grammar::ip),
+        ..default
+    };
+    // The other half cannot be taken from a Unix socket's address.
+    if !matches!(server.address, ServerAddress::Ip(_))
+        && server.check_port.is_some() != server.check_address.is_some()
+    {
+        problems.at(
+            node.place,
+            "checked over a Unix socket, or at check_address and check_port",
+            Diagnostic::error("half an address for the checks of a Unix socket"),
+        );
+    }
+    Some(server)
+}

@@ -1,0 +1,407 @@
+//! What an operator is told.
+
+use super::*;
+
+#[test]
+fn three_planted_errors_are_all_shown_with_line_and_caret() {
+    let text = r#"[[listen]]
+name = "web"
+bind = "80"
+server = ["10.0.0.11:80"]
+retires = 3
+timeouts = { connect = 5 }
+"#;
+    assert_eq!(
+        refusal(text).render(false),
+        r#"error: `address` takes an address: ":80", "10.0.0.1:80", "[::]:80", "unix:/path", "unix:@name" or "fd@3"
+ --> lb.toml:3:8
+  |
+3 | bind = "80"
+  |        ^^^^ missing address
+  |
+  = help: write ":80" or "127.0.0.1:80"
+
+error: unknown key `retires` in [[listen]]
+ --> lb.toml:5:1
+  |
+5 | retires = 3
+  | ^^^^^^^ did you mean `retries`?
+
+error: `connect` takes a duration, 1ms to 24d
+ --> lb.toml:6:24
+  |
+6 | timeouts = { connect = 5 }
+  |                        ^ a number without a unit
+  |
+  = help: write "5s" for seconds or "5ms" for milliseconds
+
+3 problems
+"#
+    );
+}
+
+#[test]
+fn colour_changes_nothing_but_colour() {
+    let errors = refusal("x = 1\n");
+    let colored = errors.render(true);
+    let mut plain = String::new();
+    let mut rest = colored.as_str();
+    while let Some(escape) = rest.find('\u{1b}') {
+        plain.push_str(&rest[..escape]);
+        rest = &rest[escape..];
+        rest = &rest[rest.find('m').unwrap() + 1..];
+    }
+    plain.push_str(rest);
+    assert_ne!(colored, plain);
+    assert_eq!(plain, errors.render(false));
+}
+
+#[test]
+fn syntax_errors_do_not_hide_what_comes_after() {
+    let text = r#"[[listen]]
+name = "web"
+option forwardfor
+bind =
+server = ["10.0.0.11:80"]
+retries = "3"
+[defaults
+retries = -1
+[global]
+pin = 1
+"#;
+    assert_eq!(
+        summaries(text),
+        [
+            "lb.toml:3:8: key with no value",
+            "lb.toml:4:7: a value is missing",
+            "lb.toml:6:11: `retries` takes a number, 0 to 100",
+            "lb.toml:7:10: unclosed table",
+            "lb.toml:10:7: `pin` takes true or false",
+        ]
+    );
+    assert!(
+        refusal(text)
+            .render(false)
+            .contains("[defaults.forwarded] for")
+    );
+}
+
+#[test]
+fn a_key_given_twice_shows_both_places() {
+    for (text, expected) in [
+        (
+            "[global]\npin = true\nworkers = 1\npin = false\n",
+            "error: `pin` is given twice
+ --> lb.toml:4:1
+  |
+2 | pin = true
+  | --- first given here
+3 | workers = 1
+4 | pin = false
+  | ^^^ again",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = [{ name = \"n\", address = \"10.0.0.1:80\" }]\nname = \"b\"\n",
+            "error: `name` is given twice
+ --> lb.toml:4:1
+  |
+2 | name = \"a\"
+  | ---- first given here
+3 | server = [{ name = \"n\", address = \"10.0.0.1:80\" }]
+4 | name = \"b\"
+  | ^^^^ again",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = [{ name = \"n\", name = \"m\", address = \"10.0.0.1:80\" }]\n",
+            "error: `name` is given twice
+ --> lb.toml:3:25
+  |
+3 | server = [{ name = \"n\", name = \"m\", address = \"10.0.0.1:80\" }]
+  |             ----        ^^^^ again
+  |             |
+  |             first given here",
+        ),
+        (
+            "[global]\npin = true\n\n[global] # more\npin = true\n",
+            "error: [global] # more is given twice
+ --> lb.toml:4:2
+  |
+1 | [global]
+  | -------- first given here
+...
+4 | [global] # more
+  |  ^^^^^^ again",
+        ),
+    ] {
+        assert_eq!(refusal(text).errors()[0].render(false), expected);
+    }
+}
+
+#[test]
+fn names_that_lead_nowhere() {
+    let text = r#"[[frontend]]
+name = "web"
+bind = ":80"
+default_backend = "ndoes"
+[[frontend.route]]
+host = "a.example"
+backend = "db"
+
+[[backend]]
+name = "nodes"
+[[backend]]
+name = "db"
+mode = "tcp"
+"#;
+    assert_eq!(
+        refusal(text).render(false),
+        r#"error: unknown backend `ndoes`
+ --> lb.toml:4:19
+  |
+4 | default_backend = "ndoes"
+  |                   ^^^^^^^ did you mean `nodes`?
+
+error: `db` is in tcp mode, its frontend in http
+  --> lb.toml:7:11
+   |
+ 7 | backend = "db"
+   |           ^^^^ used in http mode
+...
+13 | mode = "tcp"
+   |        ----- this backend is in tcp mode
+   |
+   = help: write mode = "http" in the backend, or "tcp" in the frontend
+
+2 problems
+"#
+    );
+}
+
+#[test]
+fn what_cannot_stand_together() {
+    for (text, expected) in [
+        (
+            "[[backend]]\nname = \"a\"\n[[listen]]\nname = \"a\"\nbind = \":80\"\n",
+            "lb.toml:4:8: two backends are called `a`",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = [\"10.0.0.1:80\", \"10.0.0.1:80\"]\n",
+            "lb.toml:3:26: two servers are called `10.0.0.1:80`",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = [\":80\"]\n[[listen]]\nname = \"b\"\nbind = \"[::]:80\"\n",
+            "lb.toml:6:8: two binds listen on the same address",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = { address = \":80\", defer_accept = \"5s\" }\n",
+            "lb.toml:4:27: `defer_accept` would delay or lose such connections",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = { address = \":80\", mode = \"0600\" }\n",
+            "lb.toml:3:27: `mode` does not apply to this address",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = { address = \"unix:/x\", nodelay = false }\n",
+            "lb.toml:3:31: `nodelay` does not apply to this address",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = { address = \":80\", keepalive = \"1500ms\" }\n",
+            "lb.toml:3:39: `keepalive` takes \"off\" or a duration in whole seconds, 1s to 9h",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = []\n",
+            "lb.toml:3:8: a frontend listens on at least one address",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = \":80\"\nroute = { host = \"x\", backend = \"a\" }\n",
+            "lb.toml:5:1: routes look at requests, and tcp mode has none",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { backend = \"a\" }\n",
+            "lb.toml:4:9: a route without a condition takes every request",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nmode = \"tcp\"\ncheck = { path = \"/\" }\n",
+            "lb.toml:4:11: a tcp check has no `path`: it only connects",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", check = true }\n",
+            "lb.toml:3:37: the backend has no check this server could have",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = { address = \"unix:/x\", check_port = 80 }\n",
+            "lb.toml:3:10: half an address for the checks of a Unix socket",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = { name = \"BACKEND\", address = \"10.0.0.1:80\" }\n",
+            "lb.toml:3:19: `name` takes a name of the characters A-Z a-z 0-9 _ . : -",
+        ),
+        (
+            "[global]\nadmin = { bind = \"0.0.0.0:9999\" }\n",
+            "lb.toml:2:18: an admin socket has no password: others could reach this one",
+        ),
+        (
+            "[global]\nadmin = { path = \"/x\", bind = \"127.0.0.1:9999\" }\n",
+            "lb.toml:2:9: an admin socket has a `path` or a `bind`",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nsource = {}\n",
+            "lb.toml:3:10: a source is named by one key",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\ncheck = { expect = [] }\n",
+            "lb.toml:3:20: a check expects at least one status code",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\ncheck = { headers = { Host = \"x\" } }\n",
+            "lb.toml:3:23: `Host` cannot be a field of a check",
+        ),
+        ("[[backend]]\n", "lb.toml:1:1: [[backend]] needs `name`"),
+    ] {
+        assert_eq!(summaries(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_built_is_said_to_be_planned() {
+    for text in [
+        "[stats]\nbind = \"127.0.0.1:9000\"\n",
+        "[[log]]\ntarget = \"stdout\"\n",
+        "[[register]]\nconsul = \"lb\"\n",
+        "[discovery.consul]\nstale = true\n",
+        "[global]\nready_timeout = \"10s\"\n",
+        "[defaults]\npanic = \"0%\"\n",
+        "[defaults.timeouts]\ntls_handshake = \"10s\"\n",
+        "[[backend]]\nname = \"a\"\nsource = [{ docker = \"web\" }]\n",
+        "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
+        "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
+        "[[backend]]\nname = \"a\"\n[backend.groups]\nby = \"tag:version\"\n",
+        "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", tls = true }]\n",
+        "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
+        "[[listen]]\nname = \"a\"\nbind = \":80\"\nmonitor = { path = \"/health\" }\n",
+        "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"db:5432\"\n",
+    ] {
+        let errors = refusal(text);
+        assert_eq!(errors.errors().len(), 1, "{errors}");
+        assert!(
+            errors.render(false).contains("not in this version yet"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn foreign_words_are_answered_in_ours() {
+    for (text, expected) in [
+        (
+            "[[backend]]\nname = \"a\"\nhttpchk = \"GET /\"\n",
+            "`httpchk` of HAProxy: write check = { method = \"HEAD\", path = \"/\" } in the backend",
+        ),
+        (
+            "[defaults]\n\"timeout connect\" = \"5s\"\n",
+            "`timeout connect` of HAProxy: write connect = \"5s\" in [defaults.timeouts]",
+        ),
+        (
+            "[[frontend]]\nname = \"a\"\nbind = \":80\"\nlisten = 80\n",
+            "`listen` of nginx: write bind = \":80\"",
+        ),
+        (
+            "[entryPoints.web]\naddress = \":80\"\n",
+            "`entryPoints` of Traefik: write [[frontend]] with name and bind",
+        ),
+        (
+            "[http.routers.web]\nrule = \"Host(`a`)\"\n",
+            "write mode = \"http\" or \"tcp\"",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nuse_backend api if is_api\n",
+            "`use_backend` of HAProxy: write [[frontend.route]]",
+        ),
+        (
+            "[[frontend]]\nname = \"a\"\nbind = \":80\"\nconnect = \"5s\"\n",
+            "`connect` is a key of timeouts, [backend.timeouts]",
+        ),
+        (
+            "[frontend.web]\nbind = \":80\"\n",
+            "several are written [[frontend]] with name = \"web\"",
+        ),
+    ] {
+        let errors = refusal(text).render(false);
+        assert!(errors.contains(expected), "{errors}");
+    }
+}
+
+#[test]
+fn a_whole_file_of_haproxy_is_one_problem() {
+    let text = "global\n    maxconn 4000\n\ndefaults\n    mode http\n    timeout connect 5s\n\nfrontend web\n    bind :80\n    default_backend nodes\n\nbackend nodes\n    server s1 10.0.0.1:80 check inter 2s\n";
+    assert_eq!(
+        refusal(text).render(false),
+        r#"error: lb.toml is a configuration of HAProxy; rlb reads TOML
+ --> lb.toml:1:1
+  |
+1 | global
+  | ^^^^^^ a section of HAProxy
+  |
+  = help: it cannot be converted in this version yet
+  = help: the smallest file of rlb:
+          [[listen]]
+          name = "web"
+          bind = ":80"
+          server = ["10.0.0.11:80", "10.0.0.12:80"]
+
+1 problem
+"#
+    );
+    let nginx = "events {}\nhttp {\n    upstream web {\n        server 10.0.0.1:80;\n    }\n    server {\n        listen 80;\n        location / {\n            proxy_pass http://web;\n        }\n    }\n}\n";
+    assert_eq!(
+        summaries(nginx),
+        ["lb.toml:2:1: lb.toml is a configuration of nginx; rlb reads TOML"]
+    );
+}
+
+#[test]
+fn warnings_do_not_refuse() {
+    let text = r#"[[frontend]]
+name = "web"
+bind = ":80"
+
+[[listen]]
+name = "db"
+mode = "tcp"
+bind = ":5432"
+pool_max = 1
+check = true
+server = [{ address = "10.0.0.1:5432", check = false, check_port = 8008 }]
+
+[[backend]]
+name = "spare"
+check = true
+"#;
+    assert_eq!(
+        warnings(text),
+        [
+            "lb.toml:2:8: no backend: every request is answered with 503",
+            "lb.toml:9:1: `pool_max` has no effect in tcp mode",
+            "lb.toml:10:1: this check never runs",
+            "lb.toml:11:55: `check_port` of a check that never runs",
+            "lb.toml:14:8: nothing leads to the backend `spare`",
+            "lb.toml:15:1: this check never runs",
+        ]
+    );
+    assert_eq!(
+        warnings(""),
+        ["lb.toml:1:1: no [[frontend]] and no [[listen]]: nothing is served"]
+    );
+}
+
+#[test]
+fn thousands_of_problems_are_counted_and_not_all_shown() {
+    let text = "[[backend]]\nname = \"x\"\nserver = [\n".to_owned()
+        + &"  \"10.0.0.1\",\n".repeat(5_000)
+        + "]\n";
+    let errors = refusal(&text);
+    assert_eq!(errors.errors().len(), 5_000);
+    let shown = errors.render(false);
+    assert!(shown.ends_with("5000 problems, the first 100 shown\n"));
+    assert_eq!(shown.matches("error: ").count(), 100);
+}

@@ -1,0 +1,514 @@
+//! The words of HAProxy, nginx and Traefik, and what rlb says instead.
+
+use std::fmt::Write;
+
+/// What to say of a word that is not rlb's.
+///
+/// `word` may be written as in its own file: `timeout connect`, `use_backend`,
+/// `proxy-pass`, `loadBalancer`; case, dashes and blanks do not count.
+pub(crate) fn foreign(word: &str) -> Option<String> {
+    let wanted = normal(word);
+    let (_, from, advice) = WORDS
+        .iter()
+        .find(|(word, _, _)| word.split('|').any(|word| normal(word) == wanted))?;
+    Some(format!("{} of {from}: {advice}", written(word)))
+}
+
+fn written(word: &str) -> String {
+    let mut text = String::new();
+    // Infallible: writing to a String.
+    let _ = write!(text, "`{}`", word.escape_debug());
+    text
+}
+
+/// Lower case, without what separates words.
+pub(crate) fn normal(word: &str) -> String {
+    word.chars()
+        .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Spellings (separated by `|`), whose they are, what rlb says instead.
+const WORDS: &[(&str, &str, &str)] = &[
+    // HAProxy, checks
+    (
+        "option httpchk|httpchk",
+        "HAProxy",
+        "write check = { method = \"HEAD\", path = \"/\" } in the backend",
+    ),
+    (
+        "http-check",
+        "HAProxy",
+        "the keys of `check` say it: method, path, host, headers, expect",
+    ),
+    (
+        "http-check expect",
+        "HAProxy",
+        "write expect = \"200-399\" in `check`",
+    ),
+    (
+        "option tcp-check|tcp-check",
+        "HAProxy",
+        "write check = { type = \"tcp\" }: the connect alone; scripts are not in this version yet",
+    ),
+    ("inter", "HAProxy", "write interval = \"2s\" in `check`"),
+    (
+        "fastinter",
+        "HAProxy",
+        "write fast_interval = \"1s\" in `check`",
+    ),
+    (
+        "downinter",
+        "HAProxy",
+        "write down_interval = \"5s\" in `check`",
+    ),
+    (
+        "timeout check",
+        "HAProxy",
+        "write timeout = \"2s\" in `check`",
+    ),
+    (
+        "port",
+        "HAProxy",
+        "a server's checks go elsewhere with check_port = 8080",
+    ),
+    (
+        "addr",
+        "HAProxy",
+        "the address of a server is `address`, that of its checks check_address",
+    ),
+    (
+        "agent-check|agent-port",
+        "HAProxy",
+        "agent checks are not in this version yet",
+    ),
+    (
+        "observe",
+        "HAProxy",
+        "write observe_connect = true in the backend: a refused connect counts as a failed check",
+    ),
+    (
+        "slowstart",
+        "HAProxy",
+        "slow start is not in this version yet",
+    ),
+    (
+        "default-server",
+        "HAProxy",
+        "checks are set once per backend (`check`), other keys per server",
+    ),
+    (
+        "server-template",
+        "HAProxy",
+        "write source = [{ file = \"...\" }]: servers come and go without slots",
+    ),
+    // HAProxy, timeouts
+    (
+        "timeout",
+        "HAProxy",
+        "they stand in the table `timeouts`: connect, client, server, http_request, keep_alive, tunnel",
+    ),
+    (
+        "timeout connect|contimeout",
+        "HAProxy",
+        "write connect = \"5s\" in [defaults.timeouts] or [backend.timeouts]",
+    ),
+    (
+        "timeout client|clitimeout",
+        "HAProxy",
+        "write client = \"30s\" in [defaults.timeouts] or [frontend.timeouts]",
+    ),
+    (
+        "timeout server|srvtimeout",
+        "HAProxy",
+        "write server = \"60s\" in [defaults.timeouts] or [backend.timeouts]",
+    ),
+    (
+        "timeout http-request",
+        "HAProxy",
+        "write http_request = \"10s\" in [defaults.timeouts] or [frontend.timeouts]",
+    ),
+    (
+        "timeout http-keep-alive",
+        "HAProxy",
+        "write keep_alive = \"30s\" in [defaults.timeouts] or [frontend.timeouts]",
+    ),
+    (
+        "timeout tunnel",
+        "HAProxy",
+        "write tunnel = \"1h\" in `timeouts`",
+    ),
+    (
+        "timeout queue",
+        "HAProxy",
+        "there is no queue yet: no usable server is a 503 at once",
+    ),
+    // HAProxy, the rest
+    (
+        "option",
+        "HAProxy",
+        "there are no options: each is a key of its own",
+    ),
+    (
+        "option forwardfor|forwardfor|x_forwarded_for",
+        "HAProxy",
+        "on by default; [defaults.forwarded] for = \"append\", \"replace\" or \"off\"",
+    ),
+    (
+        "option httplog|option tcplog|option dontlognull",
+        "HAProxy",
+        "access logs ([[log]]) are not in this version yet",
+    ),
+    (
+        "option httpclose|option http-server-close|option forceclose",
+        "HAProxy",
+        "write pool_max = 0 to use each server connection once",
+    ),
+    (
+        "option redispatch",
+        "HAProxy",
+        "always so: each of the `retries` goes to another server",
+    ),
+    (
+        "http-reuse",
+        "HAProxy",
+        "on by default; pool_max = 0 turns it off",
+    ),
+    (
+        "use_backend",
+        "HAProxy",
+        "write [[frontend.route]] with host, path_prefix, method or header, and backend",
+    ),
+    (
+        "acl",
+        "HAProxy",
+        "the conditions stand in [[frontend.route]]: host, path_prefix, method, header",
+    ),
+    (
+        "http-request|reqadd|reqset",
+        "HAProxy",
+        "rules on headers and URLs are not in this version yet",
+    ),
+    (
+        "http-response|rspadd",
+        "HAProxy",
+        "rules on headers are not in this version yet",
+    ),
+    (
+        "redirect",
+        "HAProxy",
+        "redirects are not in this version yet",
+    ),
+    (
+        "errorfile|errorloc",
+        "HAProxy",
+        "own error pages are not in this version yet",
+    ),
+    (
+        "stick-table|stick|appsession|cookie",
+        "HAProxy",
+        "persistence is not in this version yet",
+    ),
+    (
+        "ssl|crt|ssl-default-bind-ciphers|tune.ssl.default-dh-param",
+        "HAProxy",
+        "TLS is not in this version yet",
+    ),
+    (
+        "send-proxy|send-proxy-v2|accept-proxy",
+        "HAProxy",
+        "the PROXY protocol is not in this version yet",
+    ),
+    (
+        "nbthread|nbproc",
+        "HAProxy",
+        "write workers = 4, or \"auto\" for one per core",
+    ),
+    ("cpu-map", "HAProxy", "write pin = true in [global]"),
+    (
+        "stats socket",
+        "HAProxy",
+        "write admin = \"/run/rlb/admin.sock\" in [global]",
+    ),
+    (
+        "daemon|master-worker|pidfile",
+        "HAProxy",
+        "a matter of the command line: rlb stays in the foreground, `-p FILE` writes its pid",
+    ),
+    (
+        "chroot|uid|gid",
+        "HAProxy",
+        "write user and group in [global]; chroot is not in this version yet",
+    ),
+    (
+        "hard-stop-after",
+        "HAProxy",
+        "write drain_timeout = \"30s\" in [global]",
+    ),
+    (
+        "ulimit-n|tune.bufsize|tune.maxaccept",
+        "HAProxy",
+        "derived by itself; see maxconn, accept_budget and `limits`",
+    ),
+    (
+        "maxconnrate|rate-limit|fullconn|minconn|maxqueue",
+        "HAProxy",
+        "rate limits and queues are not in this version yet",
+    ),
+    (
+        "resolvers|nameserver|resolve_retries",
+        "HAProxy",
+        "DNS ([discovery.dns]) is not in this version yet",
+    ),
+    (
+        "peers|mailers|userlist|cache|ring|program",
+        "HAProxy",
+        "this section is not in this version yet",
+    ),
+    (
+        "disabled|enabled|disable",
+        "HAProxy",
+        "disabled = true is a key of a server",
+    ),
+    // nginx
+    (
+        "upstream",
+        "nginx",
+        "write [[backend]] with name = \"...\" and server = [\"10.0.0.11:80\"]",
+    ),
+    (
+        "proxy_pass",
+        "nginx",
+        "write default_backend = \"...\" in the frontend, or backend in a [[frontend.route]]",
+    ),
+    (
+        "location",
+        "nginx",
+        "write [[frontend.route]] with path_prefix and backend",
+    ),
+    (
+        "server_name|server_names",
+        "nginx",
+        "write [[frontend.route]] with host = \"demo.example.com\"",
+    ),
+    ("listen|listener|port_bind", "nginx", "write bind = \":80\""),
+    (
+        "worker_processes|worker_threads|threads",
+        "nginx",
+        "write workers = 4 in [global], or \"auto\" for one per core",
+    ),
+    ("worker_connections", "nginx", "write maxconn in [global]"),
+    (
+        "worker_rlimit_nofile",
+        "nginx",
+        "not needed: the soft limit is raised to the hard one",
+    ),
+    (
+        "worker_cpu_affinity",
+        "nginx",
+        "write pin = true in [global]",
+    ),
+    (
+        "keepalive_timeout",
+        "nginx",
+        "write keep_alive = \"30s\" in [frontend.timeouts]",
+    ),
+    (
+        "keepalive_requests",
+        "nginx",
+        "write keep_alive_requests in the frontend",
+    ),
+    (
+        "keepalive",
+        "nginx",
+        "connections to servers are kept by themselves; pool_max says how many",
+    ),
+    (
+        "proxy_connect_timeout",
+        "nginx",
+        "write connect = \"5s\" in [backend.timeouts]",
+    ),
+    (
+        "proxy_read_timeout|proxy_send_timeout",
+        "nginx",
+        "write server = \"60s\" in [backend.timeouts]",
+    ),
+    (
+        "client_header_timeout",
+        "nginx",
+        "write http_request = \"10s\" in [frontend.timeouts]",
+    ),
+    (
+        "client_body_timeout|send_timeout",
+        "nginx",
+        "write client = \"30s\" in [frontend.timeouts]",
+    ),
+    (
+        "client_max_body_size",
+        "nginx",
+        "write body = \"1MiB\" in [frontend.limits]",
+    ),
+    (
+        "large_client_header_buffers|client_header_buffer_size",
+        "nginx",
+        "write head = \"32KiB\" and uri = \"16KiB\" in [frontend.limits]",
+    ),
+    (
+        "proxy_set_header|add_header",
+        "nginx",
+        "X-Forwarded-* are set by [defaults.forwarded]; other headers are not in this version yet",
+    ),
+    (
+        "set_real_ip_from",
+        "nginx",
+        "write trusted = [\"10.0.0.0/8\"] in [defaults.forwarded]",
+    ),
+    (
+        "proxy_next_upstream|proxy_next_upstream_tries",
+        "nginx",
+        "write retries = 3 in the backend",
+    ),
+    (
+        "max_fails|fail_timeout",
+        "nginx",
+        "write `check` with fall and rise; observe_connect = true lets traffic count",
+    ),
+    (
+        "least_conn",
+        "nginx",
+        "write balance = \"roundrobin\"; others are not in this version yet",
+    ),
+    (
+        "ip_hash|hash",
+        "nginx",
+        "persistence is not in this version yet",
+    ),
+    ("down", "nginx", "write disabled = true"),
+    (
+        "ssl_certificate|ssl_certificate_key",
+        "nginx",
+        "TLS is not in this version yet",
+    ),
+    (
+        "access_log|error_log|log_format",
+        "nginx",
+        "[[log]] is not in this version yet",
+    ),
+    (
+        "events|stream",
+        "nginx",
+        "there is no such block; a frontend and backend with mode = \"tcp\" relay streams",
+    ),
+    (
+        "rewrite|return|try_files|root|index",
+        "nginx",
+        "rlb forwards and does not serve files; rewriting is not in this version yet",
+    ),
+    (
+        "proxy_cache|gzip|limit_req|limit_conn|auth_basic",
+        "nginx",
+        "not in this version yet",
+    ),
+    // Traefik
+    (
+        "entryPoints|entryPoint",
+        "Traefik",
+        "write [[frontend]] with name and bind",
+    ),
+    ("routers|router", "Traefik", "write [[frontend.route]]"),
+    ("services|service", "Traefik", "write [[backend]]"),
+    (
+        "rule",
+        "Traefik",
+        "the conditions are keys of the route: host, path_prefix, method, header",
+    ),
+    (
+        "loadBalancer|loadBalancers",
+        "Traefik",
+        "a [[backend]] is one: server, balance, check",
+    ),
+    ("servers", "Traefik", "write server = [\"10.0.0.11:80\"]"),
+    ("url", "Traefik", "write address = \"10.0.0.11:80\""),
+    (
+        "healthCheck|healthChecks",
+        "Traefik",
+        "write check = { path = \"/health\", interval = \"2s\" } in the backend",
+    ),
+    (
+        "middlewares|middleware",
+        "Traefik",
+        "middlewares are not in this version yet",
+    ),
+    (
+        "providers|provider",
+        "Traefik",
+        "write `source` in the backend; only files are built yet",
+    ),
+    (
+        "certificatesResolvers|certResolver",
+        "Traefik",
+        "TLS is not in this version yet",
+    ),
+    (
+        "passHostHeader",
+        "Traefik",
+        "always so: the Host field is forwarded as it came",
+    ),
+    (
+        "forwardedHeaders|trustedIPs",
+        "Traefik",
+        "write trusted = [\"10.0.0.0/8\"] in [defaults.forwarded]",
+    ),
+    (
+        "serversTransport|respondingTimeouts|forwardingTimeouts",
+        "Traefik",
+        "they stand in `timeouts`",
+    ),
+    (
+        "sticky",
+        "Traefik",
+        "persistence is not in this version yet",
+    ),
+    (
+        "http|tcp",
+        "Traefik and nginx",
+        "write mode = \"http\" or \"tcp\" in [[frontend]] and [[backend]]",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelling_does_not_count() {
+        for word in [
+            "option forwardfor",
+            "option_forwardfor",
+            "Option-ForwardFor",
+            "forwardfor",
+        ] {
+            let advice = foreign(word).unwrap();
+            assert!(advice.contains("[defaults.forwarded] for"), "{advice}");
+        }
+        assert_eq!(
+            foreign("httpchk").unwrap(),
+            "`httpchk` of HAProxy: write check = { method = \"HEAD\", path = \"/\" } in the backend"
+        );
+        assert_eq!(foreign("gibberish"), None);
+    }
+
+    #[test]
+    fn at_least_sixty_and_none_twice() {
+        let mut words: Vec<_> = WORDS
+            .iter()
+            .flat_map(|(words, _, _)| words.split('|').map(normal))
+            .collect();
+        assert!(words.len() >= 60);
+        words.sort();
+        for pair in words.windows(2) {
+            assert_ne!(pair[0], pair[1]);
+        }
+    }
+}
