@@ -1,13 +1,13 @@
 //! Opening and closing listening sockets.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::{libc, setsockopt_impl, sockopt_impl};
-use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{Bind, BindAddress};
 
@@ -82,58 +82,79 @@ pub(crate) fn open(bind: &Bind, count: usize) -> Result<Vec<OwnedFd>, ListenErro
                 bound_unix(&address, bind.backlog).map_err(fail)?.into(),
             ])
         }
-        BindAddress::Fd(number) => inherited(*number).map(|fd| vec![fd]).map_err(fail),
-        BindAddress::Ip(_) | BindAddress::Any(_) => {
-            // With SO_REUSEPORT alone a second process would silently take half
-            // of the connections; a bind without it says that the port is taken.
-            drop(tcp_socket(bind, false).map_err(fail)?);
-            (0..count.max(1))
-                .map(|_| {
-                    let socket = tcp_socket(bind, true)?;
-                    socket.listen(i32::try_from(bind.backlog).unwrap_or(i32::MAX))?;
-                    Ok(socket.into())
-                })
-                .collect::<io::Result<_>>()
-                .map_err(fail)
+        BindAddress::Fd(number) => {
+            let fd = inherited(*number).map_err(fail)?;
+            set_options(bind, &fd).map_err(fail)?;
+            Ok(vec![fd])
+        }
+        BindAddress::Ip(address) => open_tcp(bind, *address, false, count).map_err(fail),
+        BindAddress::Any(port) => {
+            let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port));
+            match open_tcp(bind, every, true, count) {
+                // A kernel without IPv6: every address means every IPv4 address.
+                Err(error) if no_ipv6(&error) => {
+                    let every = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
+                    open_tcp(bind, every, false, count).map_err(fail)
+                }
+                opened => opened.map_err(fail),
+            }
         }
     }
 }
 
-fn tcp_socket(bind: &Bind, share: bool) -> io::Result<Socket> {
-    let (address, dual) = match &bind.address {
-        BindAddress::Any(port) => (SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)), true),
-        BindAddress::Ip(address) => (*address, false),
-        _ => unreachable!("only called for IP binds"),
-    };
-    let make = |address: SocketAddr| {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        if address.is_ipv6() {
-            socket.set_only_v6(!dual)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(share)?;
-        if let Some(interface) = &bind.interface {
-            socket.bind_device(Some(interface.as_bytes()))?;
-        }
-        if let Some(wait) = bind.defer_accept {
-            let seconds = u32::try_from(wait.as_secs().max(1)).unwrap_or(u32::MAX);
-            nix::sys::socket::setsockopt(&socket, DeferAccept, &seconds)?;
-        }
-        socket.bind(&address.into())?;
-        Ok(socket)
-    };
-    match make(address) {
-        // A kernel without IPv6: every address means every IPv4 address.
-        Err(error) if dual && no_ipv6(&error) => make(SocketAddr::from((
-            std::net::Ipv4Addr::UNSPECIFIED,
-            address.port(),
-        ))),
-        made => made,
+fn open_tcp(
+    bind: &Bind,
+    mut address: SocketAddr,
+    dual: bool,
+    count: usize,
+) -> io::Result<Vec<OwnedFd>> {
+    // With SO_REUSEPORT alone a second process would silently take half of the
+    // connections; a bind without it says that the port is taken.
+    let probe = tcp_socket(bind, address, dual, false)?;
+    if address.port() == 0 {
+        address = probe.local_addr()?.as_socket().unwrap_or(address);
     }
+    drop(probe);
+    (0..count.max(1))
+        .map(|_| {
+            let socket = tcp_socket(bind, address, dual, true)?;
+            socket.listen(i32::try_from(bind.backlog).unwrap_or(i32::MAX))?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn tcp_socket(bind: &Bind, address: SocketAddr, dual: bool, share: bool) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!dual)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(share)?;
+    if let Some(interface) = &bind.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    set_options(bind, &socket)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Options that Linux hands down from the listening to the accepted socket: set
+/// once here, they cost no system call per connection.
+fn set_options(bind: &Bind, fd: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(fd);
+    if socket.domain()? == Domain::UNIX {
+        return Ok(());
+    }
+    socket.set_tcp_nodelay(bind.nodelay)?;
+    match bind.keepalive {
+        Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?,
+        None => socket.set_keepalive(false)?,
+    }
+    let seconds = bind.defer_accept.map_or(0, |wait| wait.as_secs().max(1));
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    Ok(nix::sys::socket::setsockopt(fd, DeferAccept, &seconds)?)
 }
 
 fn no_ipv6(error: &io::Error) -> bool {
@@ -245,7 +266,7 @@ pub(crate) fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
         SockFilter::new(RETURN, 0, 0, 0),
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ];
-    socket2::SockRef::from(listener).attach_filter(&filter)
+    SockRef::from(listener).attach_filter(&filter)
 }
 
 /// A bind address as written in the file.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::task::JoinHandle;
 
 use crate::config::Mode;
@@ -41,8 +41,6 @@ struct Door {
     shard: Rc<Shard>,
     accept: Accept,
     frontend: FrontendId,
-    nodelay: bool,
-    keepalive: Option<Duration>,
     local_port: Option<u16>,
 }
 
@@ -64,16 +62,12 @@ impl Listeners {
         bind: BindId,
         frontend: FrontendId,
         fd: OwnedFd,
-        nodelay: bool,
-        keepalive: Option<Duration>,
     ) -> io::Result<()> {
         let local = SockRef::from(&fd).local_addr()?;
         let door = Rc::new(Door {
             shard: Rc::clone(&self.shard),
             accept: Accept::from_fd(fd)?,
             frontend,
-            nodelay,
-            keepalive,
             local_port: local.as_socket().map(|address| address.port()),
         });
         let task = tokio::task::spawn_local(accept_loop(Rc::clone(&door), self.budget));
@@ -125,24 +119,11 @@ impl Door {
             .with_generation(|generation| generation.frontend(self.frontend).map(Arc::clone));
         // Gone from the generation in force: there is nobody to serve it.
         let Some(frontend) = frontend else { return };
-        self.tune(&stream);
         let port = self.local_port.unwrap_or(0);
         let Some(client) = Client::admit(&self.shard, &frontend, stream, peer, port) else {
             return;
         };
         spawn(&frontend, client);
-    }
-
-    fn tune(&self, stream: &Stream) {
-        let Stream::Tcp(stream) = stream else { return };
-        let socket = SockRef::from(stream);
-        // Options of a socket whose peer is gone already cannot be set; serving it will tell.
-        if self.nodelay {
-            let _ = socket.set_tcp_nodelay(true);
-        }
-        if let Some(idle) = self.keepalive {
-            let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle));
-        }
     }
 }
 

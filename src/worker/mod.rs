@@ -202,11 +202,9 @@ async fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
             bind,
             frontend,
             fd,
-            nodelay,
-            keepalive,
             done,
         } => {
-            let _ = done.send(listeners.open(bind, frontend, fd, nodelay, keepalive));
+            let _ = done.send(listeners.open(bind, frontend, fd));
         }
         Order::CloseBind { bind, gently, done } => {
             let _ = done.send(listeners.close(bind, gently).await);

@@ -2,7 +2,6 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -20,10 +19,6 @@ pub(crate) enum Order {
         frontend: FrontendId,
         /// The socket.
         fd: OwnedFd,
-        /// TCP_NODELAY on what is accepted.
-        nodelay: bool,
-        /// SO_KEEPALIVE idle time on what is accepted.
-        keepalive: Option<Duration>,
         /// An error if the socket cannot be polled.
         done: oneshot::Sender<std::io::Result<()>>,
     },
