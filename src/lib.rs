@@ -5,6 +5,8 @@ pub mod config;
 
 mod balance;
 mod generation;
+#[allow(unused_imports)]
+mod health;
 mod state;
 
 /// What benches and fuzz targets reach; no promise to anybody.
