@@ -15,9 +15,9 @@ pub(crate) struct Schedule {
 
 #[derive(Debug, Clone)]
 enum Turns {
-    /// One index per slot of the cycle: 2 ns a pick.
+    /// One index per slot of the cycle: 1.4 ns a pick (benches/schedule.rs).
     Table(Arc<[u16]>),
-    /// For cycles too long for a table: 12 to 18 ns a pick.
+    /// For cycles too long for a table: 6 ns a pick with 100 servers, 16 with 10,000.
     Stride(Arc<Stride>),
 }
 

@@ -61,7 +61,7 @@ impl Backend {
         let weight = |server: &Arc<Server>| u64::from(server.weight);
         let total: u64 = servers.clone().map(weight).sum();
         let spread = self.state.ticket().wrapping_mul(GOLDEN);
-        let mut left = (u128::from(spread) * u128::from(total) >> 64) as u64;
+        let mut left = ((u128::from(spread) * u128::from(total)) >> 64) as u64;
         let mut last = None;
         for server in servers {
             // A status may change between the two passes: then the last one seen is as good.

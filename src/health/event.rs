@@ -1,0 +1,269 @@
+//! What the checks found out, and the words for it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+
+use super::machine::status_text;
+use crate::generation::{Backend, Generation, Server};
+use crate::state::{Admin, CheckCode, LastCheck, Operational, ServerId};
+
+/// A server changed its operational state. The status byte says so already;
+/// what is left to do is to log it and to build a new schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HealthEvent {
+    /// Its backend.
+    pub(crate) backend: Arc<str>,
+    /// Its name there.
+    pub(crate) server: Arc<str>,
+    /// Who it is.
+    pub(crate) id: ServerId,
+    /// State before.
+    pub(crate) from: Operational,
+    /// State now.
+    pub(crate) to: Operational,
+    /// The check that decided it.
+    pub(crate) check: LastCheck,
+    /// More about the check, for people; may be empty.
+    pub(crate) text: String,
+}
+
+impl HealthEvent {
+    /// HAProxy's line for it. Counts are those of `generation` now.
+    pub(crate) fn log_line(&self, generation: &Generation) -> String {
+        let backend = generation.backend(&self.backend);
+        let server = backend.and_then(|backend| backend.server(&self.server));
+        let kind = match server.is_some_and(|server| server.backup) {
+            true => "Backup Server",
+            false => "Server",
+        };
+        let word = match self.to {
+            Operational::Up => "UP",
+            Operational::Down => "DOWN",
+            Operational::Stopping => "stopping",
+        };
+        let mut line = format!(
+            "{kind} {}/{} is {word}, {}",
+            self.backend,
+            self.server,
+            self.reason()
+        );
+        let (active, backup) = backend.map_or((0, 0), |backend| usable(backend));
+        let on_backup = match (active, backup) {
+            (0, 1..) => " Running on backup.",
+            _ => "",
+        };
+        // No queue yet, hence its zeros.
+        let _ = match self.to {
+            Operational::Down => {
+                let sessions = server.map_or(0, |server| {
+                    server.state.counters.sum(|counters| counters.current.get())
+                });
+                write!(
+                    line,
+                    " {active} active and {backup} backup servers left.{on_backup} \
+                     {sessions} sessions active, 0 requeued, 0 remaining in queue."
+                )
+            }
+            Operational::Up | Operational::Stopping => write!(
+                line,
+                " {active} active and {backup} backup servers online.{on_backup} \
+                 0 sessions requeued, 0 total in queue."
+            ),
+        };
+        line
+    }
+
+    /// `backend web has no server available!`, if this event made it so.
+    pub(crate) fn outage_line(&self, generation: &Generation) -> Option<String> {
+        let backend = generation.backend(&self.backend)?;
+        let out = self.to != Operational::Up && usable(backend) == (0, 0);
+        out.then(|| format!("backend {} has no server available!", self.backend))
+    }
+
+    fn reason(&self) -> String {
+        let check = &self.check;
+        let mut reason = format!("reason: {}", check.code.description());
+        if check.status > 0 {
+            let _ = write!(reason, ", code: {}", check.status);
+        }
+        if !self.text.is_empty() {
+            let _ = write!(reason, ", info: \"{}\"", self.text);
+        }
+        let _ = write!(reason, ", check duration: {}ms.", check.duration_ms);
+        reason
+    }
+}
+
+/// What a code alone does not say: the system's words for an errno, the field's for a status.
+pub(super) fn info(check: LastCheck) -> String {
+    match check.code {
+        CheckCode::L4Con | CheckCode::SockErr if check.errno > 0 => {
+            let error = io::Error::from_raw_os_error(i32::from(check.errno)).to_string();
+            match error.split_once(" (os error") {
+                Some((words, _)) => words.to_owned(),
+                None => error,
+            }
+        }
+        CheckCode::L7Sts => http::StatusCode::from_u16(check.status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or_default()
+            .to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The status of a server in HAProxy's words: those of [`status_text`], `MAINT`,
+/// `DRAIN`, `no check`.
+pub(crate) fn status(server: &Server) -> String {
+    let state = &server.state;
+    let operational = state.operational();
+    let checked = match &server.check {
+        Some(check) => status_text(operational, state.health(), check.rise, check.fall),
+        None => match operational {
+            Operational::Up => "no check",
+            Operational::Stopping => "NOLB",
+            Operational::Down => "DOWN",
+        }
+        .to_owned(),
+    };
+    match (state.admin(), operational) {
+        (Admin::Maint, _) => "MAINT".to_owned(),
+        (Admin::Drain, Operational::Up) => match checked.strip_prefix("UP") {
+            Some(progress) => format!("DRAIN{progress}"),
+            None => "DRAIN".to_owned(),
+        },
+        _ => checked,
+    }
+}
+
+/// Usable servers: active, backup.
+fn usable(backend: &Backend) -> (usize, usize) {
+    let usable = |backup| {
+        let kind = |server: &&Arc<Server>| server.backup == backup && server.weight > 0;
+        let servers = backend.servers.iter().filter(kind);
+        servers.filter(|server| server.state.is_usable()).count()
+    };
+    (usable(false), usable(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Check;
+    use crate::generation::testing::{backend, server, serving};
+
+    fn checked() -> Generation {
+        let mut backup = server(3, 1);
+        backup.backup = true;
+        let mut web = backend("web", vec![server(1, 1), server(2, 1), backup]);
+        web.check = Some(Check::default());
+        serving(vec![web])
+    }
+
+    fn event(server: &str, to: Operational, check: LastCheck) -> HealthEvent {
+        HealthEvent {
+            backend: "web".into(),
+            server: server.into(),
+            id: ServerId::next(),
+            from: Operational::Up,
+            to,
+            check,
+            text: info(check),
+        }
+    }
+
+    const REFUSED: LastCheck = LastCheck {
+        code: CheckCode::L4Con,
+        status: 0,
+        errno: 111,
+        duration_ms: 0,
+    };
+
+    #[test]
+    fn lines_are_those_of_haproxy() {
+        let generation = checked();
+        let servers = &generation.backends[0].servers;
+        servers[0].state.set_operational(Operational::Down, 1);
+        assert_eq!(
+            event("s1", Operational::Down, REFUSED).log_line(&generation),
+            "Server web/s1 is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", \
+             check duration: 0ms. 1 active and 1 backup servers left. \
+             0 sessions active, 0 requeued, 0 remaining in queue."
+        );
+        servers[1].state.set_operational(Operational::Down, 1);
+        let failed = LastCheck {
+            code: CheckCode::L7Sts,
+            status: 500,
+            errno: 0,
+            duration_ms: 7,
+        };
+        let out = event("s2", Operational::Down, failed);
+        assert_eq!(
+            out.log_line(&generation),
+            "Server web/s2 is DOWN, reason: Layer7 wrong status, code: 500, \
+             info: \"Internal Server Error\", check duration: 7ms. \
+             0 active and 1 backup servers left. Running on backup. \
+             0 sessions active, 0 requeued, 0 remaining in queue."
+        );
+        assert_eq!(out.outage_line(&generation), None);
+        servers[2].state.set_operational(Operational::Down, 1);
+        let out = event("s3", Operational::Down, REFUSED);
+        assert!(
+            out.log_line(&generation)
+                .starts_with("Backup Server web/s3 is DOWN, ")
+        );
+        assert_eq!(
+            out.outage_line(&generation).unwrap(),
+            "backend web has no server available!"
+        );
+        servers[0].state.set_operational(Operational::Up, 1);
+        let passed = LastCheck {
+            code: CheckCode::L7Ok,
+            status: 200,
+            errno: 0,
+            duration_ms: 1,
+        };
+        assert_eq!(
+            event("s1", Operational::Up, passed).log_line(&generation),
+            "Server web/s1 is UP, reason: Layer7 check passed, code: 200, check duration: 1ms. \
+             1 active and 0 backup servers online. 0 sessions requeued, 0 total in queue."
+        );
+    }
+
+    #[test]
+    fn server_that_left_meanwhile_still_has_a_line() {
+        let generation = serving(Vec::new());
+        let event = event("s1", Operational::Down, REFUSED);
+        assert!(
+            event
+                .log_line(&generation)
+                .contains("0 active and 0 backup")
+        );
+        assert_eq!(event.outage_line(&generation), None);
+    }
+
+    #[test]
+    fn status_is_in_the_words_of_haproxy() {
+        let generation = checked();
+        let server = &generation.backends[0].servers[0];
+        let state = &server.state;
+        state.set_health(4);
+        assert_eq!(status(server), "UP");
+        state.set_admin(Admin::Drain, 1);
+        assert_eq!(status(server), "DRAIN");
+        state.set_health(3);
+        assert_eq!(status(server), "DRAIN 2/3");
+        state.set_operational(Operational::Down, 1);
+        state.set_health(1);
+        assert_eq!(status(server), "DOWN 1/2");
+        state.set_admin(Admin::Maint, 1);
+        assert_eq!(status(server), "MAINT");
+        let unchecked = serving(vec![backend("web", vec![self::server(1, 1)])]);
+        let server = &unchecked.backends[0].servers[0];
+        assert_eq!(status(server), "no check");
+        server.state.set_admin(Admin::Drain, 1);
+        assert_eq!(status(server), "DRAIN");
+    }
+}
