@@ -14,7 +14,7 @@ mod proxy;
 mod state;
 mod worker;
 
-pub use engine::{Engine, Exit, Options, StartError, StopKind};
+pub use engine::{Engine, Exit, Limits, StartError, StopKind};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]

@@ -21,6 +21,9 @@ pub(crate) struct Change {
     pub(crate) left_frontends: Vec<Arc<Frontend>>,
 }
 
+/// Servers that drain, by backend name and key: one that is wanted again keeps its identity.
+pub(crate) type Returning = HashMap<(Arc<str>, Arc<str>), Arc<Server>>;
+
 impl Generation {
     /// The first generation of a process.
     pub(crate) fn first(desired: &Desired, workers: usize) -> (Self, Change) {
@@ -39,6 +42,17 @@ impl Generation {
     /// The states of servers that stay are only read: control sets their
     /// administrative state before it builds.
     pub(crate) fn next(&self, desired: &Desired, workers: usize) -> (Self, Change) {
+        self.next_with(desired, workers, &Returning::new())
+    }
+
+    /// As [`Self::next`]; servers of `returning` that are wanted again are the same
+    /// servers still.
+    pub(crate) fn next_with(
+        &self,
+        desired: &Desired,
+        workers: usize,
+        returning: &Returning,
+    ) -> (Self, Change) {
         let mut change = Change::default();
         let old: HashMap<&str, &Arc<Backend>> =
             self.backends.iter().map(|b| (&*b.name, b)).collect();
@@ -51,7 +65,14 @@ impl Generation {
                 let before = old
                     .get(&*config.name)
                     .filter(|b| b.config.mode == config.mode);
-                next_backend(before.copied(), config, members, workers, &mut change)
+                next_backend(
+                    before.copied(),
+                    config,
+                    members,
+                    returning,
+                    workers,
+                    &mut change,
+                )
             })
             .collect();
         let kept: HashSet<_> = backends.iter().map(|b: &Arc<Backend>| b.state.id).collect();
@@ -95,14 +116,9 @@ impl Generation {
             return Arc::clone(before);
         }
         let bind_id = |bind: &config::Bind| {
-            let same = |other: &&Arc<Frontend>| other.config.name == config.name;
-            let old = self.frontends.iter().find(same)?;
-            let index = old
-                .config
-                .binds
-                .iter()
-                .position(|b| b.address == bind.address)?;
-            Some(old.bind_ids[index])
+            // Other options make another bind: its socket is opened beside the old one.
+            let index = before?.config.binds.iter().position(|b| b == bind)?;
+            Some(before?.bind_ids[index])
         };
         Arc::new(Frontend {
             bind_ids: config
@@ -123,6 +139,7 @@ fn next_backend(
     before: Option<&Arc<Backend>>,
     config: &config::Backend,
     members: &[Member],
+    returning: &Returning,
     workers: usize,
     change: &mut Change,
 ) -> Arc<Backend> {
@@ -139,8 +156,10 @@ fn next_backend(
     let servers: Box<[_]> = members
         .iter()
         .map(|member| {
+            let before = old.get(&*member.key).copied();
+            let back = || returning.get(&(Arc::clone(&config.name), Arc::clone(&member.key)));
             next_server(
-                old.get(&*member.key).copied(),
+                before.or_else(back),
                 member,
                 check.as_ref(),
                 workers,

@@ -18,7 +18,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use build::Change;
+pub(crate) use build::{Change, Returning};
 pub(crate) use desired::{Desired, Member};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};

@@ -64,15 +64,16 @@ pub(crate) fn is_shardable(address: &BindAddress) -> bool {
 }
 
 /// Opens `count` listening sockets for a bind (one, whatever `count`, where the
-/// address cannot be shared).
+/// address cannot be shared). `probe` = make sure that no other process has it;
+/// false where this process has it already.
 ///
 /// # Errors
 /// See [`ListenError`]; what was opened so far is closed.
-pub(crate) fn open(bind: &Bind, count: usize) -> Result<Vec<OwnedFd>, ListenError> {
+pub(crate) fn open(bind: &Bind, count: usize, probe: bool) -> Result<Vec<OwnedFd>, ListenError> {
     let fail = |error| ListenError::of(bind, error);
     match &bind.address {
         BindAddress::Unix(path) => {
-            let socket = unix_socket(path).map_err(fail)?;
+            let socket = unix_socket(path, probe).map_err(fail)?;
             own(bind, path)?;
             Ok(vec![socket.into()])
         }
@@ -87,14 +88,14 @@ pub(crate) fn open(bind: &Bind, count: usize) -> Result<Vec<OwnedFd>, ListenErro
             set_options(bind, &fd).map_err(fail)?;
             Ok(vec![fd])
         }
-        BindAddress::Ip(address) => open_tcp(bind, *address, false, count).map_err(fail),
+        BindAddress::Ip(address) => open_tcp(bind, *address, false, count, probe).map_err(fail),
         BindAddress::Any(port) => {
             let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port));
-            match open_tcp(bind, every, true, count) {
+            match open_tcp(bind, every, true, count, probe) {
                 // A kernel without IPv6: every address means every IPv4 address.
                 Err(error) if no_ipv6(&error) => {
                     let every = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
-                    open_tcp(bind, every, false, count).map_err(fail)
+                    open_tcp(bind, every, false, count, probe).map_err(fail)
                 }
                 opened => opened.map_err(fail),
             }
@@ -107,14 +108,16 @@ fn open_tcp(
     mut address: SocketAddr,
     dual: bool,
     count: usize,
+    probe: bool,
 ) -> io::Result<Vec<OwnedFd>> {
     // With SO_REUSEPORT alone a second process would silently take half of the
     // connections; a bind without it says that the port is taken.
-    let probe = tcp_socket(bind, address, dual, false)?;
-    if address.port() == 0 {
-        address = probe.local_addr()?.as_socket().unwrap_or(address);
+    if probe {
+        let alone = tcp_socket(bind, address, dual, false)?;
+        if address.port() == 0 {
+            address = alone.local_addr()?.as_socket().unwrap_or(address);
+        }
     }
-    drop(probe);
     (0..count.max(1))
         .map(|_| {
             let socket = tcp_socket(bind, address, dual, true)?;
@@ -179,8 +182,8 @@ sockopt_impl!(
 /// Binds under a temporary name and renames it over the old one, so that a
 /// socket file left by a dead process is no obstacle and there is no moment
 /// without a file. A socket that answers belongs to a living process.
-fn unix_socket(path: &Path) -> io::Result<Socket> {
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+fn unix_socket(path: &Path, probe: bool) -> io::Result<Socket> {
+    if probe && std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(rustix::io::Errno::ADDRINUSE.into());
     }
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));

@@ -135,6 +135,33 @@ pub(crate) struct Counters {
     pub(crate) times: Times,
 }
 
+impl Counters {
+    /// Adds the totals of another slot, whose owner is gone. Gauges and times stay out.
+    pub(crate) fn absorb(&self, other: &Self) {
+        let pairs = [
+            (&self.sessions, &other.sessions),
+            (&self.picked, &other.picked),
+            (&self.requests, &other.requests),
+            (&self.bytes_in, &other.bytes_in),
+            (&self.bytes_out, &other.bytes_out),
+            (&self.connect_errors, &other.connect_errors),
+            (&self.response_errors, &other.response_errors),
+            (&self.retries, &other.retries),
+            (&self.redispatches, &other.redispatches),
+            (&self.client_aborts, &other.client_aborts),
+            (&self.server_aborts, &other.server_aborts),
+            (&self.connects, &other.connects),
+            (&self.reuses, &other.reuses),
+        ];
+        for (own, other) in pairs
+            .into_iter()
+            .chain(self.responses.iter().zip(&other.responses))
+        {
+            own.add(other.get());
+        }
+    }
+}
+
 /// What one worker did for one frontend.
 #[derive(Debug, Default)]
 pub(crate) struct FrontendCounters {

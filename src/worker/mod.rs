@@ -115,25 +115,18 @@ pub(crate) fn start(
 ) -> io::Result<Handle> {
     let (orders, mailbox) = mpsc::channel(ORDERS_MAX);
     let pulse = Arc::new(Pulse::new(settings.origin));
-    let parts = (
-        settings.clone(),
-        Arc::clone(published),
-        Arc::clone(&pulse),
-        orders.clone(),
-    );
+    let parts = (settings.clone(), Arc::clone(published), Arc::clone(&pulse));
     let runtime = Builder::new_current_thread();
     let thread = std::thread::Builder::new()
         .name(format!("worker-{}", id.0))
         .spawn(move || {
             let mut runtime = runtime;
-            let (settings, published, pulse, peers) = parts;
+            let (settings, published, pulse) = parts;
             if settings.pin {
                 pin(id);
             }
             match runtime.enable_all().build_local(LocalOptions::default()) {
-                Ok(runtime) => {
-                    runtime.block_on(run(id, settings, published, pulse, mailbox, peers))
-                }
+                Ok(runtime) => runtime.block_on(run(id, settings, published, pulse, mailbox)),
                 Err(error) => tracing::error!(worker = id.0, %error, "cannot make a runtime"),
             }
         })?;
@@ -168,7 +161,6 @@ async fn run(
     published: Arc<Published>,
     pulse: Arc<Pulse>,
     mut mailbox: mpsc::Receiver<Order>,
-    _peers: mpsc::Sender<Order>,
 ) {
     let shard = Shard::new(
         id,

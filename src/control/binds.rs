@@ -1,0 +1,170 @@
+//! Which sockets are open, and who owns them: always a worker, never control.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Control;
+use crate::config::{Bind, BindAddress, Config};
+use crate::generation::Generation;
+use crate::net::{ListenError, listen};
+use crate::state::{BindId, FrontendId};
+use crate::worker::Order;
+
+/// Open binds.
+#[derive(Debug, Default)]
+pub(super) struct Binds {
+    open: HashMap<BindId, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    frontend: Arc<str>,
+    bind: Bind,
+    local: Option<SocketAddr>,
+}
+
+/// Sockets opened for a change that is not in force yet; dropped, they close.
+#[derive(Debug, Default)]
+pub(super) struct Opened(Vec<(Bind, Vec<OwnedFd>)>);
+
+/// Closing gently waits 10 ms for handshakes under way; this bounds a stuck worker.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+impl Binds {
+    /// Opens what `config` asks for and is not open in just this way.
+    ///
+    /// # Errors
+    /// The first bind that cannot be opened; those opened before are closed again.
+    pub(super) fn open(&self, config: &Config, workers: usize) -> Result<Opened, ListenError> {
+        let mut opened = Opened::default();
+        for frontend in &config.frontends {
+            for bind in &frontend.binds {
+                let same = |open: &Open| open.bind == *bind && open.frontend == frontend.name;
+                if self.open.values().any(same) {
+                    continue;
+                }
+                // Ours already (other options, another frontend): the new sockets join the
+                // old ones, which close when the change is in force.
+                let ours = self
+                    .open
+                    .values()
+                    .any(|open| open.bind.address == bind.address);
+                opened
+                    .0
+                    .push((bind.clone(), listen::open(bind, workers, !ours)?));
+            }
+        }
+        Ok(opened)
+    }
+
+    pub(super) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let open = self.open.values();
+        open.filter_map(|open| Some((Arc::clone(&open.frontend), open.local?)))
+            .collect()
+    }
+
+    /// Every open bind, for those who close all.
+    pub(super) fn ids(&self) -> Vec<(BindId, bool)> {
+        self.open
+            .iter()
+            .map(|(id, open)| (*id, is_ours(&open.bind)))
+            .collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.open.clear();
+    }
+}
+
+/// Whether nobody else can hold the same socket: only then may its queue be filtered.
+fn is_ours(bind: &Bind) -> bool {
+    !matches!(bind.address, BindAddress::Fd(_))
+}
+
+impl Control {
+    /// Gives fresh sockets to the workers, then closes binds that left.
+    pub(super) async fn reconcile_binds(&self, next: &Generation, opened: Opened) {
+        let mut fresh = opened.0;
+        let mut wanted = HashMap::new();
+        for frontend in &next.frontends {
+            for (bind, id) in frontend.config.binds.iter().zip(&frontend.bind_ids) {
+                wanted.insert(*id, (Arc::clone(frontend), bind.clone()));
+            }
+        }
+        for (id, (frontend, bind)) in &wanted {
+            if self.binds.borrow().open.contains_key(id) {
+                continue;
+            }
+            let Some(index) = fresh.iter().position(|(opened, _)| opened == bind) else {
+                continue;
+            };
+            let (_, sockets) = fresh.swap_remove(index);
+            let local = sockets
+                .first()
+                .and_then(|fd| socket2::SockRef::from(fd).local_addr().ok());
+            self.give(*id, frontend.state.id, sockets).await;
+            let open = Open {
+                frontend: Arc::clone(&frontend.config.name),
+                bind: bind.clone(),
+                local: local.and_then(|address| address.as_socket()),
+            };
+            self.binds.borrow_mut().open.insert(*id, open);
+        }
+        let open = self.binds.borrow().ids();
+        for (id, ours) in open.into_iter().filter(|(id, _)| !wanted.contains_key(id)) {
+            self.close_bind(id, ours).await;
+            self.binds.borrow_mut().open.remove(&id);
+        }
+    }
+
+    /// One socket for each worker; a socket that cannot be had several times is
+    /// shared by all, so that its connections are spread too.
+    async fn give(&self, bind: BindId, frontend: FrontendId, mut sockets: Vec<OwnedFd>) {
+        while sockets.len() < self.workers.len() {
+            let Some(Ok(copy)) = sockets.first().map(OwnedFd::try_clone) else {
+                break;
+            };
+            sockets.push(copy);
+        }
+        for (worker, fd) in self.workers.iter().zip(sockets) {
+            let (done, answer) = oneshot::channel();
+            let order = Order::OpenBind {
+                bind,
+                frontend,
+                fd,
+                done,
+            };
+            let sent = worker.orders.send(order).await.is_ok();
+            match answer.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(worker = worker.id.0, %error, "cannot listen"),
+                Err(_) => tracing::error!(worker = worker.id.0, sent, "worker does not answer"),
+            }
+        }
+    }
+
+    pub(super) async fn close_bind(&self, bind: BindId, gently: bool) {
+        let mut answers = Vec::new();
+        for worker in &self.workers {
+            let (done, answer) = oneshot::channel();
+            if worker
+                .orders
+                .send(Order::CloseBind { bind, gently, done })
+                .await
+                .is_ok()
+            {
+                answers.push(answer);
+            }
+        }
+        for answer in answers {
+            if tokio::time::timeout(CLOSE_MAX, answer).await.is_err() {
+                tracing::warn!("a worker is late in closing a listener");
+            }
+        }
+    }
+}

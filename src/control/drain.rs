@@ -1,0 +1,132 @@
+//! Servers that left: no new work, what runs may finish, until their time is up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Control;
+use super::apply::ask;
+use crate::generation::{Backend, Desired, Generation, Returning, Server};
+use crate::worker::Order;
+
+/// Servers that drain.
+#[derive(Debug, Default)]
+pub(super) struct Draining {
+    servers: Vec<Leaving>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    /// The backend it left.
+    pub(crate) backend: Arc<Backend>,
+    /// It.
+    pub(crate) server: Arc<Server>,
+    /// When what is left is cut.
+    pub(crate) deadline: Instant,
+    cut: bool,
+}
+
+impl Leaving {
+    /// Sessions or requests that still run.
+    pub(crate) fn left(&self) -> u64 {
+        self.server
+            .state
+            .counters
+            .sum(|counters| counters.current.get())
+    }
+}
+
+impl Draining {
+    pub(super) fn add(&mut self, backend: Arc<Backend>, server: Arc<Server>, deadline: Instant) {
+        self.servers.push(Leaving {
+            backend,
+            server,
+            deadline,
+            cut: false,
+        });
+    }
+
+    /// Every server that drains.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Leaving> {
+        self.servers.iter()
+    }
+
+    /// Those that `desired` wants back: they keep their identity and go on.
+    pub(super) fn returning(&self, desired: &Desired) -> Returning {
+        let mut wanted = HashMap::new();
+        for (backend, members) in desired.config.backends.iter().zip(&desired.members) {
+            for member in members {
+                wanted.insert((&*backend.name, &*member.key), ());
+            }
+        }
+        let back = self.servers.iter().filter(|leaving| {
+            !leaving.cut && wanted.contains_key(&(&*leaving.backend.name, &*leaving.server.key))
+        });
+        back.map(|leaving| {
+            let key = (
+                Arc::clone(&leaving.backend.name),
+                Arc::clone(&leaving.server.key),
+            );
+            (key, Arc::clone(&leaving.server))
+        })
+        .collect()
+    }
+
+    /// Those that are served again do not drain any more.
+    pub(super) fn forget_returned(&mut self, next: &Generation) {
+        self.servers.retain(|leaving| {
+            let backend = next.backend(&leaving.backend.name);
+            !backend.is_some_and(|b| b.servers.iter().any(|s| s.id() == leaving.server.id()))
+        });
+    }
+}
+
+impl Control {
+    /// One look at all that drains: done, over time, or still waited for.
+    pub(super) async fn look_after_draining(&self) {
+        let now = Instant::now();
+        let mut over = Vec::new();
+        self.draining.borrow_mut().servers.retain_mut(|leaving| {
+            if leaving.left() == 0 {
+                fold(leaving);
+                return false;
+            }
+            if !leaving.cut && now >= leaving.deadline {
+                leaving.cut = true;
+                leaving.server.state.cut();
+                over.push(Arc::clone(&leaving.server));
+            }
+            true
+        });
+        for server in over {
+            let id = server.id();
+            let cut = ask(&self.workers, |done| Order::CloseServer {
+                server: id,
+                done,
+            })
+            .await;
+            let sessions: usize = cut.into_iter().filter_map(|(_, sessions)| sessions).sum();
+            tracing::warn!(
+                server = &*server.name,
+                sessions,
+                "drain timeout: sessions cut"
+            );
+        }
+    }
+}
+
+/// A row that goes leaves its totals in the backend's row.
+fn fold(leaving: &Leaving) {
+    let control = crate::state::WorkerId(usize::MAX);
+    let own = leaving.backend.state.counters.slot(control);
+    for slot in leaving.server.state.counters.iter() {
+        own.absorb(slot);
+    }
+    tracing::info!(
+        backend = &*leaving.backend.name,
+        server = &*leaving.server.name,
+        "drained"
+    );
+}

@@ -1,0 +1,269 @@
+//! Start and stop: the only room that names both planes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Config;
+use crate::control::{ApplyError, Command, Control, Inbox, Outcome, Parts, Stop};
+use crate::generation::{Desired, Generation, Published};
+use crate::health::HealthEvent;
+use crate::net::system;
+use crate::state::WorkerId;
+use crate::worker::{self, Settings};
+
+/// A running load balancer: its workers and its control thread.
+///
+/// ```
+/// use rlb::{Engine, StopKind, config::Config};
+///
+/// let loaded = Config::parse(
+///     "example.toml",
+///     r#"
+///     [[listen]]
+///     name = "web"
+///     bind = "127.0.0.1:0"
+///     server = "127.0.0.1:9"
+///     "#,
+/// )?;
+/// let engine = Engine::start(loaded.config)?;
+/// assert_ne!(engine.addresses()[0].1.port(), 0);
+/// engine.stop(StopKind::Now);
+/// engine.wait();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Engine {
+    control: thread::JoinHandle<Exit>,
+    commands: mpsc::Sender<Command>,
+    addresses: Vec<(Arc<str>, SocketAddr)>,
+    limits: Limits,
+}
+
+/// What the engine derived from the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Worker threads.
+    pub workers: usize,
+    /// Most client connections of the process.
+    pub maxconn: usize,
+    /// File descriptors the process may open.
+    pub descriptors: usize,
+}
+
+/// How a process is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// Listeners close, sessions finish within `drain_timeout`.
+    Drain,
+    /// Sessions are cut.
+    Now,
+}
+
+/// How an engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// As asked.
+    Stopped,
+    /// A thread of it ended or panicked; the process should end with status 70 (EX_SOFTWARE).
+    Broken,
+}
+
+/// Why an engine did not start: one sentence with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A bind could not be opened.
+    #[error("{0}")]
+    Listen(String),
+    /// The system refused a thread, a runtime or a limit.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Descriptors that are not for sessions: listeners, checks, admin socket, logs, runtimes.
+fn reserved_descriptors(config: &Config, workers: usize) -> usize {
+    let binds: usize = config
+        .frontends
+        .iter()
+        .map(|frontend| frontend.binds.len())
+        .sum();
+    let servers: usize = config
+        .backends
+        .iter()
+        .map(|backend| backend.servers.len())
+        .sum();
+    64 + (binds + 8) * workers + servers.min(256)
+}
+
+/// Reports of workers that control has not looked at yet.
+const REPORTS_MAX: usize = 1024;
+/// Commands of the owner.
+const COMMANDS_MAX: usize = 16;
+
+impl Engine {
+    /// Opens every bind, starts the threads and serves.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing stays behind then.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let origin = Instant::now();
+        let descriptors = system::raise_descriptor_limit()?;
+        let workers = config
+            .global
+            .workers
+            .unwrap_or_else(system::usable_cores)
+            .max(1);
+        let derived = system::maxconn_for(descriptors, reserved_descriptors(&config, workers));
+        let limits = Limits {
+            workers,
+            maxconn: config.global.maxconn.unwrap_or(derived),
+            descriptors,
+        };
+        let nothing = Desired {
+            config: Arc::default(),
+            members: Vec::new(),
+        };
+        let (first, _) = Generation::first(&nothing, workers);
+        let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
+        let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
+        count_panics(&published);
+        let settings = Settings {
+            workers,
+            pin: config.global.pin,
+            accept_budget: config.global.accept_budget,
+            pipes_max: config.global.pipes_max,
+            close_idle_after: config.global.close_idle_after,
+            origin,
+        };
+        let handles = (0..workers)
+            .map(|id| worker::start(WorkerId(id), &settings, &published))
+            .collect::<io::Result<Vec<_>>>()?;
+        let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let parts = Parts {
+            published,
+            workers: handles,
+            origin,
+        };
+        let config = Arc::new(config);
+        let inbox = |health| Inbox {
+            commands: commands_in,
+            reports: reports_in,
+            health,
+        };
+        let control = thread::Builder::new()
+            .name("control".into())
+            .spawn(move || control_thread(parts, config, inbox, &ready))?;
+        match started.recv() {
+            Ok(Ok(addresses)) => Ok(Self {
+                control,
+                commands,
+                addresses,
+                limits,
+            }),
+            Ok(Err(error)) => Err(StartError::Listen(error)),
+            Err(_) => Err(StartError::System(io::Error::other(
+                "the control thread ended at once",
+            ))),
+        }
+    }
+
+    /// Frontends and the addresses they listen on: for binds to port 0.
+    pub fn addresses(&self) -> &[(Arc<str>, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// What was derived from the system.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Brings another configuration into force and returns when every worker
+    /// has passed it.
+    ///
+    /// # Errors
+    /// A bind could not be opened; everything goes on as before.
+    pub fn apply(&self, config: Config) -> Result<(), StartError> {
+        let (done, answer) = oneshot::channel();
+        let gone = || StartError::System(io::Error::other("the engine has ended"));
+        let command = Command::Apply(Arc::new(config), done);
+        self.commands.blocking_send(command).map_err(|_| gone())?;
+        let applied = answer.blocking_recv().map_err(|_| gone())?;
+        applied.map_err(|error| StartError::Listen(error.to_string()))
+    }
+
+    /// Asks for the end; a second call cuts what still runs.
+    pub fn stop(&self, how: StopKind) {
+        let how = match how {
+            StopKind::Drain => Stop::Drain,
+            StopKind::Now => Stop::Now,
+        };
+        // An engine that does not listen any more is ending already.
+        let _ = self.commands.blocking_send(Command::Stop(how));
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(self) -> Exit {
+        self.control.join().unwrap_or(Exit::Broken)
+    }
+}
+
+fn control_thread(
+    parts: Parts,
+    config: Arc<Config>,
+    inbox: impl FnOnce(mpsc::Receiver<HealthEvent>) -> Inbox,
+    ready: &std::sync::mpsc::SyncSender<Result<Vec<(Arc<str>, SocketAddr)>, String>>,
+) -> Exit {
+    let runtime = match Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(error.to_string()));
+            return Exit::Broken;
+        }
+    };
+    runtime.block_on(async {
+        match Control::start(parts, config).await {
+            Ok((control, events)) => {
+                // Whoever started us waits for this answer.
+                let _ = ready.send(Ok(control.addresses()));
+                match control.run(inbox(events)).await {
+                    Outcome::Stopped => Exit::Stopped,
+                    Outcome::WorkerLost => Exit::Broken,
+                }
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error.to_string()));
+                Exit::Stopped
+            }
+        }
+    })
+}
+
+/// A panic ends the session or task it happens in and nothing else, but it is
+/// never silent: one line, and a counter.
+fn count_panics(published: &Arc<Published>) {
+    let published = Arc::clone(published);
+    std::panic::set_hook(Box::new(move |panic| {
+        published.panics.fetch_add(1, Ordering::Relaxed);
+        let thread = thread::current();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(
+            thread = thread.name(),
+            place,
+            "panic: {message}; what it served has ended"
+        );
+    }));
+}
