@@ -14,6 +14,7 @@ mod proxy;
 mod state;
 mod worker;
 
+pub use control::ReloadReport;
 pub use engine::{Engine, Exit, Limits, StartError, StopKind};
 
 /// What benches and fuzz targets reach; no promise to anybody.

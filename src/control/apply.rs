@@ -55,7 +55,7 @@ impl Control {
             .borrow()
             .open(&desired.config, self.workers.len())?;
         self.set_admin_states(&current, &desired);
-        let returning = self.draining.borrow().returning(&desired);
+        let returning = self.drains.borrow().returning(&desired);
         for server in returning.values() {
             server.state.revive();
         }
@@ -121,7 +121,7 @@ impl Control {
         for frontend in &change.left_frontends {
             frontend.state.retire();
         }
-        let mut draining = self.draining.borrow_mut();
+        let mut draining = self.drains.borrow_mut();
         draining.forget_returned(next);
         let default = self.desired.borrow().config.global.drain_timeout;
         for (backend, server) in change.left {

@@ -88,7 +88,7 @@ impl Control {
     pub(super) async fn look_after_draining(&self) {
         let now = Instant::now();
         let mut over = Vec::new();
-        self.draining.borrow_mut().servers.retain_mut(|leaving| {
+        self.drains.borrow_mut().servers.retain_mut(|leaving| {
             if leaving.left() == 0 {
                 fold(leaving);
                 return false;

@@ -9,6 +9,7 @@
 
 mod apply;
 mod binds;
+mod change;
 mod drain;
 mod run;
 mod stop;
@@ -30,6 +31,10 @@ use crate::worker::Handle;
 
 pub(crate) use apply::ApplyError;
 use binds::Binds;
+pub use change::ReloadReport;
+pub(crate) use change::{
+    AddedState, AddressChange, Cause, DrainRow, GenerationRow, OverrideRow, Refusal, WeightChange,
+};
 use drain::Draining;
 pub(crate) use run::{Command, Inbox};
 pub(crate) use stop::{Outcome, Stop};
@@ -44,7 +49,7 @@ pub(crate) struct Control {
     desired: RefCell<Desired>,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
-    draining: RefCell<Draining>,
+    drains: RefCell<Draining>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -88,7 +93,7 @@ impl Control {
             desired: RefCell::new(empty),
             binds: RefCell::default(),
             health: RefCell::new(health),
-            draining: RefCell::default(),
+            drains: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
