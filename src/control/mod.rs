@@ -7,6 +7,7 @@
 //! every worker has passed it, and lets what left drain. This room must not
 //! touch bytes of traffic. Start at [`Control::apply`].
 
+mod admin;
 mod apply;
 mod binds;
 mod change;
