@@ -7,5 +7,6 @@
 //! [`wire::Session`], then [`Command`].
 
 mod answer;
+mod command;
 mod wire;
 mod words;

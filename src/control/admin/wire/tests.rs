@@ -72,7 +72,7 @@ fn conversations_are_those_of_haproxy() {
         ("\r\n", "\n", true),
         ("a\nb\n", "a\n\n", true),
         ("a", "", false),
-        (r"a\;b\ c \\" , "", false),
+        (r"a\;b\ c \\", "", false),
         ("a\\;b\\ c \\\\\n", "a;b c \\\n\n", true),
         ("prompt\n", "\n> ", false),
         ("prompt\na\nsilent\n\n", "\n> a\n\n> \n> \n> ", false),
@@ -91,12 +91,20 @@ fn conversations_are_those_of_haproxy() {
         ("a <<\n\n", "a<>\n\n", true),
         ("a <<\nx\n", "", false),
         ("b;a <<\nx\r\n\r\n", "b\n\na<x\n>\n\n", true),
-        ("prompt\na <<\nx\n\nb\n", "\n> + + a<x\n>\n\n> b\n\n> ", false),
+        (
+            "prompt\na <<\nx\n\nb\n",
+            "\n> + + a<x\n>\n\n> b\n\n> ",
+            false,
+        ),
         ("bad\n", "No.\n\n", true),
         ("numbers;bad;a\n", "\n[3]: No.\n\na\n\n", true),
         ("words;bad\n", "\n[err]: No.\n\n", true),
         ("level\n", "admin\n\n", true),
-        ("operator;level;user;level;operator;level\n", "\noperator\n\n\nuser\n\n\nuser\n\n", true),
+        (
+            "operator;level;user;level;operator;level\n",
+            "\noperator\n\n\nuser\n\n\nuser\n\n",
+            true,
+        ),
     ];
     for (input, expected, closes) in cases {
         assert_eq!(converse(input), (expected.into(), closes), "{input:?}");
