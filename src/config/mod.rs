@@ -30,6 +30,7 @@ mod suggest;
 mod syntax;
 mod tree;
 mod units;
+mod unknown;
 mod words;
 
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};

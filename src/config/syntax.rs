@@ -196,7 +196,12 @@ impl Parser<'_> {
         // Escapes may stand before it, so it is searched in what was written.
         let reference = &text[fault.range.clone()];
         let written = self.problems.written(place);
-        let place = match written.find(reference) {
+        let found = match fault.kind {
+            // It runs to the end.
+            ExpandFaultKind::Unclosed => written.rfind(reference),
+            _ => written.find(reference),
+        };
+        let place = match found {
             Some(at) => {
                 let start = place.start as usize + at;
                 Place::new(place.file, start..start + reference.len())
