@@ -20,12 +20,6 @@ pub(crate) fn unknown_key(entry: &Entry, section: &'static Section, problems: &P
         .keys()
         .find(|known| words::normal(known.name) == words::normal(key))
         .map(|known| known.name);
-    let near = || nearest(key, section.keys().map(|known| known.name));
-    let elsewhere = || {
-        let mut titles = Vec::new();
-        places_of(&ROOT, key, &mut titles);
-        titles
-    };
     if let Some(same) = same {
         return problems.at(
             entry.key_place,
@@ -40,14 +34,14 @@ pub(crate) fn unknown_key(entry: &Entry, section: &'static Section, problems: &P
             diagnostic.help(advice),
         );
     }
-    if let Some(near) = near() {
+    if let Some(near) = nearest(key, section.keys().map(|known| known.name)) {
         return problems.at(
             entry.key_place,
             format!("did you mean `{near}`?"),
             diagnostic,
         );
     }
-    let elsewhere = elsewhere();
+    let elsewhere = places_of(key);
     let help = if !elsewhere.is_empty() {
         format!("`{key}` is a key of {}", elsewhere.join(", "))
     } else if entry.node.as_table().is_some() && LISTED.contains(&section.title) {
@@ -63,9 +57,6 @@ pub(crate) fn unknown_key(entry: &Entry, section: &'static Section, problems: &P
     problems.at(entry.key_place, "", diagnostic.help(help));
 }
 
-/// Sections in which a table under an unknown key is most likely a name.
-const LISTED: &[&str] = &["[[frontend]]", "[[backend]]", "[[listen]]"];
-
 /// Another program's word; `option.forwardfor = true` is looked up as one.
 fn foreign(entry: &Entry) -> Option<String> {
     let below = entry.node.as_table().and_then(|table| {
@@ -77,14 +68,27 @@ fn foreign(entry: &Entry) -> Option<String> {
     below.or_else(|| words::foreign(&entry.key))
 }
 
-/// Titles of the tables that have `key`, each once.
-fn places_of(section: &'static Section, key: &str, titles: &mut Vec<&'static str>) {
-    for known in section.keys() {
-        if let Some(below) = known.takes.section() {
-            if below.key(key).is_some() && !titles.contains(&below.title) && titles.len() < 4 {
-                titles.push(below.title);
+/// Titles of the tables that have `key`, each once, the outer ones first.
+fn places_of(key: &str) -> Vec<&'static str> {
+    let mut titles = Vec::new();
+    let mut level = vec![&ROOT];
+    while !level.is_empty() {
+        level = level
+            .iter()
+            .flat_map(|section| section.keys())
+            .filter_map(|known| known.takes.section())
+            .collect();
+        for section in &level {
+            if section.key(key).is_some() && !titles.contains(&section.title) {
+                titles.push(section.title);
             }
-            places_of(below, key, titles);
         }
     }
+    titles.truncate(TITLES_MAX);
+    titles
 }
+
+const TITLES_MAX: usize = 4;
+
+/// Sections in which a table under an unknown key is most likely a name.
+const LISTED: &[&str] = &["[[frontend]]", "[[backend]]", "[[listen]]"];
