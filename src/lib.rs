@@ -14,7 +14,9 @@ mod proxy;
 mod state;
 mod worker;
 
-pub use engine::{Engine, Exit, Limits, StartError, StopKind};
+pub use engine::{
+    Engine, Exit, Handle, Limits, Options, ReloadError, StartError, StopKind, Stopping,
+};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]

@@ -12,6 +12,7 @@ mod binds;
 mod drain;
 mod run;
 mod stop;
+mod supervise;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -32,6 +33,7 @@ pub(crate) use apply::ApplyError;
 use binds::Binds;
 use drain::Draining;
 pub(crate) use run::{Command, Inbox};
+pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 
 /// The control plane of a process; lives on the control thread.
