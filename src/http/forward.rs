@@ -53,6 +53,10 @@ pub(crate) fn write_request(
     out: &mut Vec<u8>,
 ) {
     out.reserve(request_bound(head, rules, client));
+    let host = match head.host {
+        [] => HOST_UNKNOWN,
+        host => host,
+    };
     put(
         out,
         &[
@@ -60,7 +64,7 @@ pub(crate) fn write_request(
             b" ",
             head.target,
             b" HTTP/1.1\r\nHost: ",
-            head.host,
+            host,
             b"\r\n",
         ],
     );
@@ -198,6 +202,10 @@ fn write_rfc7239(head: &RequestHead<'_, '_>, client: &Client<'_>, out: &mut Vec<
         b";proto=http\r\n"
     });
 }
+
+/// Host for a 1.0 client that sent none. An empty one would be valid (9112 3.2),
+/// but nginx answers it with 400.
+const HOST_UNKNOWN: &[u8] = b"localhost";
 
 /// Via with the version as received (9110 7.6.3), a line of its own behind those that came.
 pub(super) fn put_via(out: &mut Vec<u8>, version: Version, pseudonym: &str) {
