@@ -7,8 +7,8 @@ use rlb::internal::http;
 
 #[test]
 fn fuzz_corpus_replays_clean() {
-    let targets: [(&str, fn(&[u8])); 4] = [
-        ("request_head", http::request_head),
+    let targets = [
+        ("request_head", http::request_head as fn(&[u8])),
         ("response_head", http::response_head),
         ("chunked", http::chunked),
         ("differential", http::differential),
