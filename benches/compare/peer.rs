@@ -70,6 +70,9 @@ pub(crate) struct Ports {
 struct PeerPorts {
     http: u16,
     tcp: u16,
+    /// For large answers, where a proxy wants to be told: the relay splices here in either
+    /// mode, HAProxy in TCP mode (told to splice always, it pays 7 % for small answers).
+    bulk: u16,
 }
 
 /// How nginx has its stream module.
@@ -109,10 +112,11 @@ impl Ports {
     }
 
     fn of(self, kind: Kind) -> PeerPorts {
-        let http = self.base + 8 + 2 * kind as u16;
+        let http = self.base + 8 + 4 * kind as u16;
         PeerPorts {
             http,
             tcp: http + 1,
+            bulk: http + 2,
         }
     }
 
@@ -122,7 +126,7 @@ impl Ports {
         let peers = Kind::ALL
             .into_iter()
             .map(|kind| self.of(kind))
-            .flat_map(|p| [p.http, p.tcp]);
+            .flat_map(|p| [p.http, p.tcp, p.bulk]);
         for port in self.origin.into_iter().chain([self.silent]).chain(peers) {
             if TcpStream::connect(local(port)).is_ok() {
                 return Err(format!("something answers on port {port} already; end it or choose others with --port-base").into());
@@ -205,8 +209,7 @@ impl Peer {
     /// Where this work is done.
     pub(crate) fn address(&self, work: &Work) -> SocketAddr {
         local(match (self.kind, work.door) {
-            // The relay parses nothing: its second port is the one that splices.
-            (Kind::Relay, _) if work.is_large() => self.ports.tcp,
+            (Kind::Relay, _) | (Kind::Haproxy, Door::Tcp) if work.is_large() => self.ports.bulk,
             (Kind::Relay, _) | (_, Door::Http) => self.ports.http,
             (_, Door::Tcp) => self.ports.tcp,
         })
@@ -222,10 +225,12 @@ impl Peer {
         std::fs::create_dir_all(&dir)?;
         let (args, end) = self.arguments(site, &dir)?;
         let mut process = Process::start(&name, &self.program, &args, site.cores.proxy, end, &dir)?;
-        let mut ports = vec![self.ports.http];
-        if self.kind != Kind::Nginx || self.stream.is_some() {
-            ports.push(self.ports.tcp);
-        }
+        let ports: &[u16] = match self.kind {
+            Kind::Relay => &[self.ports.http, self.ports.bulk],
+            Kind::Haproxy => &[self.ports.http, self.ports.tcp, self.ports.bulk],
+            Kind::Nginx if self.stream.is_none() => &[self.ports.http],
+            _ => &[self.ports.http, self.ports.tcp],
+        };
         process.wait_until(|| {
             ports
                 .iter()
@@ -243,6 +248,7 @@ impl Peer {
             Template::new(text, site, dir)
                 .with("HTTP", self.ports.http)
                 .with("TCP", self.ports.tcp)
+                .with("BULK", self.ports.bulk)
         };
         Ok(match self.kind {
             Kind::Rlb | Kind::Rlb2 => {
@@ -270,7 +276,7 @@ impl Peer {
             }
             Kind::Relay => {
                 let mut args: Vec<OsString> = vec![RELAY.into()];
-                let ports = [self.ports.http, self.ports.tcp]
+                let ports = [self.ports.http, self.ports.bulk]
                     .into_iter()
                     .chain(site.ports.origin);
                 args.extend(ports.map(|port| port.to_string().into()));
