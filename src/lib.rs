@@ -20,6 +20,4 @@ pub use engine::{
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]
-pub mod internal {
-    pub mod balance;
-}
+pub mod internal;
