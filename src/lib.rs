@@ -15,10 +15,10 @@ mod state;
 mod worker;
 
 pub use control::ReloadReport;
-pub use engine::{Engine, Exit, Limits, StartError, StopKind};
+pub use engine::{
+    Engine, Exit, Handle, Limits, Options, ReloadError, StartError, StopKind, Stopping,
+};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]
-pub mod internal {
-    pub mod balance;
-}
+pub mod internal;

@@ -14,6 +14,7 @@ mod change;
 mod drain;
 mod run;
 mod stop;
+mod supervise;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -38,6 +39,7 @@ pub(crate) use change::{
 };
 use drain::Draining;
 pub(crate) use run::{Command, Inbox};
+pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 
 /// The control plane of a process; lives on the control thread.

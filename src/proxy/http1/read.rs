@@ -149,6 +149,10 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             return Prepared::Ready(exchange);
         }
     };
+    #[cfg(feature = "test-panic")]
+    let asked = |f: &httparse::Header<'_>| (f.name, f.value) == ("X-Rlb-Test-Panic", b"session");
+    #[cfg(feature = "test-panic")]
+    assert!(!head.fields.iter().any(asked), "asked for by the request");
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
     exchange.describe(&head);
