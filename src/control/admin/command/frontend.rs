@@ -1,7 +1,7 @@
 //! Words about frontends and about limits of the process.
 
 use super::units::count;
-use super::{Arguments, Command, FrontendChange, Name};
+use super::{Arguments, Command, FrontendChange};
 use crate::control::admin::answer::Reply;
 
 type Parsed = Result<Command, Reply>;
@@ -10,7 +10,7 @@ fn about(arguments: &Arguments<'_>, change: Result<FrontendChange, Reply>) -> Pa
     let name = arguments
         .get(0)
         .ok_or_else(|| Reply::refused("A frontend name is expected."))?;
-    Ok(Command::Frontend(Name::parse(name), change))
+    Ok(Command::Frontend(name.to_owned(), change))
 }
 
 pub(super) fn enable(arguments: &Arguments<'_>) -> Parsed {

@@ -24,7 +24,7 @@ use crate::state::{Admin, Operational};
 
 pub(crate) use other::Explained;
 pub(crate) use server::{Added, Keywords};
-pub(crate) use show::{Filter, Form, Proxy, Sessions, Show};
+pub(crate) use show::{Form, Sessions, Show};
 pub(crate) use units::weight;
 
 /// A command.
@@ -42,8 +42,8 @@ pub(crate) enum Command {
     Server(Target, Result<ServerChange, Reply>),
     /// `add server b/s ...`.
     AddServer(Target, Added),
-    /// Anything about one frontend.
-    Frontend(Name, Result<FrontendChange, Reply>),
+    /// Anything about one frontend, by name or `#id`.
+    Frontend(String, Result<FrontendChange, Reply>),
     /// `set maxconn global N`; 0 = as at the start.
     MaxconnGlobal(usize),
     /// `shutdown session ID`.
@@ -70,15 +70,10 @@ pub(crate) enum Command {
 /// A server as a client names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    pub(crate) backend: Name,
-    pub(crate) server: Name,
-}
-
-/// A name, or `#id`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Name {
-    Text(String),
-    Id(u64),
+    /// Name or `#id`.
+    pub(crate) backend: String,
+    /// Name or `#id`.
+    pub(crate) server: String,
 }
 
 /// What is done to a server.
@@ -134,17 +129,9 @@ impl Target {
             .split_once('/')
             .ok_or_else(|| Reply::refused("Require 'backend/server'."))?;
         Ok(Self {
-            backend: Name::parse(backend),
-            server: Name::parse(server),
+            backend: backend.to_owned(),
+            server: server.to_owned(),
         })
-    }
-}
-
-impl Name {
-    /// A `#` without a number behind it is no name of ours and will not be found.
-    fn parse(text: &str) -> Self {
-        let id = text.strip_prefix('#').and_then(|id| id.parse().ok());
-        id.map_or_else(|| Self::Text(text.to_owned()), Self::Id)
     }
 }
 

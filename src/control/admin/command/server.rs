@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::units::{self, time};
-use super::{Arguments, Command, Name, ServerChange, Target};
+use super::{Arguments, Command, ServerChange, Target};
 use crate::config::{self, suggest};
 use crate::control::AddedState;
 use crate::control::admin::answer::Reply;
@@ -221,8 +221,8 @@ pub(super) fn add(arguments: &Arguments<'_>) -> Parsed {
     };
     let target = if added.help {
         Target {
-            backend: Name::Text(String::new()),
-            server: Name::Text(String::new()),
+            backend: String::new(),
+            server: String::new(),
         }
     } else {
         arguments.target(0)?

@@ -1,7 +1,7 @@
 //! `show ...`.
 
 use super::units::time;
-use super::{Arguments, Command, Name, Target};
+use super::{Arguments, Command, Target};
 use crate::control::admin::answer::Reply;
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Show {
     Info(Form),
-    Stat(Form, Filter),
-    ServersState(Option<Name>, Form),
-    ServersConn(Option<Name>, Form),
+    /// The words behind `show stat`.
+    Stat(Vec<String>),
+    ServersState(Option<String>, Form),
+    ServersConn(Option<String>, Form),
     Backends(Form),
     Sessions(Sessions, Form),
-    Errors(Option<Name>),
+    Errors(Option<String>),
     /// One variable, or all.
     Env(Option<String>, Form),
     Version(Form),
@@ -36,33 +37,14 @@ pub(crate) struct Form {
     pub(crate) float: bool,
 }
 
-/// Which rows `show stat` has.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Filter {
-    /// Proxy, kinds (1 frontend, 2 backend, 4 server; -1 = all), server id (-1 = all).
-    pub(crate) rows: Option<(Proxy, i64, i64)>,
-    /// Only servers that are up.
-    pub(crate) up: bool,
-    /// No servers in maintenance.
-    pub(crate) no_maint: bool,
-}
-
-/// A frontend or backend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Proxy {
-    All,
-    Id(u64),
-    Name(String),
-}
-
 /// Which sessions are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sessions {
     All,
     Id(String),
     Server(Target),
-    Backend(Name),
-    Frontend(Name),
+    Backend(String),
+    Frontend(String),
     Older(Duration),
 }
 
@@ -93,37 +75,17 @@ pub(super) fn info(arguments: &Arguments<'_>) -> Parsed {
 }
 
 pub(super) fn stat(arguments: &Arguments<'_>) -> Parsed {
-    let mut filter = Filter {
-        rows: None,
-        up: arguments.words.contains(&"up"),
-        no_maint: arguments.words.contains(&"no-maint"),
-    };
-    let mut words = arguments.words;
-    if let ["domain", domain, rest @ ..] = words {
-        if *domain != "proxy" {
-            return Err("Invalid statistics domain.".into());
-        }
-        words = rest;
-    }
-    if let [proxy, kinds, server, ..] = words
-        && let (Ok(kinds), Ok(server)) = (kinds.parse(), server.parse())
-    {
-        let proxy = match proxy.parse::<i64>() {
-            Ok(id) => u64::try_from(id).map_or(Proxy::All, Proxy::Id),
-            Err(_) => Proxy::Name((*proxy).to_owned()),
-        };
-        filter.rows = Some((proxy, kinds, server));
-    }
-    show(Show::Stat(form(arguments), filter))
+    let words = arguments.words.iter().map(|word| (*word).to_owned());
+    show(Show::Stat(words.collect()))
 }
 
 pub(super) fn servers_state(arguments: &Arguments<'_>) -> Parsed {
-    let backend = subject(arguments).map(Name::parse);
+    let backend = subject(arguments).map(str::to_owned);
     show(Show::ServersState(backend, form(arguments)))
 }
 
 pub(super) fn servers_conn(arguments: &Arguments<'_>) -> Parsed {
-    let backend = subject(arguments).map(Name::parse);
+    let backend = subject(arguments).map(str::to_owned);
     show(Show::ServersConn(backend, form(arguments)))
 }
 
@@ -134,8 +96,8 @@ pub(super) fn backends(arguments: &Arguments<'_>) -> Parsed {
 pub(super) fn sessions(arguments: &Arguments<'_>) -> Parsed {
     let sessions = match arguments.words {
         ["server", server, ..] => Sessions::Server(Target::parse(server)?),
-        ["backend", name, ..] => Sessions::Backend(Name::parse(name)),
-        ["frontend", name, ..] => Sessions::Frontend(Name::parse(name)),
+        ["backend", name, ..] => Sessions::Backend((*name).to_owned()),
+        ["frontend", name, ..] => Sessions::Frontend((*name).to_owned()),
         ["older", age, ..] => Sessions::Older(
             time(age, Duration::from_secs(1)).ok_or_else(|| Reply::refused("Invalid age."))?,
         ),
@@ -148,10 +110,7 @@ pub(super) fn sessions(arguments: &Arguments<'_>) -> Parsed {
 pub(super) fn errors(arguments: &Arguments<'_>) -> Parsed {
     let word = subject(arguments);
     let proxy = word.filter(|word| !matches!(*word, "request" | "response" | "-1"));
-    show(Show::Errors(proxy.map(|word| match word.parse() {
-        Ok(id) => Name::Id(id),
-        Err(_) => Name::parse(word),
-    })))
+    show(Show::Errors(proxy.map(str::to_owned)))
 }
 
 pub(super) fn env(arguments: &Arguments<'_>) -> Parsed {

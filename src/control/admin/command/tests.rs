@@ -195,7 +195,6 @@ fn wrong_arguments_get_haproxys_sentences() {
             "shutdown session 12",
             "Session pointer expected (use 'show sess').",
         ),
-        ("show stat domain foo", "Invalid statistics domain."),
         ("show map", "# id (file) description"),
         ("show acl", "# id (file) description"),
         ("show tls-keys", "# id (file)"),
@@ -274,11 +273,11 @@ fn severities_are_haproxys() {
 #[test]
 fn words_become_commands() {
     let target = || Target {
-        backend: Name::Text("web".into()),
-        server: Name::Id(1),
+        backend: "web".into(),
+        server: "#1".into(),
     };
     let change = |change| Command::Server(target(), Ok(change));
-    let frontend = |change| Command::Frontend(Name::Text("f".into()), Ok(change));
+    let frontend = |change| Command::Frontend("f".into(), Ok(change));
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let cases = [
         ("get weight web/#1", Command::GetWeight(target())),
@@ -405,27 +404,7 @@ fn words_become_commands() {
         ),
         (
             "show stat 1 4 -1",
-            Command::Show(Show::Stat(
-                Form::default(),
-                Filter {
-                    rows: Some((Proxy::Id(1), 4, -1)),
-                    ..Filter::default()
-                },
-            )),
-        ),
-        (
-            "show stat -1 -1 -1",
-            Command::Show(Show::Stat(
-                Form::default(),
-                Filter {
-                    rows: Some((Proxy::All, -1, -1)),
-                    ..Filter::default()
-                },
-            )),
-        ),
-        (
-            "show stat foo",
-            Command::Show(Show::Stat(Form::default(), Filter::default())),
+            Command::Show(Show::Stat(vec!["1".into(), "4".into(), "-1".into()])),
         ),
         (
             "show servers state json",
@@ -514,10 +493,7 @@ fn unknown_words_meet_better_ones() {
 fn added(line: &str) -> Result<Keywords, String> {
     match parse(line) {
         Command::AddServer(target, added) => {
-            let Name::Text(name) = target.server else {
-                panic!("{target:?}");
-            };
-            added.read(&name).map_err(|reply| match reply {
+            added.read(&target.server).map_err(|reply| match reply {
                 Reply::Message(_, text) => text.into_owned(),
                 other => panic!("{other:?}"),
             })
