@@ -125,11 +125,7 @@ impl Engine {
             maxconn: config.global.maxconn.unwrap_or(derived),
             descriptors,
         };
-        let nothing = Desired {
-            config: Arc::default(),
-            members: Vec::new(),
-        };
-        let (first, _) = Generation::first(&nothing, workers);
+        let (first, _) = Generation::first(&Desired::nothing(), workers);
         let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
         let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
         count_panics(&published);
