@@ -19,6 +19,4 @@ pub use engine::{Engine, Exit, Limits, StartError, StopKind};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]
-pub mod internal {
-    pub mod balance;
-}
+pub mod internal;

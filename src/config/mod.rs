@@ -30,12 +30,16 @@ mod suggest;
 mod syntax;
 mod tree;
 mod units;
+mod unknown;
 mod words;
 
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use load::Loaded;
-#[expect(unused_imports, reason = "the file source of discovery reads them")]
-pub(crate) use load::{parse_servers, process_environment};
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "for the file source of discovery")
+)]
+pub(crate) use load::parse_servers;
 pub use model::*;
 
 #[cfg(test)]

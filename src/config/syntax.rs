@@ -48,6 +48,7 @@ impl Parser<'_> {
             let before: Vec<_> = errors
                 .iter()
                 .filter(|error| error.span().is_some_and(|span| span.start <= line.start))
+                .take(SYNTAX_ERRORS_MAX)
                 .collect();
             for error in before {
                 self.syntax_error(file, &readable, table.get_ref(), error);
@@ -70,7 +71,7 @@ impl Parser<'_> {
         {
             return self.foreign(file, &foreign, name);
         }
-        for error in errors {
+        for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
             self.syntax_error(file, text, table, error);
         }
         self.table(file, table)
@@ -196,7 +197,12 @@ impl Parser<'_> {
         // Escapes may stand before it, so it is searched in what was written.
         let reference = &text[fault.range.clone()];
         let written = self.problems.written(place);
-        let place = match written.find(reference) {
+        let found = match fault.kind {
+            // It runs to the end.
+            ExpandFaultKind::Unclosed => written.rfind(reference),
+            _ => written.find(reference),
+        };
+        let place = match found {
             Some(at) => {
                 let start = place.start as usize + at;
                 Place::new(place.file, start..start + reference.len())
@@ -332,6 +338,9 @@ fn table_around<'t, 'i>(root: &'t DeTable<'i>, text: &str, at: usize) -> &'t DeT
 
 /// A configuration is written by people; 10,000 servers take less than 1 MiB.
 pub(crate) const SOURCE_MAX: usize = 16 << 20;
+
+/// More of them are no slips; each looks at those before.
+const SYNTAX_ERRORS_MAX: usize = 200;
 
 /// After this one the parser gives up on the rest of the text; without the
 /// line it goes on.

@@ -31,7 +31,7 @@ pub(crate) fn request_bound(
 ) -> usize {
     // Each field may gain the space after its colon; Host may be written three
     // times; the names and fixed values that we add have 400 bytes together.
-    head.raw.len()
+    head.len
         + head.fields.len()
         + 3 * head.host.len()
         + 2 * client.ip_text.len()
@@ -53,6 +53,10 @@ pub(crate) fn write_request(
     out: &mut Vec<u8>,
 ) {
     out.reserve(request_bound(head, rules, client));
+    let host = match head.host {
+        [] => HOST_UNKNOWN,
+        host => host,
+    };
     put(
         out,
         &[
@@ -60,7 +64,7 @@ pub(crate) fn write_request(
             b" ",
             head.target,
             b" HTTP/1.1\r\nHost: ",
-            head.host,
+            host,
             b"\r\n",
         ],
     );
@@ -111,7 +115,6 @@ fn write_end_to_end(
 
     let id_name = rules.request_id.as_deref();
     let mut has_id = false;
-    let mut run = Run::new(head.raw);
     for (field, kind) in head.fields.iter().zip(head.kinds) {
         if !pass.has(*kind) {
             continue;
@@ -124,9 +127,8 @@ fn write_end_to_end(
             }
             has_id = true;
         }
-        run.push(field, out);
+        put_field(out, field);
     }
-    run.flush(out);
     has_id
 }
 
@@ -199,6 +201,10 @@ fn write_rfc7239(head: &RequestHead<'_, '_>, client: &Client<'_>, out: &mut Vec<
     });
 }
 
+/// Host for a 1.0 client that sent none. An empty one would be valid (9112 3.2),
+/// but nginx answers it with 400.
+const HOST_UNKNOWN: &[u8] = b"localhost";
+
 /// Via with the version as received (9110 7.6.3), a line of its own behind those that came.
 pub(super) fn put_via(out: &mut Vec<u8>, version: Version, pseudonym: &str) {
     let received: &[u8] = match version {
@@ -213,6 +219,13 @@ pub(super) fn put(out: &mut Vec<u8>, pieces: &[&[u8]]) {
     for piece in pieces {
         out.extend_from_slice(piece);
     }
+}
+
+/// Piece by piece; to copy neighbours that stand in the buffer as they would be
+/// written in one go was no faster (browser's head: 302 ns against 307).
+#[inline]
+pub(super) fn put_field(out: &mut Vec<u8>, field: &Header<'_>) {
+    put(out, &[field.name.as_bytes(), b": ", field.value, b"\r\n"]);
 }
 
 #[inline]
@@ -230,60 +243,5 @@ pub(super) fn decimal_text(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
         if number == 0 {
             return &digits[at..];
         }
-    }
-}
-
-/// Writes fields as `name: value` CRLF. Neighbours that stand in the buffer byte
-/// for byte as they would be written go in one piece: a browser's head is copied
-/// in a few pieces instead of four for each field.
-pub(super) struct Run<'b> {
-    raw: &'b [u8],
-    from: usize,
-    to: usize,
-}
-
-impl<'b> Run<'b> {
-    /// `raw` is what all fields are slices of.
-    pub(super) fn new(raw: &'b [u8]) -> Self {
-        Self {
-            raw,
-            from: 0,
-            to: 0,
-        }
-    }
-
-    #[inline]
-    pub(super) fn push(&mut self, field: &Header<'b>, out: &mut Vec<u8>) {
-        match self.place(field) {
-            Some((start, end)) if start == self.to => self.to = end,
-            Some((start, end)) => {
-                self.flush(out);
-                (self.from, self.to) = (start, end);
-            }
-            None => {
-                self.flush(out);
-                put(out, &[field.name.as_bytes(), b": ", field.value, b"\r\n"]);
-            }
-        }
-    }
-
-    #[inline]
-    pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.raw[self.from..self.to]);
-        self.from = self.to;
-    }
-
-    /// Where `field` stands in `raw`, if there as it would be written.
-    #[inline]
-    fn place(&self, field: &Header<'b>) -> Option<(usize, usize)> {
-        let base = self.raw.as_ptr().addr();
-        let start = field.name.as_ptr().addr().wrapping_sub(base);
-        let colon = start.wrapping_add(field.name.len());
-        let value = field.value.as_ptr().addr().wrapping_sub(base);
-        let end = value.wrapping_add(field.value.len());
-        let written = value == colon.wrapping_add(2)
-            && self.raw.get(colon..value) == Some(b": ")
-            && self.raw.get(end..end.wrapping_add(2)) == Some(b"\r\n");
-        written.then_some((start, end + 2))
     }
 }

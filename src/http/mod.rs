@@ -23,6 +23,9 @@ mod response;
 mod target;
 mod trailer;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use body::{CHUNK_HEAD_MAX, Decoded, Decoder, LAST_CHUNK, chunk_head};
 pub(crate) use canned::{Canned, write_canned, write_date};
 pub(crate) use error::{BadResponse, BodyError, Refused};

@@ -1,7 +1,7 @@
 //! The response head as sent to the client.
 
 use super::field::Kinds;
-use super::forward::{Run, decimal_text, put, put_number, put_via};
+use super::forward::{decimal_text, put, put_field, put_number, put_via};
 use super::{FieldKind, ResponseFraming, ResponseHead, Version};
 
 /// What decides the head sent to the client beside the server's own.
@@ -32,7 +32,7 @@ pub(crate) fn reply_framing(head: &ResponseHead<'_, '_>, client: Version) -> Res
 /// Upper bound of what [`write_response`] appends.
 pub(crate) fn response_bound(head: &ResponseHead<'_, '_>, reply: &Reply<'_>) -> usize {
     // Each field may gain the space after its colon.
-    head.raw.len() + head.fields.len() + reply.via.map_or(0, str::len) + 256
+    head.len + head.fields.len() + reply.via.map_or(0, str::len) + 256
 }
 
 /// Appends the head as sent to the client. A 1xx head gets no framing, no
@@ -78,13 +78,11 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, reply: &Reply<'_>, out: &mut Ve
         FieldKind::Trailer,
         trailers == (ResponseFraming::Chunked, ResponseFraming::Chunked),
     );
-    let mut run = Run::new(head.raw);
     for (field, kind) in head.fields.iter().zip(head.kinds) {
         if pass.has(*kind) {
-            run.push(field, out);
+            put_field(out, field);
         }
     }
-    run.flush(out);
 }
 
 /// Date, framing and Connection of a final response.

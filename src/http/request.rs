@@ -37,8 +37,6 @@ pub(crate) struct RequestHead<'h, 'b> {
     pub(crate) max_forwards: Option<u64>,
     /// Bytes of the head in the buffer, empty lines before it included.
     pub(crate) len: usize,
-    /// The head from its first line on.
-    pub(super) raw: &'b [u8],
     pub(super) seen: Kinds,
     pub(super) te_trailers: bool,
 }
@@ -151,10 +149,9 @@ pub(crate) fn parse_request<'h, 'b>(
     if line.len(window) > limits.uri {
         return Err(Refused::UriTooLong);
     }
-    let raw = &window[..len];
     let kinds = &mut kinds[..fields.len()];
-    let section = Section::read(raw, fields, kinds)?;
-    judge(line, section, start + len, raw, fields, kinds).map(Some)
+    let section = Section::read(&window[..len], fields, kinds)?;
+    judge(line, section, start + len, fields, kinds).map(Some)
 }
 
 /// Whether the bytes from `already` on could have completed a head, so that one
@@ -209,7 +206,6 @@ fn judge<'h, 'b>(
     line: Line<'b>,
     section: Section<'b>,
     len: usize,
-    raw: &'b [u8],
     fields: &'h [Header<'b>],
     kinds: &'h [FieldKind],
 ) -> Result<RequestHead<'h, 'b>, Refused> {
@@ -250,7 +246,6 @@ fn judge<'h, 'b>(
             _ => None,
         },
         len,
-        raw,
         seen: section.seen,
         te_trailers: recent && section.te_trailers,
     })

@@ -23,7 +23,6 @@ pub(crate) struct ResponseHead<'h, 'b> {
     pub(crate) keep_alive: bool,
     /// Bytes of the head in the buffer.
     pub(crate) len: usize,
-    pub(super) raw: &'b [u8],
     pub(super) seen: Kinds,
     /// Also where no body follows (HEAD, 304).
     pub(super) content_length: Option<u64>,
@@ -126,10 +125,9 @@ pub(crate) fn parse_response<'h, 'b>(
         }
         Err(error) => return Err(error.into()),
     };
-    let raw = &window[..len];
     let kinds = &mut kinds[..fields.len()];
-    let section = Section::read(raw, fields, kinds)?;
-    judge(line, section, asked, raw, fields, kinds).map(Some)
+    let section = Section::read(&window[..len], fields, kinds)?;
+    judge(line, section, asked, len, fields, kinds).map(Some)
 }
 
 /// A status line, taken apart.
@@ -169,7 +167,7 @@ fn judge<'h, 'b>(
     line: Line<'b>,
     section: Section<'b>,
     asked: Asked,
-    raw: &'b [u8],
+    len: usize,
     fields: &'h [Header<'b>],
     kinds: &'h [FieldKind],
 ) -> Result<ResponseHead<'h, 'b>, BadResponse> {
@@ -200,8 +198,7 @@ fn judge<'h, 'b>(
             && framing != ResponseFraming::UntilClose
             && !switching
             && !both,
-        len: raw.len(),
-        raw,
+        len,
         seen: section.seen,
         content_length: body.content_length.filter(|_| !both),
         upgrade,

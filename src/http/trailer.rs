@@ -2,7 +2,7 @@
 
 use httparse::{EMPTY_HEADER, Status};
 
-use super::forward::put;
+use super::forward::put_field;
 use super::{BodyError, FieldKind};
 
 /// `section` ends with an empty line; returns the lines that may be sent on.
@@ -15,10 +15,7 @@ pub(super) fn sanitise(section: &[u8]) -> Result<Vec<u8>, BodyError> {
     };
     let mut out = Vec::with_capacity(section.len() + fields.len());
     for field in fields.iter().filter(|field| may_pass(field.name)) {
-        put(
-            &mut out,
-            &[field.name.as_bytes(), b": ", field.value, b"\r\n"],
-        );
+        put_field(&mut out, field);
     }
     Ok(out)
 }

@@ -70,8 +70,10 @@ fn source(node: &Node, problems: &Problems) -> Option<PathBuf> {
     let table = node.as_table()?;
     if let Some(file) = Reader::of(node).text("file") {
         let named_in = problems.source(node.place)?;
-        let directory = Path::new(&named_in.name).parent();
-        return Some(directory.unwrap_or(Path::new("")).join(file));
+        return Some(match Path::new(&named_in.name).parent() {
+            Some(directory) => directory.join(file),
+            None => PathBuf::from(file),
+        });
     }
     if table.entries.is_empty() {
         let diagnostic = Diagnostic::error("a source is named by one key");

@@ -198,14 +198,14 @@ impl<'t> BackendNames<'t> {
         self.used.push(false);
         self.name_places.push(node.map(|node| node.place));
         if let Some(name) = section.reader.text("name") {
-            self.known.entry(name).or_insert(Known {
-                index,
-                mode: mode(&section.reader),
-                place: section
-                    .reader
-                    .own("mode")
-                    .map_or(section.reader.place(), |entry| entry.node.place),
-            });
+            let place = match section.reader.own("mode") {
+                Some(entry) => entry.node.place,
+                None => section.reader.place(),
+            };
+            let mode = mode(&section.reader);
+            self.known
+                .entry(name)
+                .or_insert(Known { index, mode, place });
         }
     }
 

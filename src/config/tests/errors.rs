@@ -322,6 +322,10 @@ fn foreign_words_are_answered_in_ours() {
             "`connect` is a key of timeouts, [backend.timeouts]",
         ),
         (
+            "[[frontend]]\nname = \"a\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\n",
+            "`server` is a key of [[backend]], [[listen]], timeouts",
+        ),
+        (
             "[frontend.web]\nbind = \":80\"\n",
             "several are written [[frontend]] with name = \"web\"",
         ),

@@ -1,1 +1,330 @@
+//! Writes a [`Config`] as a file that reads back the same. Every setting is
+//! written, so that reading proves each key and not its default.
 
+use std::fmt::Write;
+
+use super::*;
+use crate::config::units::{duration_text, size_text};
+
+pub(super) fn print(config: &Config) -> String {
+    let mut out = String::new();
+    global(&mut out, &config.global);
+    for frontend in &config.frontends {
+        self::frontend(&mut out, frontend, &config.backends);
+    }
+    for backend in &config.backends {
+        self::backend(&mut out, backend);
+    }
+    out
+}
+
+fn global(out: &mut String, global: &Global) {
+    out.push_str("[global]\n");
+    pair(out, "workers", or(global.workers, "auto", number));
+    pair(out, "pin", global.pin);
+    pair(out, "maxconn", or(global.maxconn, "auto", number));
+    pair(out, "admin", list(&global.admin, admin));
+    let state_dir = global
+        .state_dir
+        .as_ref()
+        .map(|path| path.display().to_string());
+    pair(out, "state_dir", text(&state_dir.unwrap_or_default()));
+    pair(out, "drain_timeout", duration(global.drain_timeout));
+    pair(out, "drain_delay", duration(global.drain_delay));
+    pair(out, "close_idle_after", duration(global.close_idle_after));
+    pair(out, "worker_stall", duration(global.worker_stall));
+    pair(out, "pipes_max", global.pipes_max);
+    pair(out, "accept_budget", global.accept_budget);
+    pair(out, "user", optional_text(&global.user));
+    pair(out, "group", optional_text(&global.group));
+}
+
+fn admin(socket: &AdminSocket) -> String {
+    let mut keys = Vec::new();
+    match &socket.address {
+        AdminAddress::Unix(path) => {
+            keys.push(format!("path = {}", text(&path.display().to_string())));
+            keys.push(format!("mode = \"{:04o}\"", socket.mode));
+            keys.extend(account("user", &socket.user));
+            keys.extend(account("group", &socket.group));
+        }
+        AdminAddress::Tcp(address) => {
+            keys.push(format!("bind = \"{address}\""));
+            keys.push("insecure = true".to_owned());
+        }
+    }
+    let level = match socket.level {
+        AdminLevel::User => "user",
+        AdminLevel::Operator => "operator",
+        AdminLevel::Admin => "admin",
+    };
+    keys.push(format!("level = \"{level}\""));
+    inline(&keys)
+}
+
+fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
+    out.push_str("\n[[frontend]]\n");
+    pair(out, "name", text(&frontend.name));
+    pair(out, "mode", mode(frontend.mode));
+    pair(out, "bind", list(&frontend.binds, bind));
+    pair(out, "maxconn", or(frontend.maxconn, "auto", number));
+    pair(out, "keep_alive_requests", frontend.keep_alive_requests);
+    if let Some(index) = frontend.default_backend {
+        pair(out, "default_backend", text(&backends[index].name));
+    }
+    if !frontend.routes.is_empty() {
+        pair(
+            out,
+            "route",
+            list(&frontend.routes, |route| self::route(route, backends)),
+        );
+    }
+    let timeouts = &frontend.timeouts;
+    pair(out, "timeouts.client", duration(timeouts.client));
+    pair(
+        out,
+        "timeouts.http_request",
+        duration(timeouts.http_request),
+    );
+    pair(out, "timeouts.keep_alive", duration(timeouts.keep_alive));
+    pair(out, "timeouts.tunnel", duration(timeouts.tunnel));
+    pair(out, "timeouts.half_closed", duration(timeouts.half_closed));
+    let limits = &frontend.limits;
+    pair(out, "limits.uri", size(limits.uri as u64));
+    pair(out, "limits.head", size(limits.head as u64));
+    pair(out, "limits.headers", limits.headers);
+    pair(out, "limits.body", or(limits.body, "off", size));
+    forwarded(out, &frontend.forwarded);
+}
+
+fn forwarded(out: &mut String, forwarded: &Forwarded) {
+    let for_ = match forwarded.for_ {
+        ForwardedFor::Append => "append",
+        ForwardedFor::Replace => "replace",
+        ForwardedFor::Off => "off",
+    };
+    pair(out, "forwarded.for", text(for_));
+    pair(out, "forwarded.proto", forwarded.proto);
+    let port = match forwarded.port {
+        ForwardedPort::Off => "false".to_owned(),
+        ForwardedPort::Local => "true".to_owned(),
+        ForwardedPort::Fixed(port) => port.to_string(),
+    };
+    pair(out, "forwarded.port", port);
+    pair(out, "forwarded.host", forwarded.host);
+    let network = |network: &Network| format!("\"{}/{}\"", network.address, network.prefix);
+    pair(out, "forwarded.trusted", list(&forwarded.trusted, network));
+    pair(out, "forwarded.rfc7239", forwarded.rfc7239);
+    pair(out, "forwarded.via", optional_text(&forwarded.via));
+    pair(
+        out,
+        "forwarded.request_id",
+        optional_text(&forwarded.request_id),
+    );
+}
+
+fn bind(bind: &Bind) -> String {
+    let address = match &bind.address {
+        BindAddress::Ip(address) => address.to_string(),
+        BindAddress::Any(port) => format!(":{port}"),
+        BindAddress::Unix(path) => format!("unix:{}", path.display()),
+        BindAddress::Abstract(name) => format!("unix:@{name}"),
+        BindAddress::Fd(number) => format!("fd@{number}"),
+    };
+    let mut keys = vec![format!("address = {}", text(&address))];
+    let default = Bind::default();
+    // Options that do not apply to an address are refused even when they say
+    // what is so anyway.
+    if bind.backlog != default.backlog {
+        keys.push(format!("backlog = {}", bind.backlog));
+    }
+    if bind.nodelay != default.nodelay {
+        keys.push(format!("nodelay = {}", bind.nodelay));
+    }
+    keys.extend(
+        bind.keepalive
+            .map(|wait| format!("keepalive = {}", duration(wait))),
+    );
+    keys.extend(
+        bind.defer_accept
+            .map(|wait| format!("defer_accept = {}", duration(wait))),
+    );
+    keys.extend(account("interface", &bind.interface));
+    keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
+    keys.extend(account("user", &bind.user));
+    keys.extend(account("group", &bind.group));
+    inline(&keys)
+}
+
+fn route(route: &Route, backends: &[Backend]) -> String {
+    let mut keys = Vec::new();
+    match &route.host {
+        Some(HostMatch::Exact(host)) => keys.push(format!("host = {}", text(host))),
+        Some(HostMatch::Suffix(host)) => keys.push(format!("host = {}", text(&format!("*{host}")))),
+        None => {}
+    }
+    keys.extend(
+        route
+            .path_prefix
+            .as_ref()
+            .map(|path| format!("path_prefix = {}", text(path))),
+    );
+    if !route.methods.is_empty() {
+        keys.push(format!(
+            "method = {}",
+            list(&route.methods, |method| text(method))
+        ));
+    }
+    if !route.headers.is_empty() {
+        keys.push(format!("header = {}", list(&route.headers, header)));
+    }
+    keys.push(format!("backend = {}", text(&backends[route.backend].name)));
+    inline(&keys)
+}
+
+fn header(header: &HeaderMatch) -> String {
+    match &header.value {
+        Some(value) => format!(
+            "{{ name = {}, value = {} }}",
+            text(&header.name),
+            text(value)
+        ),
+        None => text(&header.name),
+    }
+}
+
+fn backend(out: &mut String, backend: &Backend) {
+    out.push_str("\n[[backend]]\n");
+    pair(out, "name", text(&backend.name));
+    pair(out, "mode", mode(backend.mode));
+    let Balance::RoundRobin = backend.balance;
+    pair(out, "balance", "\"roundrobin\"");
+    pair(out, "retries", backend.retries);
+    pair(out, "server", list(&backend.servers, server));
+    let source = |path: &PathBuf| format!("{{ file = {} }}", text(&path.display().to_string()));
+    pair(out, "source", list(&backend.server_files, source));
+    pair(out, "pool_max", backend.pool_max);
+    pair(out, "observe_connect", backend.observe_connect);
+    if let Some(wait) = backend.drain_timeout {
+        pair(out, "drain_timeout", duration(wait));
+    }
+    pair(out, "retry_after", duration(backend.retry_after));
+    let timeouts = &backend.timeouts;
+    pair(out, "timeouts.connect", duration(timeouts.connect));
+    pair(out, "timeouts.server", duration(timeouts.server));
+    pair(out, "timeouts.pool_idle", duration(timeouts.pool_idle));
+    if let Some(wait) = timeouts.tunnel {
+        pair(out, "timeouts.tunnel", duration(wait));
+    }
+    pair(out, "limits.head", size(backend.limits.head as u64));
+    pair(out, "limits.headers", backend.limits.headers);
+    match &backend.check {
+        Some(check) => self::check(out, check),
+        None => pair(out, "check", false),
+    }
+}
+
+fn check(out: &mut String, check: &Check) {
+    match &check.probe {
+        Probe::Tcp => pair(out, "check.type", "\"tcp\""),
+        Probe::Http {
+            method,
+            path,
+            host,
+            headers,
+            expect,
+        } => {
+            pair(out, "check.type", "\"http\"");
+            pair(out, "check.method", text(method));
+            pair(out, "check.path", text(path));
+            pair(out, "check.host", optional_text(host));
+            for (name, value) in headers {
+                pair(out, &format!("check.headers.{}", text(name)), text(value));
+            }
+            let range = |range: &std::ops::RangeInclusive<u16>| {
+                format!("\"{}-{}\"", range.start(), range.end())
+            };
+            pair(out, "check.expect", list(expect, range));
+        }
+    }
+    pair(out, "check.interval", duration(check.interval));
+    pair(out, "check.fast_interval", duration(check.fast_interval));
+    pair(out, "check.down_interval", duration(check.down_interval));
+    pair(out, "check.timeout", duration(check.timeout));
+    pair(out, "check.rise", check.rise);
+    pair(out, "check.fall", check.fall);
+}
+
+fn server(server: &Server) -> String {
+    let address = match &server.address {
+        ServerAddress::Ip(address) => address.to_string(),
+        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
+        ServerAddress::Abstract(name) => format!("unix:@{name}"),
+    };
+    let mut keys = vec![
+        format!("name = {}", text(&server.name)),
+        format!("address = {}", text(&address)),
+        format!("weight = {}", server.weight),
+        format!("backup = {}", server.backup),
+        format!("disabled = {}", server.disabled),
+    ];
+    keys.extend(server.check.map(|check| format!("check = {check}")));
+    keys.extend(server.check_port.map(|port| format!("check_port = {port}")));
+    keys.extend(
+        server
+            .check_address
+            .map(|ip| format!("check_address = \"{ip}\"")),
+    );
+    inline(&keys)
+}
+
+fn pair(out: &mut String, key: &str, value: impl std::fmt::Display) {
+    writeln!(out, "{key} = {value}").unwrap();
+}
+
+/// A string of TOML in which `$` stands for itself.
+fn text(text: &str) -> String {
+    toml::Value::from(text.replace('$', "$$")).to_string()
+}
+
+fn optional_text(value: &Option<String>) -> String {
+    text(value.as_deref().unwrap_or_default())
+}
+
+fn account(key: &str, value: &Option<String>) -> Option<String> {
+    value
+        .as_ref()
+        .map(|value| format!("{key} = {}", text(value)))
+}
+
+fn number(number: usize) -> String {
+    number.to_string()
+}
+
+fn duration(value: Duration) -> String {
+    format!("\"{}\"", duration_text(value))
+}
+
+fn size(value: u64) -> String {
+    format!("\"{}\"", size_text(value))
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Http => "\"http\"",
+        Mode::Tcp => "\"tcp\"",
+    }
+}
+
+fn or<T>(value: Option<T>, word: &str, print: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| text(word), print)
+}
+
+fn list<T>(items: &[T], print: impl Fn(&T) -> String) -> String {
+    let items: Vec<_> = items.iter().map(print).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn inline(keys: &[String]) -> String {
+    format!("{{ {} }}", keys.join(", "))
+}

@@ -1,1 +1,457 @@
+//! Whatever the run types can hold can be written, and reads back the same.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::print::print;
+use super::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_printed_configuration_reads_back_equal(config in configs()) {
+        let text = print(&config);
+        match Config::parse_with("lb.toml", &text, &|_| None) {
+            Ok(loaded) => prop_assert_eq!(loaded.config, config, "{}", text),
+            Err(errors) => prop_assert!(false, "{errors}\n{text}"),
+        }
+    }
+
+    #[test]
+    fn no_text_panics(text in "[\\[\\]a-z_.=\"'{},$0-9 \n#]{0,200}") {
+        let _ = Config::parse_with("lb.toml", &text, &|_| None).map_err(|errors| errors.render(true));
+    }
+
+    #[test]
+    fn a_cut_or_scribbled_file_never_panics(
+        config in configs(),
+        cut in any::<prop::sample::Index>(),
+        scribble in any::<prop::sample::Index>(),
+        character in prop::char::any(),
+    ) {
+        let mut text: Vec<char> = print(&config).chars().collect();
+        let at = scribble.index(text.len());
+        text[at] = character;
+        text.truncate(cut.index(text.len()) + 1);
+        let text: String = text.into_iter().collect();
+        let _ = Config::parse_with("lb.toml", &text, &|_| None).map_err(|errors| errors.render(false));
+    }
+}
+
+fn configs() -> impl Strategy<Value = Config> {
+    (global(), vec(backend(), 0..4), vec(frontend(), 0..4)).prop_map(
+        |(global, mut backends, mut frontends)| {
+            distinct(&mut backends, |backend| &mut backend.name);
+            distinct(&mut frontends, |frontend| &mut frontend.name);
+            let mut ports = 1000_u16..;
+            for frontend in &mut frontends {
+                settle(frontend, &backends, &mut ports);
+            }
+            Config {
+                global,
+                frontends,
+                backends,
+            }
+        },
+    )
+}
+
+/// Makes what was drawn at random hang together: modes agree, addresses are
+/// listened on once.
+fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterator<Item = u16>) {
+    let mode = frontend.mode;
+    let fits = |index: usize| backends.get(index).is_some_and(|b| b.mode == mode);
+    frontend.default_backend = frontend.default_backend.filter(|index| fits(*index));
+    frontend
+        .routes
+        .retain(|route| mode == Mode::Http && fits(route.backend));
+    for bind in &mut frontend.binds {
+        let port = ports.next().unwrap();
+        match &mut bind.address {
+            BindAddress::Ip(address) => address.set_port(port),
+            BindAddress::Any(any) => *any = port,
+            BindAddress::Unix(path) => path.push(port.to_string()),
+            BindAddress::Abstract(name) => name.push_str(&port.to_string()),
+            BindAddress::Fd(number) => *number = i32::from(port),
+        }
+        if mode == Mode::Tcp {
+            bind.defer_accept = None;
+        }
+    }
+}
+
+fn distinct<T>(items: &mut [T], name: impl Fn(&mut T) -> &mut Arc<str>) {
+    let mut seen = HashSet::new();
+    for (index, item) in items.iter_mut().enumerate() {
+        let name = name(item);
+        if !seen.insert(Arc::clone(name)) {
+            *name = format!("{index}-{index}").into();
+            seen.insert(Arc::clone(name));
+        }
+    }
+}
+
+fn global() -> impl Strategy<Value = Global> {
+    (
+        option::of(1_usize..1024),
+        any::<bool>(),
+        option::of(1_usize..1_000_000),
+        admins(),
+        option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
+        (wait(0), short_wait(), short_wait(), short_wait()),
+        (0_usize..1_000_000, 1_usize..65_536),
+        (option::of(account()), option::of(account())),
+    )
+        .prop_map(
+            |(workers, pin, maxconn, admin, state_dir, waits, counts, accounts)| Global {
+                workers,
+                pin,
+                maxconn,
+                admin,
+                state_dir,
+                drain_timeout: waits.0,
+                drain_delay: waits.1,
+                close_idle_after: waits.2,
+                worker_stall: waits.3,
+                pipes_max: counts.0,
+                accept_budget: counts.1,
+                user: accounts.0,
+                group: accounts.1,
+            },
+        )
+}
+
+fn admins() -> impl Strategy<Value = Vec<AdminSocket>> {
+    let level = prop::sample::select(vec![
+        AdminLevel::User,
+        AdminLevel::Operator,
+        AdminLevel::Admin,
+    ]);
+    let unix = (
+        "/[a-z ]{0,20}x".prop_map(|path| AdminAddress::Unix(path.into())),
+        0_u32..0o1000,
+        option::of(account()),
+        option::of(account()),
+    );
+    let tcp = any::<SocketAddr>().prop_map(|address| {
+        let address = AdminAddress::Tcp(SocketAddr::new(address.ip(), address.port()));
+        (address, AdminSocket::default().mode, None, None)
+    });
+    vec((prop_oneof![unix, tcp], level), 0..3).prop_map(|sockets| {
+        let mut seen = Vec::new();
+        sockets
+            .into_iter()
+            .map(|((address, mode, user, group), level)| AdminSocket {
+                address,
+                mode,
+                user,
+                group,
+                level,
+            })
+            .filter(|socket| {
+                let is_new = !seen.contains(&socket.address);
+                seen.push(socket.address.clone());
+                is_new
+            })
+            .collect()
+    })
+}
+
+fn frontend() -> impl Strategy<Value = Frontend> {
+    let limits = (
+        64_usize..61_440,
+        1_024_usize..61_440,
+        1_usize..257,
+        option::of(0_u64..1 << 40),
+    );
+    (
+        (name(), mode(), vec(bind(), 1..4), vec(route(), 0..3)),
+        (
+            option::of(1_usize..1_000_000),
+            option::of(0_usize..4),
+            any::<u32>(),
+        ),
+        [wait(1), wait(1), wait(1), wait(1), wait(1)],
+        limits,
+        forwarded(),
+    )
+        .prop_map(|(itself, counts, waits, limits, forwarded)| Frontend {
+            name: itself.0,
+            mode: itself.1,
+            binds: itself.2,
+            routes: itself.3,
+            maxconn: counts.0,
+            default_backend: counts.1,
+            keep_alive_requests: counts.2,
+            timeouts: ClientTimeouts {
+                client: waits[0],
+                http_request: waits[1],
+                keep_alive: waits[2],
+                tunnel: waits[3],
+                half_closed: waits[4],
+            },
+            limits: RequestLimits {
+                uri: limits.0,
+                head: limits.1,
+                headers: limits.2,
+                body: limits.3,
+            },
+            forwarded,
+        })
+}
+
+fn forwarded() -> impl Strategy<Value = Forwarded> {
+    let for_ = prop::sample::select(vec![
+        ForwardedFor::Append,
+        ForwardedFor::Replace,
+        ForwardedFor::Off,
+    ]);
+    let port = prop_oneof![
+        Just(ForwardedPort::Off),
+        Just(ForwardedPort::Local),
+        (1_u16..).prop_map(ForwardedPort::Fixed),
+    ];
+    let flags = any::<[bool; 3]>();
+    let fields = (option::of(token()), option::of(token()));
+    (for_, port, flags, vec(network(), 0..3), fields).prop_map(
+        |(for_, port, flags, trusted, fields)| Forwarded {
+            for_,
+            proto: flags[0],
+            port,
+            host: flags[1],
+            trusted,
+            rfc7239: flags[2],
+            via: fields.0,
+            request_id: fields.1,
+        },
+    )
+}
+
+fn network() -> impl Strategy<Value = Network> {
+    (any::<IpAddr>(), any::<prop::sample::Index>()).prop_map(|(ip, prefix)| {
+        let address = ip.to_canonical();
+        let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = u8::try_from(prefix.index(usize::from(bits) + 1)).unwrap();
+        let address = match address {
+            IpAddr::V4(ip) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                IpAddr::V4((ip.to_bits() & mask).into())
+            }
+            IpAddr::V6(ip) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                IpAddr::V6((ip.to_bits() & mask).into())
+            }
+        };
+        Network { address, prefix }
+    })
+}
+
+fn bind() -> impl Strategy<Value = Bind> {
+    let of_address = prop_oneof![
+        any::<IpAddr>().prop_map(|ip| BindAddress::Ip(SocketAddr::new(ip, 0))),
+        Just(BindAddress::Any(0)),
+        "/[a-z$ ]{1,20}x".prop_map(|path| BindAddress::Unix(path.into())),
+        "[a-z/]{1,20}".prop_map(BindAddress::Abstract),
+        Just(BindAddress::Fd(3)),
+    ];
+    let tcp = (
+        any::<bool>(),
+        option::of((1_u64..32_400).prop_map(Duration::from_secs)),
+        option::of((1_u64..61).prop_map(Duration::from_secs)),
+        option::of("[a-z0-9]{1,15}"),
+    );
+    let unix = (
+        option::of(0_u32..0o1000),
+        option::of(account()),
+        option::of(account()),
+    );
+    (of_address, 1_u32..65_536, tcp, unix).prop_map(|(address, backlog, tcp, unix)| {
+        let mut bind = Bind {
+            address,
+            ..Bind::default()
+        };
+        if !matches!(bind.address, BindAddress::Fd(_)) {
+            bind.backlog = backlog;
+        }
+        match bind.address {
+            BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
+                (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
+                if !matches!(bind.address, BindAddress::Fd(_)) {
+                    bind.interface = tcp.3;
+                }
+            }
+            BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
+            BindAddress::Abstract(_) => {}
+        }
+        bind
+    })
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    let host = prop_oneof![
+        "[a-z0-9-]{1,8}(\\.[a-z]{1,5}){0,2}".prop_map(HostMatch::Exact),
+        "(\\.[a-z0-9-]{1,8}){1,3}".prop_map(HostMatch::Suffix),
+    ];
+    let header =
+        ("[a-z-]{1,9}", option::of(value())).prop_map(|(name, value)| HeaderMatch { name, value });
+    (
+        option::of(host),
+        option::of("/[!-\"$->@-~]{0,9}"),
+        vec("[A-Z]{1,7}", 0..3),
+        vec(header, 0..3),
+        0_usize..4,
+    )
+        .prop_map(|(host, path_prefix, methods, headers, backend)| Route {
+            host,
+            path_prefix,
+            methods,
+            headers,
+            backend,
+        })
+        .prop_filter("a condition", |route| {
+            route.host.is_some()
+                || route.path_prefix.is_some()
+                || !route.methods.is_empty()
+                || !route.headers.is_empty()
+        })
+}
+
+fn backend() -> impl Strategy<Value = Backend> {
+    (
+        (name(), mode(), vec(server(), 0..5), option::of(check())),
+        vec("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from), 0..3),
+        (0_u32..101, 0_usize..1_000_000, any::<bool>()),
+        (
+            option::of(wait(0)),
+            (0_u64..86_401).prop_map(Duration::from_secs),
+        ),
+        (wait(1), wait(1), wait(1), option::of(wait(1))),
+        (1_024_usize..61_440, 1_usize..257),
+    )
+        .prop_map(|(itself, server_files, counts, own_waits, waits, limits)| {
+            let (name, mode, mut servers, check) = itself;
+            distinct(&mut servers, |server| &mut server.name);
+            if check.is_none() {
+                for server in &mut servers {
+                    server.check = server.check.filter(|check| !check);
+                }
+            }
+            Backend {
+                name,
+                mode,
+                balance: Balance::RoundRobin,
+                retries: counts.0,
+                servers,
+                server_files,
+                check,
+                timeouts: ServerTimeouts {
+                    connect: waits.0,
+                    server: waits.1,
+                    pool_idle: waits.2,
+                    tunnel: waits.3,
+                },
+                limits: ResponseLimits {
+                    head: limits.0,
+                    headers: limits.1,
+                },
+                pool_max: counts.1,
+                observe_connect: counts.2,
+                drain_timeout: own_waits.0,
+                retry_after: own_waits.1,
+            }
+        })
+}
+
+fn server() -> impl Strategy<Value = Server> {
+    let address = prop_oneof![
+        (any::<IpAddr>(), 1_u16..)
+            .prop_filter("one address", |(ip, _)| !ip.is_unspecified())
+            .prop_map(|(ip, port)| ServerAddress::Ip(SocketAddr::new(ip, port))),
+        "/[a-z$ ]{1,20}".prop_map(|path| ServerAddress::Unix(path.into())),
+        "[a-z/ ]{1,20}".prop_map(ServerAddress::Abstract),
+    ];
+    let check = (
+        option::of(any::<bool>()),
+        option::of((1_u16.., any::<IpAddr>())),
+    );
+    (name(), address, 0_u16..257, any::<[bool; 2]>(), check).prop_map(
+        |(name, address, weight, flags, (check, check_at))| Server {
+            weight,
+            backup: flags[0],
+            disabled: flags[1],
+            check,
+            check_port: check_at.map(|(port, _)| port),
+            check_address: check_at.map(|(_, ip)| ip),
+            ..Server::new(name, address)
+        },
+    )
+}
+
+fn check() -> impl Strategy<Value = Check> {
+    let status = (200_u16..600, 200_u16..600).prop_map(|(a, b)| a.min(b)..=a.max(b));
+    let headers = prop::collection::btree_map("[xX][a-zA-Z-]{1,9}", value(), 0..3);
+    let http = (
+        "[A-Z]{1,6}",
+        "/[!-\"$-~]{0,9}",
+        option::of("[a-z]{1,9}(:[0-9]{1,4})?"),
+        headers,
+        vec(status, 1..4),
+    )
+        .prop_map(|(method, path, host, headers, expect)| Probe::Http {
+            method,
+            path,
+            host,
+            headers: headers.into_iter().collect(),
+            expect,
+        });
+    (
+        prop_oneof![Just(Probe::Tcp), http],
+        [wait(1), wait(1), wait(1), wait(1)],
+        1_u32..1_001,
+        1_u32..1_001,
+    )
+        .prop_map(|(probe, waits, rise, fall)| Check {
+            probe,
+            interval: waits[0],
+            fast_interval: waits[1],
+            down_interval: waits[2],
+            timeout: waits[3],
+            rise,
+            fall,
+        })
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop::sample::select(vec![Mode::Http, Mode::Tcp])
+}
+
+fn name() -> impl Strategy<Value = Arc<str>> {
+    "[A-Za-z0-9_.:-]{1,9}".prop_map(Arc::from)
+}
+
+fn account() -> impl Strategy<Value = String> {
+    "[a-z0-9$_-]{1,9}"
+}
+
+fn token() -> impl Strategy<Value = String> {
+    "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,9}"
+}
+
+/// A field's value: quotes, backslashes, dollars and blanks inside.
+fn value() -> impl Strategy<Value = String> {
+    "[!-~]([ \t!-~]{0,9}[!-~])?"
+}
+
+/// From `least` to 24 days; many of them without a round unit.
+fn wait(least: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![least..5_000, least..2_073_600_001].prop_map(Duration::from_millis)
+}
+
+fn short_wait() -> impl Strategy<Value = Duration> {
+    (0_u64..3_600_001).prop_map(Duration::from_millis)
+}

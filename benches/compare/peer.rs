@@ -1,0 +1,375 @@
+//! The proxies under test: found, configured as their manuals advise, started.
+
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::Result;
+use crate::args::Args;
+use crate::host::Cores;
+use crate::process::{End, Process};
+use crate::relay::RELAY;
+use crate::template::Template;
+use crate::work::{Door, Work};
+
+/// A kind of proxy; the order is the order of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Kind {
+    /// The binary under test.
+    Rlb,
+    /// A second one, for before and after.
+    Rlb2,
+    Haproxy,
+    Nginx,
+    /// The floor: one epoll loop that parses nothing.
+    Relay,
+}
+
+/// A proxy that can be started.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) kind: Kind,
+    pub(crate) version: String,
+    program: PathBuf,
+    /// How nginx offers its TCP relay.
+    stream: Option<NginxStream>,
+    ports: PeerPorts,
+}
+
+/// A proxy that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) peer: Peer,
+    pub(crate) process: Process,
+}
+
+/// Where a run takes place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) cores: Cores,
+    /// Descriptors a process may have.
+    pub(crate) files: u64,
+    pub(crate) ports: Ports,
+}
+
+/// Every port of a run, fixed so that a forgotten run is noticed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    base: u16,
+    pub(crate) origin: [u16; 4],
+    pub(crate) silent: u16,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PeerPorts {
+    http: u16,
+    tcp: u16,
+    /// For large answers, where a proxy wants to be told: the relay splices here in either
+    /// mode, HAProxy in TCP mode (told to splice always, it pays 7 % for small answers).
+    bulk: u16,
+}
+
+/// How nginx has its stream module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NginxStream {
+    BuiltIn,
+    Module(PathBuf),
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Rlb,
+        Self::Rlb2,
+        Self::Haproxy,
+        Self::Nginx,
+        Self::Relay,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rlb => "rlb",
+            Self::Rlb2 => "rlb2",
+            Self::Haproxy => "HAProxy",
+            Self::Nginx => "nginx",
+            Self::Relay => "bare relay",
+        }
+    }
+}
+
+impl Ports {
+    pub(crate) fn from(base: u16) -> Self {
+        Self {
+            base,
+            origin: [base, base + 1, base + 2, base + 3],
+            silent: base + 4,
+        }
+    }
+
+    fn of(self, kind: Kind) -> PeerPorts {
+        let http = self.base + 8 + 4 * kind as u16;
+        PeerPorts {
+            http,
+            tcp: http + 1,
+            bulk: http + 2,
+        }
+    }
+
+    /// An answer means another run, or a peer one left behind: with SO_REUSEPORT it would
+    /// silently take a part of the connections.
+    pub(crate) fn refuse_if_taken(self) -> Result<()> {
+        let peers = Kind::ALL
+            .into_iter()
+            .map(|kind| self.of(kind))
+            .flat_map(|p| [p.http, p.tcp, p.bulk]);
+        for port in self.origin.into_iter().chain([self.silent]).chain(peers) {
+            if TcpStream::connect(local(port)).is_ok() {
+                return Err(format!("something answers on port {port} already; end it or choose others with --port-base").into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Site<'_> {
+    /// Connections a proxy with these descriptors can have, each with one to an origin and
+    /// half a descriptor for pipes: HAProxy counts so and refuses to start with fewer.
+    pub(crate) fn maxconn(&self) -> u64 {
+        self.files.saturating_sub(500) * 2 / 5
+    }
+}
+
+/// The wanted proxies that are installed; says which are not.
+pub(crate) fn find(args: &Args, ports: &Ports) -> Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| args.wants(*kind)) {
+        let (program, version_flag) = match kind {
+            // Cargo has built it for this bench, with the bench profile, which is release.
+            Kind::Rlb => (
+                args.rlb
+                    .clone()
+                    .unwrap_or_else(|| env!("CARGO_BIN_EXE_rlb").into()),
+                "-V",
+            ),
+            Kind::Rlb2 => match &args.rlb2 {
+                Some(path) => (path.clone(), "-V"),
+                None => continue,
+            },
+            Kind::Haproxy => (args.haproxy.clone(), "-v"),
+            Kind::Nginx => (args.nginx.clone(), "-v"),
+            Kind::Relay => (std::env::current_exe()?, "--version"),
+        };
+        let version = match kind {
+            Kind::Relay => "benches/compare/relay.rs".to_owned(),
+            _ => match first_line(&program, version_flag) {
+                Ok(version) => version,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    eprintln!(
+                        "{}: {} is not installed, skipped",
+                        kind.name(),
+                        program.display()
+                    );
+                    continue;
+                }
+                Err(error) => return Err(format!("{}: {error}", program.display()).into()),
+            },
+        };
+        let stream = if kind == Kind::Nginx {
+            nginx_stream(&program)?
+        } else {
+            None
+        };
+        if kind == Kind::Nginx && stream.is_none() {
+            eprintln!("nginx: no stream module (Debian: libnginx-mod-stream), TCP mode skipped");
+        }
+        peers.push(Peer {
+            kind,
+            version,
+            program,
+            stream,
+            ports: ports.of(kind),
+        });
+    }
+    Ok(peers)
+}
+
+impl Peer {
+    pub(crate) fn can(&self, work: &Work) -> bool {
+        match (self.kind, work.door) {
+            (Kind::Nginx, Door::Tcp) => self.stream.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Where this work is done.
+    pub(crate) fn address(&self, work: &Work) -> SocketAddr {
+        local(match (self.kind, work.door) {
+            (Kind::Relay, _) | (Kind::Haproxy, Door::Tcp) if work.is_large() => self.ports.bulk,
+            (Kind::Relay, _) | (_, Door::Http) => self.ports.http,
+            (_, Door::Tcp) => self.ports.tcp,
+        })
+    }
+
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        local(self.ports.http)
+    }
+
+    pub(crate) fn start(self, site: &Site<'_>) -> Result<Running> {
+        let name = self.kind.name().replace(' ', "-");
+        let dir = site.dir.join(&name);
+        std::fs::create_dir_all(&dir)?;
+        let (args, end) = self.arguments(site, &dir)?;
+        let mut process = Process::start(&name, &self.program, &args, site.cores.proxy, end, &dir)?;
+        let ports: &[u16] = match self.kind {
+            Kind::Relay => &[self.ports.http, self.ports.bulk],
+            Kind::Haproxy => &[self.ports.http, self.ports.tcp, self.ports.bulk],
+            Kind::Nginx if self.stream.is_none() => &[self.ports.http],
+            _ => &[self.ports.http, self.ports.tcp],
+        };
+        process.wait_until(|| {
+            ports
+                .iter()
+                .all(|port| TcpStream::connect(local(*port)).is_ok())
+        })?;
+        Ok(Running {
+            peer: self,
+            process,
+        })
+    }
+
+    /// Writes its configuration and says how it is started and ended.
+    fn arguments(&self, site: &Site<'_>, dir: &Path) -> Result<(Vec<OsString>, End)> {
+        let fill = |text: &str| {
+            Template::new(text, site, dir)
+                .with("HTTP", self.ports.http)
+                .with("TCP", self.ports.tcp)
+                .with("BULK", self.ports.bulk)
+        };
+        Ok(match self.kind {
+            Kind::Rlb | Kind::Rlb2 => {
+                let file = fill(include_str!("../peers/rlb.toml")).write(dir.join("rlb.toml"))?;
+                (vec!["-f".into(), file.into()], End::Kill)
+            }
+            Kind::Haproxy => {
+                let file =
+                    fill(include_str!("../peers/haproxy.cfg")).write(dir.join("haproxy.cfg"))?;
+                (vec!["-db".into(), "-f".into(), file.into()], End::Kill)
+            }
+            Kind::Nginx => {
+                let (module, stream) = match &self.stream {
+                    Some(NginxStream::Module(path)) => {
+                        (format!("load_module {};", path.display()), NGINX_STREAM)
+                    }
+                    Some(NginxStream::BuiltIn) => (String::new(), NGINX_STREAM),
+                    None => (String::new(), ""),
+                };
+                let text = NGINX
+                    .replace("@STREAM_MODULE@", &module)
+                    .replace("@STREAM@", stream);
+                let file = fill(&text).write(dir.join("nginx.conf"))?;
+                (nginx_arguments(&file, dir), End::Term)
+            }
+            Kind::Relay => {
+                let mut args: Vec<OsString> = vec![RELAY.into()];
+                let ports = [self.ports.http, self.ports.bulk]
+                    .into_iter()
+                    .chain(site.ports.origin);
+                args.extend(ports.map(|port| port.to_string().into()));
+                (args, End::Kill)
+            }
+        })
+    }
+}
+
+impl Running {
+    /// One request before the first round: a proxy that answers wrongly must not be measured.
+    pub(crate) fn verify(&self, work: &Work) -> Result<()> {
+        let wrong = |what: String| format!("{}, {}: {what}", self.peer.kind.name(), work.title);
+        let answer = ask(self.peer.address(work), work.path).map_err(|e| wrong(e.to_string()))?;
+        let head_end = answer
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .ok_or_else(|| wrong("no head".into()))?;
+        let body_bytes = (answer.len() - head_end - 4) as u64;
+        if !answer.starts_with(b"HTTP/1.1 200") || body_bytes != work.answer_bytes {
+            let line =
+                String::from_utf8_lossy(answer.split(|b| *b == b'\r').next().unwrap_or_default())
+                    .into_owned();
+            return Err(wrong(format!("{line:?} with a body of {body_bytes} bytes")).into());
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// The first line a program prints about itself; `NotFound` where it is not installed.
+pub(crate) fn first_line(program: &Path, flag: &str) -> std::io::Result<String> {
+    let output = Command::new(program).arg(flag).output()?;
+    // nginx and wrk speak on stderr.
+    let text = if output.stdout.is_empty() {
+        output.stderr
+    } else {
+        output.stdout
+    };
+    let line = String::from_utf8_lossy(&text)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    // "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/"
+    Ok(line
+        .split(" - http")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned())
+}
+
+pub(crate) fn nginx_arguments(config: &Path, dir: &Path) -> Vec<OsString> {
+    // Without -e it would first try the log that was compiled in.
+    vec![
+        "-e".into(),
+        dir.join("error.log").into(),
+        "-p".into(),
+        dir.into(),
+        "-c".into(),
+        config.into(),
+    ]
+}
+
+fn nginx_stream(program: &Path) -> Result<Option<NginxStream>> {
+    let output = Command::new(program).arg("-V").output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.contains(&"--with-stream") {
+        return Ok(Some(NginxStream::BuiltIn));
+    }
+    let modules = words
+        .iter()
+        .find_map(|word| word.strip_prefix("--modules-path="));
+    let module = modules.map(|dir| Path::new(dir).join("ngx_stream_module.so"));
+    Ok(module.filter(|path| path.exists()).map(NginxStream::Module))
+}
+
+fn ask(address: SocketAddr, path: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+const NGINX: &str = include_str!("../peers/nginx.conf");
+const NGINX_STREAM: &str = include_str!("../peers/nginx-stream.conf");

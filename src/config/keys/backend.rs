@@ -1,0 +1,149 @@
+//! `[[backend]]`, and the back half of `[[listen]]`.
+
+use super::*;
+
+pub(super) static BACKEND_ITSELF: &[Key] = &[
+    key("server", Takes::List(&Takes::Table(&SERVER))),
+    key("source", Takes::List(&Takes::Table(&SOURCE))),
+    later("groups"),
+];
+
+pub(super) static BACKEND_SETTINGS: &[Key] = &[
+    key(
+        "balance",
+        Takes::Words {
+            now: &["roundrobin"],
+            later: &[
+                "leastconn",
+                "random",
+                "hash",
+                "source",
+                "uri",
+                "first",
+                "hdr",
+                "static-rr",
+            ],
+        },
+    ),
+    key("retries", number(0, 100)),
+    key("check", Takes::FlagOr(&Takes::Table(&CHECK))),
+    key("pool_max", number(0, 1_000_000)),
+    key("observe_connect", Takes::Flag),
+    key("drain_timeout", duration(0, DAYS_24)),
+    key("retry_after", seconds(0, 24 * HOUR)),
+    later("panic"),
+];
+
+pub(super) static BACKEND: Section = Section {
+    title: "[[backend]]",
+    short: None,
+    groups: &[
+        &[required("name", NAME)],
+        MODE,
+        BACKEND_ITSELF,
+        BACKEND_SETTINGS,
+        &[
+            key("timeouts", Takes::Table(&SERVER_TIMEOUTS)),
+            key("limits", Takes::Table(&RESPONSE_LIMITS)),
+        ],
+    ],
+};
+
+pub(super) const SERVER_WAITS: &[Key] = &[
+    key("connect", TIMEOUT),
+    key("server", TIMEOUT),
+    key("pool_idle", TIMEOUT),
+];
+
+pub(super) static SERVER_TIMEOUTS: Section = Section {
+    title: "[backend.timeouts]",
+    short: None,
+    groups: &[SERVER_WAITS, TUNNEL_WAIT],
+};
+
+pub(super) static RESPONSE_LIMITS: Section = Section {
+    title: "[backend.limits]",
+    short: None,
+    groups: &[HEAD_LIMITS],
+};
+
+pub(super) static SERVER: Section = Section {
+    title: "a server",
+    short: Some("address"),
+    groups: &[&[
+        required(
+            "address",
+            text(
+                "an address: \"10.0.0.11:80\", \"[2001:db8::1]:80\", \"unix:/path\" or \"unix:@name\"",
+                parses!(address::server),
+            ),
+        ),
+        key(
+            "name",
+            text(
+                "a name of the characters A-Z a-z 0-9 _ . : -",
+                address::server_name_written,
+            ),
+        ),
+        key("weight", number(0, 256)),
+        key("backup", Takes::Flag),
+        key("disabled", Takes::Flag),
+        key("check", Takes::Flag),
+        key("check_port", number(1, 65_535)),
+        key("check_address", text("an IP address", parses!(grammar::ip))),
+        later("maxconn"),
+        later("tls"),
+        later("proxy_protocol"),
+        later("slow_start"),
+        later("cookie"),
+    ]],
+};
+
+pub(super) static SOURCE: Section = Section {
+    title: "a source",
+    short: None,
+    groups: &[&[
+        key(
+            "file",
+            text("the path of a server file", grammar::file_path),
+        ),
+        key("consul", Takes::Later("only `file` can be a source now")),
+        key("docker", Takes::Later("only `file` can be a source now")),
+        key("dns", Takes::Later("only `file` can be a source now")),
+    ]],
+};
+
+pub(super) static CHECK: Section = Section {
+    title: "[backend.check]",
+    short: None,
+    groups: &[&[
+        key(
+            "type",
+            Takes::Words {
+                now: &["http", "tcp"],
+                later: &["agent", "grpc", "redis", "mysql", "postgres", "smtp"],
+            },
+        ),
+        key(
+            "method",
+            text("a method, such as \"HEAD\"", grammar::check_method),
+        ),
+        key(
+            "path",
+            text("a path, such as \"/health\"", grammar::request_path),
+        ),
+        key(
+            "host",
+            text("a host, \"\" for the server's address", grammar::check_host),
+        ),
+        key("headers", Takes::Fields),
+        key("expect", Takes::List(&Takes::Status)),
+        key("interval", TIMEOUT),
+        key("fast_interval", TIMEOUT),
+        key("down_interval", TIMEOUT),
+        key("timeout", TIMEOUT),
+        key("rise", number(1, 1_000)),
+        key("fall", number(1, 1_000)),
+        later("tls"),
+    ]],
+};

@@ -1,0 +1,8 @@
+//! Doors for `fuzz/` and `benches/` to what is not public. No stability whatever.
+//!
+//! The functions take bytes and panic when a rule of the room they name does not
+//! hold, so that a corpus can be replayed by an ordinary test.
+
+pub mod balance;
+pub mod http;
+mod oracle;

@@ -1,0 +1,7 @@
+//! Integration tests: the `rlb` binary and the engine over real sockets.
+//!
+//! Each module is a subject; [`support`] holds what they share. Ports come from the
+//! system, and a test waits for a condition, never for a guess.
+
+mod harness;
+mod support;

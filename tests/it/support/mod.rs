@@ -1,0 +1,54 @@
+//! What the tests share: the binary under test, raw-byte clients, scripted origins and
+//! real programs.
+//!
+//! Knows nothing of rlb's insides: what crosses a socket here is written and read as
+//! bytes, so that a fault of our parser cannot hide itself. Start with [`Rlb`],
+//! [`RawClient`] and [`Origin`]; real programs stand in [`real`].
+
+mod origin;
+mod process;
+mod raw;
+pub(crate) mod real;
+mod rlb;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+pub(crate) use origin::{Answer, Origin};
+pub(crate) use process::Process;
+pub(crate) use raw::{Head, RawClient};
+pub(crate) use rlb::Rlb;
+
+/// How long a test waits for what should take milliseconds: long enough for a busy
+/// machine, short enough to be told apart from a hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds; panics naming `what` if it does not within `within`.
+#[track_caller]
+pub(crate) fn wait_until(within: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        pause();
+    }
+}
+
+/// An address on 127.0.0.1 that nobody listens on.
+///
+/// Another process may take it before its user binds it; the system hands out ports in
+/// an order that makes this rare.
+pub(crate) fn free_addr() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("bound")
+}
+
+/// Whether something accepts connections there.
+pub(crate) fn answers(addr: SocketAddr) -> bool {
+    TcpStream::connect(addr).is_ok()
+}
+
+/// Between two looks at a condition; the only sleep of the tests.
+#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}

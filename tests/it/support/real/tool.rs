@@ -1,0 +1,45 @@
+//! Programs that run once and print: curl, wrk, ab.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use super::{Part, find};
+use crate::support::Process;
+use crate::support::process::temp_dir;
+
+/// A program that was found.
+#[derive(Debug)]
+pub(crate) struct Tool(PathBuf);
+
+/// How it ended and what it printed.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// One of the client programs.
+#[track_caller]
+pub(crate) fn tool(part: Part) -> Option<Tool> {
+    find(part).map(Tool)
+}
+
+impl Tool {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Runs it to its end, which must come within [`crate::support::PATIENCE`].
+    #[track_caller]
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Said {
+        let mut process = Process::start(Command::new(&self.0).args(args), temp_dir());
+        let status = process.wait_exit();
+        Said {
+            status,
+            stdout: process.stdout(),
+            stderr: process.stderr(),
+        }
+    }
+}
