@@ -180,11 +180,7 @@ impl Engine {
         let origin = Instant::now();
         let limits = Limits::derive(&config, system::raise_descriptor_limit()?)?;
         let workers = limits.workers;
-        let nothing = Desired {
-            config: Arc::default(),
-            members: Vec::new(),
-        };
-        let (first, _) = Generation::first(&nothing, workers);
+        let (first, _) = Generation::first(&Desired::nothing(), workers);
         let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
         let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
         count_panics(&published);

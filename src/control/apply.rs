@@ -53,7 +53,7 @@ impl Control {
         let opened = self
             .binds
             .borrow()
-            .open(&desired.config, self.workers.len())?;
+            .open(&desired.frontends, self.workers.len())?;
         self.set_admin_states(&current, &desired);
         let returning = self.drains.borrow().returning(&desired);
         for server in returning.values() {

@@ -86,14 +86,10 @@ impl Control {
     ) -> Result<(Rc<Self>, mpsc::Receiver<HealthEvent>), ApplyError> {
         let seed = u64::from(std::process::id());
         let (health, events) = Health::new(parts.origin.into(), seed);
-        let empty = Desired {
-            config: Arc::default(),
-            members: Vec::new(),
-        };
         let control = Rc::new(Self {
             published: parts.published,
             workers: parts.workers,
-            desired: RefCell::new(empty),
+            desired: RefCell::new(Desired::nothing()),
             binds: RefCell::default(),
             health: RefCell::new(health),
             drains: RefCell::default(),

@@ -10,7 +10,7 @@ use crate::state::{Admin, CheckCode, LastCheck, Operational};
 pub(crate) fn status(server: &Server) -> String {
     let state = &server.state;
     let operational = state.operational();
-    let checked = match &server.check {
+    let checked = match server.check.as_ref().filter(|_| server.check_enabled) {
         Some(check) => status_text(operational, state.health(), check.rise, check.fall),
         None => match operational {
             Operational::Up => "no check",
