@@ -15,6 +15,7 @@ mod drain;
 mod run;
 mod stop;
 mod supervise;
+mod view;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -31,6 +32,7 @@ use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
 
+pub(crate) use admin::AdminSockets;
 pub(crate) use apply::ApplyError;
 use binds::Binds;
 pub use change::ReloadReport;
@@ -53,6 +55,9 @@ pub(crate) struct Control {
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     drains: RefCell<Draining>,
+    /// What is remembered for those who look.
+    shown: view::Shown,
+    admin: RefCell<AdminSockets>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -79,7 +84,7 @@ impl Control {
     /// Brings the first configuration into force. Needs a local runtime.
     ///
     /// # Errors
-    /// A bind could not be opened.
+    /// A bind or an admin socket could not be opened.
     pub(crate) async fn start(
         parts: Parts,
         config: Arc<Config>,
@@ -93,6 +98,8 @@ impl Control {
             binds: RefCell::default(),
             health: RefCell::new(health),
             drains: RefCell::default(),
+            shown: view::Shown::default(),
+            admin: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
@@ -100,7 +107,10 @@ impl Control {
             stopping: Notify::new(),
             origin: parts.origin,
         });
+        let admin = config.global.admin.clone();
         control.apply(Desired::of_file(config)).await?;
+        // Behind the binds: a second process that finds them taken touches no socket of the first.
+        AdminSockets::reconcile(&control, &admin).await?;
         Ok((control, events))
     }
 
@@ -112,6 +122,11 @@ impl Control {
     /// Where each frontend listens, for those who asked for port 0.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         self.binds.borrow().addresses()
+    }
+
+    /// Values that went from the environment into the file: shown to nobody.
+    pub(crate) fn expanded(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Monotonic milliseconds since the start.

@@ -52,11 +52,13 @@ impl Control {
             Rc::clone(self).rebuild_when_stale()
         });
         let draining = supervise("drain", || Rc::clone(self).drain_always());
+        let sampling = supervise("sample", || Rc::clone(self).sample_always());
         let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
         tokio::select! {
             outcome = listening => outcome,
             never = rebuilding => never,
             never = draining => never,
+            never = sampling => never,
         }
     }
 

@@ -3,5 +3,6 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod admin;
 mod harness;
 mod support;

@@ -53,11 +53,16 @@ impl AdminSockets {
     ///
     /// # Errors
     /// The first that cannot be opened; the others are.
-    pub(crate) async fn reconcile(control: &Rc<Control>, wanted: &[AdminSocket]) -> Result<(), OpenError> {
+    pub(crate) async fn reconcile(
+        control: &Rc<Control>,
+        wanted: &[AdminSocket],
+    ) -> Result<(), OpenError> {
         let left: Vec<Open> = {
             let mut sockets = control.admin.borrow_mut();
             let all = std::mem::take(&mut sockets.open);
-            let (kept, left) = all.into_iter().partition(|open| wanted.contains(&open.socket));
+            let (kept, left) = all
+                .into_iter()
+                .partition(|open| wanted.contains(&open.socket));
             sockets.open = kept;
             left
         };
@@ -68,7 +73,13 @@ impl AdminSockets {
         }
         let mut refused = None;
         for socket in wanted {
-            if control.admin.borrow().open.iter().any(|open| open.socket == *socket) {
+            if control
+                .admin
+                .borrow()
+                .open
+                .iter()
+                .any(|open| open.socket == *socket)
+            {
                 continue;
             }
             match open(socket) {

@@ -23,7 +23,7 @@ pub(crate) enum OpenError {
     #[error("admin socket {}: there is a file that is no socket; move it or choose another path", .0.display())]
     NoSocket(PathBuf),
     /// No such user or group.
-    #[error("admin socket {}: {1}", .0.display())]
+    #[error("admin socket {path}: {why}", path = .0.display(), why = .1)]
     Owner(PathBuf, String),
     /// The system refused it.
     #[error("admin socket {0}: {1}")]

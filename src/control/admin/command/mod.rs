@@ -24,7 +24,7 @@ use crate::state::{Admin, Operational};
 
 pub(crate) use other::Explained;
 pub(crate) use server::{Added, Keywords};
-pub(crate) use show::{Form, Sessions, Show};
+pub(crate) use show::{Sessions, Show};
 pub(crate) use units::weight;
 
 /// A command.

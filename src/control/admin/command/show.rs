@@ -5,36 +5,26 @@ use super::{Arguments, Command, Target};
 use crate::control::admin::answer::Reply;
 use std::time::Duration;
 
-/// What is to be shown.
+/// What is to be shown; the last part says whether as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Show {
-    Info(Form),
+    /// The words behind `show info`.
+    Info(Vec<String>),
     /// The words behind `show stat`.
     Stat(Vec<String>),
-    ServersState(Option<String>, Form),
-    ServersConn(Option<String>, Form),
-    Backends(Form),
-    Sessions(Sessions, Form),
+    ServersState(Option<String>, bool),
+    ServersConn(Option<String>, bool),
+    Backends(bool),
+    Sessions(Sessions, bool),
     Errors(Option<String>),
     /// One variable, or all.
-    Env(Option<String>, Form),
-    Version(Form),
-    Sockets(Form),
+    Env(Option<String>, bool),
+    Version(bool),
+    Sockets(bool),
     Processes,
-    Overrides(Form),
-    Generations(Form),
-    Drain(Form),
-}
-
-/// How it is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Form {
-    pub(crate) json: bool,
-    pub(crate) typed: bool,
-    /// With a description of each field.
-    pub(crate) desc: bool,
-    /// Numbers that are rounded else.
-    pub(crate) float: bool,
+    Overrides(bool),
+    Generations(bool),
+    Drain(bool),
 }
 
 /// Which sessions are shown.
@@ -59,38 +49,39 @@ fn subject<'a>(arguments: &Arguments<'a>) -> Option<&'a str> {
     arguments.get(0).filter(|word| *word != "json")
 }
 
-/// HAProxy ignores words it does not know here, and so do we.
-fn form(arguments: &Arguments<'_>) -> Form {
-    let has = |word| arguments.words.contains(&word);
-    Form {
-        json: has("json"),
-        typed: has("typed"),
-        desc: has("desc"),
-        float: has("float"),
-    }
+/// May stand behind any `show`.
+fn json(arguments: &Arguments<'_>) -> bool {
+    arguments.words.last() == Some(&"json")
+}
+
+fn owned(arguments: &Arguments<'_>) -> Vec<String> {
+    arguments
+        .words
+        .iter()
+        .map(|word| (*word).to_owned())
+        .collect()
 }
 
 pub(super) fn info(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Info(form(arguments)))
+    show(Show::Info(owned(arguments)))
 }
 
 pub(super) fn stat(arguments: &Arguments<'_>) -> Parsed {
-    let words = arguments.words.iter().map(|word| (*word).to_owned());
-    show(Show::Stat(words.collect()))
+    show(Show::Stat(owned(arguments)))
 }
 
 pub(super) fn servers_state(arguments: &Arguments<'_>) -> Parsed {
     let backend = subject(arguments).map(str::to_owned);
-    show(Show::ServersState(backend, form(arguments)))
+    show(Show::ServersState(backend, json(arguments)))
 }
 
 pub(super) fn servers_conn(arguments: &Arguments<'_>) -> Parsed {
     let backend = subject(arguments).map(str::to_owned);
-    show(Show::ServersConn(backend, form(arguments)))
+    show(Show::ServersConn(backend, json(arguments)))
 }
 
 pub(super) fn backends(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Backends(form(arguments)))
+    show(Show::Backends(json(arguments)))
 }
 
 pub(super) fn sessions(arguments: &Arguments<'_>) -> Parsed {
@@ -104,7 +95,7 @@ pub(super) fn sessions(arguments: &Arguments<'_>) -> Parsed {
         [id, ..] if id.starts_with("0x") => Sessions::Id((*id).to_owned()),
         _ => Sessions::All,
     };
-    show(Show::Sessions(sessions, form(arguments)))
+    show(Show::Sessions(sessions, json(arguments)))
 }
 
 pub(super) fn errors(arguments: &Arguments<'_>) -> Parsed {
@@ -115,15 +106,15 @@ pub(super) fn errors(arguments: &Arguments<'_>) -> Parsed {
 
 pub(super) fn env(arguments: &Arguments<'_>) -> Parsed {
     let name = subject(arguments).map(str::to_owned);
-    show(Show::Env(name, form(arguments)))
+    show(Show::Env(name, json(arguments)))
 }
 
 pub(super) fn version(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Version(form(arguments)))
+    show(Show::Version(json(arguments)))
 }
 
 pub(super) fn sockets(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Sockets(form(arguments)))
+    show(Show::Sockets(json(arguments)))
 }
 
 pub(super) fn processes(_: &Arguments<'_>) -> Parsed {
@@ -131,13 +122,13 @@ pub(super) fn processes(_: &Arguments<'_>) -> Parsed {
 }
 
 pub(super) fn overrides(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Overrides(form(arguments)))
+    show(Show::Overrides(json(arguments)))
 }
 
 pub(super) fn generations(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Generations(form(arguments)))
+    show(Show::Generations(json(arguments)))
 }
 
 pub(super) fn drain(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Drain(form(arguments)))
+    show(Show::Drain(json(arguments)))
 }

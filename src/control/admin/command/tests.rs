@@ -408,17 +408,11 @@ fn words_become_commands() {
         ),
         (
             "show servers state json",
-            Command::Show(Show::ServersState(
-                None,
-                Form {
-                    json: true,
-                    ..Form::default()
-                },
-            )),
+            Command::Show(Show::ServersState(None, true)),
         ),
         (
             "show env A",
-            Command::Show(Show::Env(Some("A".into()), Form::default())),
+            Command::Show(Show::Env(Some("A".into()), false)),
         ),
     ];
     for (line, expected) in cases {

@@ -1,14 +1,12 @@
 //! Commands that change something.
 
-use std::net::{IpAddr, SocketAddr};
-
+use super::find_backend;
 use super::refusal::refused;
-use super::{find_backend};
-use crate::config::ServerAddress;
 use crate::control::admin::answer::Reply;
 use crate::control::admin::command::{Added, FrontendChange, ServerChange, Target};
 use crate::control::{AddressChange, Control, Refusal};
 use crate::generation::{Backend, Server};
+use crate::observe::parse_pointer;
 
 type Answer = Result<Reply, Reply>;
 
@@ -49,9 +47,9 @@ pub(super) async fn server(
         }
         // 0 is "no limit": what there is.
         ServerChange::Maxconn(0) => Ok(Reply::Silent),
-        ServerChange::Maxconn(_) => {
-            Err(Reply::refused("A server's maxconn is not in this version yet."))
-        }
+        ServerChange::Maxconn(_) => Err(Reply::refused(
+            "A server's maxconn is not in this version yet.",
+        )),
         ServerChange::ShutdownSessions => {
             let ended = control.shutdown_sessions_server(b, s).await;
             ended.map(|_| Reply::Silent).map_err(refused)
@@ -153,18 +151,44 @@ pub(super) async fn clear_overrides(control: &Control) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
     fn address_changes_are_told_in_the_words_of_2_x() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let cases = [
-            ("10.0.0.1:80", false, "no need to change the addr by 'stats socket command'"),
-            ("10.0.0.1:80", true, "no need to change the addr, no need to change the port by 'stats socket command'"),
-            ("10.0.0.2:80", false, "IP changed from '10.0.0.1' to '10.0.0.2' by 'stats socket command'"),
-            ("10.0.0.2:80", true, "IP changed from '10.0.0.1' to '10.0.0.2', no need to change the port by 'stats socket command'"),
-            ("10.0.0.1:81", true, "no need to change the addr, port changed from '80' to '81' by 'stats socket command'"),
-            ("10.0.0.2:81", true, "IP changed from '10.0.0.1' to '10.0.0.2', port changed from '80' to '81' by 'stats socket command'"),
+            (
+                "10.0.0.1:80",
+                false,
+                "no need to change the addr by 'stats socket command'",
+            ),
+            (
+                "10.0.0.1:80",
+                true,
+                "no need to change the addr, no need to change the port by 'stats socket command'",
+            ),
+            (
+                "10.0.0.2:80",
+                false,
+                "IP changed from '10.0.0.1' to '10.0.0.2' by 'stats socket command'",
+            ),
+            (
+                "10.0.0.2:80",
+                true,
+                "IP changed from '10.0.0.1' to '10.0.0.2', no need to change the port by 'stats socket command'",
+            ),
+            (
+                "10.0.0.1:81",
+                true,
+                "no need to change the addr, port changed from '80' to '81' by 'stats socket command'",
+            ),
+            (
+                "10.0.0.2:81",
+                true,
+                "IP changed from '10.0.0.1' to '10.0.0.2', port changed from '80' to '81' by 'stats socket command'",
+            ),
         ];
         for (new, with_port, words) in cases {
             let change = AddressChange {

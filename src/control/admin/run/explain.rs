@@ -4,10 +4,9 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route};
+use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, ServerAddress};
 use crate::control::admin::command::Explained;
-use crate::generation::{Backend, Frontend, Generation, RequestFacts, Server};
-use crate::health::status;
+use crate::generation::{Backend, Frontend, Generation, RequestFacts, Server, status};
 use crate::net::listen;
 
 /// Frontends on the port of the URL (all, without one), the route that each
@@ -114,7 +113,12 @@ fn conditions(route: &Route) -> String {
         Some(HostMatch::Suffix(suffix)) => words.push(format!("host *{suffix}")),
         None => {}
     }
-    words.extend(route.path_prefix.iter().map(|path| format!("path_prefix {path}")));
+    words.extend(
+        route
+            .path_prefix
+            .iter()
+            .map(|path| format!("path_prefix {path}")),
+    );
     if !route.methods.is_empty() {
         words.push(format!("method {}", route.methods.join(" or ")));
     }
@@ -133,18 +137,33 @@ fn conditions(route: &Route) -> String {
 fn explain_backend(text: &mut String, backend: &Backend) {
     let takes = |server: &Server| server.weight > 0 && server.state.is_usable();
     let active = |server: &&Arc<Server>| !server.backup && takes(server);
-    let total: u32 = backend.servers.iter().filter(active).map(|s| u32::from(s.weight)).sum();
+    let total: u32 = backend
+        .servers
+        .iter()
+        .filter(active)
+        .map(|s| u32::from(s.weight))
+        .sum();
     // Only the first usable backup serves, and only without active servers.
     let backup = backend
         .servers
         .iter()
         .find(|server| total == 0 && server.backup && takes(server));
-    let usable = backend.servers.iter().filter(|server| takes(server)).count();
+    let usable = backend
+        .servers
+        .iter()
+        .filter(|server| takes(server))
+        .count();
     let all = backend.servers.len();
-    *text += &format!("  backend {}: {usable} of {all} servers usable\n", backend.name);
+    *text += &format!(
+        "  backend {}: {usable} of {all} servers usable\n",
+        backend.name
+    );
     for server in &backend.servers {
         let share = if active(&server) {
-            format!("{:.1}%", f64::from(server.weight) * 100.0 / f64::from(total))
+            format!(
+                "{:.1}%",
+                f64::from(server.weight) * 100.0 / f64::from(total)
+            )
         } else if backup.is_some_and(|backup| backup.id() == server.id()) {
             "100.0%".to_owned()
         } else {
@@ -156,12 +175,20 @@ fn explain_backend(text: &mut String, backend: &Backend) {
             text,
             "    {} {} weight {} {share} {}{kind}",
             server.name,
-            crate::config::address::server_text(&server.address),
+            address(&server.address),
             server.weight,
             status(server),
         );
     }
     if total == 0 && backup.is_none() {
         *text += "  no usable server: answered with 503\n";
+    }
+}
+
+fn address(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Ip(address) => address.to_string(),
+        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
+        ServerAddress::Abstract(name) => format!("unix:@{name}"),
     }
 }

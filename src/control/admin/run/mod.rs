@@ -19,7 +19,9 @@ use crate::generation::{Backend, Frontend, Server};
 
 /// Runs a command and answers it.
 pub(super) async fn run(control: &Rc<Control>, command: Command) -> Reply {
-    obey(control, command).await.unwrap_or_else(|refusal| refusal)
+    obey(control, command)
+        .await
+        .unwrap_or_else(|refusal| refusal)
 }
 
 async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
@@ -71,24 +73,29 @@ async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
 /// As the master process of HAProxy answers: whether it worked, then what there
 /// is to read.
 async fn reload(control: &Control) -> Reply {
-    Reply::Dump(match control.reload(Cause::Reload("reload".to_owned())).await {
-        Ok(report) => {
-            let changed = report.changed.iter().cloned();
-            let warnings = report.warnings.iter().map(|line| format!("warning: {line}"));
-            let restart = report
-                .needs_restart
-                .iter()
-                .map(|line| format!("needs a restart: {line}"));
-            let lines: Vec<String> = changed.chain(warnings).chain(restart).collect();
-            let lines = if lines.is_empty() {
-                "nothing changed".to_owned()
-            } else {
-                lines.join("\n")
-            };
-            format!("Success=1\n--\n{lines}")
-        }
-        Err(diagnostics) => format!("Success=0\n--\n{diagnostics}"),
-    })
+    Reply::Dump(
+        match control.reload(Cause::Reload("reload".to_owned())).await {
+            Ok(report) => {
+                let changed = report.changed.iter().cloned();
+                let warnings = report
+                    .warnings
+                    .iter()
+                    .map(|line| format!("warning: {line}"));
+                let restart = report
+                    .needs_restart
+                    .iter()
+                    .map(|line| format!("needs a restart: {line}"));
+                let lines: Vec<String> = changed.chain(warnings).chain(restart).collect();
+                let lines = if lines.is_empty() {
+                    "nothing changed".to_owned()
+                } else {
+                    lines.join("\n")
+                };
+                format!("Success=1\n--\n{lines}")
+            }
+            Err(diagnostics) => format!("Success=0\n--\n{diagnostics}"),
+        },
+    )
 }
 
 /// The server that a command is about, and its backend.
