@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
@@ -110,6 +110,11 @@ impl Control {
     /// Where each frontend listens, for those who asked for port 0.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         self.binds.borrow().addresses()
+    }
+
+    /// Open binds and their frontends, ports filled in.
+    pub(crate) fn binds(&self) -> Vec<(Arc<str>, BindAddress)> {
+        self.binds.borrow().shown()
     }
 
     /// Monotonic milliseconds since the start.
