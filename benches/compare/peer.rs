@@ -202,6 +202,9 @@ impl Peer {
     pub(crate) fn can(&self, work: &Work) -> bool {
         match (self.kind, work.door) {
             (Kind::Nginx, Door::Tcp) => self.stream.is_some(),
+            // Tied to its client, an origin connection would be new for each request too:
+            // no floor for proxies that pool.
+            (Kind::Relay, _) => !work.closes(),
             _ => true,
         }
     }
