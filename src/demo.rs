@@ -112,21 +112,34 @@ fn what_to_try(engine: &Engine) -> String {
         found.map_or_else(String::new, |(_, address)| reachable(*address).to_string())
     };
     let (http, tcp) = (address("web"), address("tcp"));
-    format!(
-        "
-Try, in another terminal:
-
-  curl http://{http}/hello              again and again: s1 s2 s1 s3
-  curl -H 'X-Forwarded-For: 1.2.3.4' http://{http}/
-  curl http://{tcp}/                    through the TCP frontend
-  curl http://{http}/down               that origin fails its checks for {down} s: watch the log here
-  wrk -t1 -c64 -d5s http://{http}/      how fast it is
-
-rlb demo --print-config prints the file behind this. A stats page is not in this version yet.
-Ctrl-C ends it.
-",
-        down = DOWN.as_secs()
-    )
+    let lines = [
+        (
+            format!("curl http://{http}/hello"),
+            "again and again: s1 s2 s1 s3",
+        ),
+        (
+            format!("curl -H 'X-Forwarded-For: 1.2.3.4' http://{http}/"),
+            "what the origin is told",
+        ),
+        (format!("curl http://{tcp}/"), "through the TCP frontend"),
+        (
+            format!("curl http://{http}/down"),
+            "that origin fails its checks for 10 s: see below",
+        ),
+        (
+            format!("wrk -t1 -c64 -d5s http://{http}/"),
+            "how fast it is (in a release build)",
+        ),
+    ];
+    let mut text = "\nTry, in another terminal:\n\n".to_owned();
+    for (command, what) in lines {
+        let _ = writeln!(text, "  {command:<62} {what}");
+    }
+    text.push_str(
+        "\n`rlb demo --print-config` prints the file behind this. A stats page is not in this \
+         version yet.\nCtrl-C ends it.\n",
+    );
+    text
 }
 
 /// Nobody connects to 0.0.0.0.
