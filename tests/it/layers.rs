@@ -150,7 +150,8 @@ fn sources(room: &str) -> Vec<PathBuf> {
 }
 
 fn is_test(file: &Path) -> bool {
-    file.iter().any(|part| part == "tests" || part == "tests.rs")
+    file.iter()
+        .any(|part| part == "tests" || part == "tests.rs")
 }
 
 /// `room::item` for each path under `crate::`, groups taken apart; of a room's
