@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, Origin, PATIENCE, RawClient, Rlb, free_addr, wait_until};
+use crate::support::{Answer, Origin, PATIENCE, RawClient, Rlb, answers, free_addr, wait_until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -209,6 +209,7 @@ fn a_drain_lets_a_request_finish() {
         rlb.stderr()
             .contains("draining 1 session, at most 30 s; again to stop now\n")
     });
+    wait_until(PATIENCE, "the listener is closed", || !answers(bind));
     release.store(true, Ordering::Release);
     let (head, body) = client.read_response();
     assert_eq!((head.status(), body.as_slice()), (200, b"ok".as_slice()));
