@@ -2,20 +2,20 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use rlb::{Handle, ReloadError, StopKind, Stopping};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::output::{Count, is_color, say, warn};
 
 /// Signals are taken from now on.
 #[derive(Debug)]
 pub(super) struct Signals {
-    steered: Arc<OnceLock<Steered>>,
+    started: oneshot::Sender<Steered>,
 }
 
 /// What they act on.
@@ -43,8 +43,9 @@ const MEANING: [(SignalKind, Wish); 5] = [
 ];
 
 impl Signals {
-    /// Takes the process's signals. Until there is an engine to steer, a wish to
-    /// stop ends the process, and one to reload is void: the files are being read.
+    /// Takes the process's signals. A wish to stop is kept until there is an engine
+    /// to steer, a second one ends the process; a wish to reload is void until
+    /// then: the files are being read.
     ///
     /// # Errors
     /// The system refuses a handler or a thread.
@@ -55,36 +56,61 @@ impl Signals {
             let taken = MEANING.map(|(kind, wish)| Ok((signal(kind)?, wish)));
             taken.into_iter().collect::<io::Result<Vec<_>>>()?
         };
-        let steered = Arc::new(OnceLock::new());
-        let watched = Arc::clone(&steered);
+        let (started, starting) = oneshot::channel();
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || listen(&runtime, taken, &watched))?;
-        Ok(Self { steered })
+            .spawn(move || listen(&runtime, taken, starting))?;
+        Ok(Self { started })
     }
 
     /// From now on they steer an engine.
-    pub(super) fn steer(&self, steered: Steered) {
-        let first = self.steered.set(steered).is_ok();
-        debug_assert!(first, "a process has one engine");
+    pub(super) fn steer(self, steered: Steered) {
+        // Their thread lives as long as the process.
+        let _ = self.started.send(steered);
     }
 }
 
-fn listen(runtime: &Runtime, mut taken: Vec<(Signal, Wish)>, steered: &OnceLock<Steered>) {
+fn listen(
+    runtime: &Runtime,
+    mut taken: Vec<(Signal, Wish)>,
+    mut starting: oneshot::Receiver<Steered>,
+) {
+    let mut stop_wanted = false;
+    let steered = loop {
+        let next = runtime.block_on(async {
+            tokio::select! {
+                steered = &mut starting => Err(steered),
+                wish = wish(&mut taken) => Ok(wish),
+            }
+        });
+        match next {
+            Ok(Wish::Reload) => {}
+            Ok(Wish::Stop) if stop_wanted => std::process::exit(0),
+            Ok(Wish::Stop) => stop_wanted = true,
+            Err(Ok(steered)) => break steered,
+            // The start was refused: the process is ending.
+            Err(Err(_)) => return,
+        }
+    };
+    if stop_wanted {
+        stop(&steered);
+    }
     loop {
-        let wish = runtime.block_on(poll_fn(|cx| {
-            let mut wishes = taken.iter_mut();
-            let wish =
-                wishes.find_map(|(signal, wish)| signal.poll_recv(cx).is_ready().then_some(*wish));
-            wish.map_or(Poll::Pending, Poll::Ready)
-        }));
-        match (steered.get(), wish) {
-            (Some(steered), Wish::Stop) => stop(steered),
-            (Some(steered), Wish::Reload) => reload(&steered.engine),
-            (None, Wish::Stop) => std::process::exit(0),
-            (None, Wish::Reload) => {}
+        match runtime.block_on(wish(&mut taken)) {
+            Wish::Stop => stop(&steered),
+            Wish::Reload => reload(&steered.engine),
         }
     }
+}
+
+async fn wish(taken: &mut [(Signal, Wish)]) -> Wish {
+    poll_fn(|cx| {
+        let mut taken = taken.iter_mut();
+        let wish =
+            taken.find_map(|(signal, wish)| signal.poll_recv(cx).is_ready().then_some(*wish));
+        wish.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 fn stop(steered: &Steered) {
