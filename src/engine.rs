@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{Config, ConfigErrors, Diagnostic};
+use crate::config::{BindAddress, Config, ConfigErrors, Diagnostic};
 pub use crate::control::Stopping;
 use crate::control::{ApplyError, Command, Control, Inbox, Outcome, Parts, Stop};
 use crate::generation::{Desired, Generation, Published};
@@ -44,8 +44,15 @@ use crate::worker::{self, Settings};
 pub struct Engine {
     control: thread::JoinHandle<Exit>,
     handle: Handle,
-    addresses: Vec<(Arc<str>, SocketAddr)>,
+    listening: Listening,
     limits: Limits,
+}
+
+/// Where it listens.
+#[derive(Debug)]
+struct Listening {
+    addresses: Vec<(Arc<str>, SocketAddr)>,
+    binds: Vec<(Arc<str>, BindAddress)>,
 }
 
 /// Steers a running [`Engine`] from another thread, as often as one likes.
@@ -217,10 +224,10 @@ impl Engine {
             .name("control".into())
             .spawn(move || control_thread(parts, config, inbox, &ready))?;
         match started.recv() {
-            Ok(Ok(addresses)) => Ok(Self {
+            Ok(Ok(listening)) => Ok(Self {
                 control,
                 handle,
-                addresses,
+                listening,
                 limits,
             }),
             Ok(Err(error)) => Err(StartError::Listen(error)),
@@ -232,7 +239,13 @@ impl Engine {
 
     /// Frontends and the addresses they listen on: for binds to port 0.
     pub fn addresses(&self) -> &[(Arc<str>, SocketAddr)] {
-        &self.addresses
+        &self.listening.addresses
+    }
+
+    /// Frontends and their binds as at the start, in the order of the file, with
+    /// the ports that the system gave.
+    pub fn binds(&self) -> &[(Arc<str>, BindAddress)] {
+        &self.listening.binds
     }
 
     /// What was derived from the system.
@@ -347,7 +360,7 @@ fn control_thread(
     parts: Parts,
     config: Arc<Config>,
     inbox: impl FnOnce(mpsc::Receiver<HealthEvent>) -> Inbox,
-    ready: &std::sync::mpsc::SyncSender<Result<Vec<(Arc<str>, SocketAddr)>, String>>,
+    ready: &std::sync::mpsc::SyncSender<Result<Listening, String>>,
 ) -> Exit {
     let runtime = match Builder::new_current_thread()
         .enable_all()
@@ -363,7 +376,10 @@ fn control_thread(
         match Control::start(parts, config).await {
             Ok((control, events)) => {
                 // Whoever started us waits for this answer.
-                let _ = ready.send(Ok(control.addresses()));
+                let _ = ready.send(Ok(Listening {
+                    addresses: control.addresses(),
+                    binds: control.binds(),
+                }));
                 match control.run(inbox(events)).await {
                     Outcome::Stopped => Exit::Stopped,
                     Outcome::WorkerLost => Exit::Broken,

@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
@@ -127,6 +127,11 @@ impl Control {
     /// Values that went from the environment into the file: shown to nobody.
     pub(crate) fn expanded(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Open binds and their frontends, ports filled in.
+    pub(crate) fn binds(&self) -> Vec<(Arc<str>, BindAddress)> {
+        self.binds.borrow().shown()
     }
 
     /// Monotonic milliseconds since the start.

@@ -85,12 +85,13 @@ impl Control {
             self.wait_until(Instant::now() + global.drain_delay, || false)
                 .await;
         }
+        // First: what is answered from here on tells its client to go elsewhere.
+        self.published.advance(Phase::Draining);
         let binds = self.binds.borrow().ids();
         for (bind, ours) in binds {
             self.close_bind(bind, ours && !self.is_cut_wanted()).await;
         }
         self.binds.borrow_mut().clear();
-        self.published.advance(Phase::Draining);
         let drained = || self.published.connections() == 0;
         self.wait_until(Instant::now() + global.drain_timeout, drained)
             .await;

@@ -17,11 +17,9 @@ where
     let mut restarts: u32 = 0;
     loop {
         let work = make();
-        let mut task = Abort(tokio::task::spawn_local(async move {
-            #[cfg(feature = "test-panic")]
-            provoke(name, restarts);
-            work.await
-        }));
+        #[cfg(feature = "test-panic")]
+        let work = provoked(name, restarts, work);
+        let mut task = Abort(tokio::task::spawn_local(work));
         if let Ok(output) = (&mut task.0).await {
             return output;
         }
@@ -47,12 +45,13 @@ impl<T> Drop for Abort<T> {
 
 /// Tasks named in RLB_TEST_PANIC panic once.
 #[cfg(feature = "test-panic")]
-fn provoke(name: &str, restarts: u32) {
+async fn provoked<F: Future>(name: &str, restarts: u32, work: F) -> F::Output {
     let named = std::env::var("RLB_TEST_PANIC").unwrap_or_default();
     assert!(
         restarts > 0 || !named.split(',').any(|task| task == name),
         "provoked"
     );
+    work.await
 }
 
 #[cfg(test)]

@@ -4,5 +4,9 @@
 //! system, and a test waits for a condition, never for a guess.
 
 mod admin;
+mod cli;
 mod harness;
+mod layers;
+#[cfg(feature = "test-panic")]
+mod panics;
 mod support;

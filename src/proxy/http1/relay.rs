@@ -10,7 +10,7 @@ use crate::proxy::Client;
 use crate::proxy::buffers::{BODY, Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::flow::{FlowError, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
 
 /// What an exchange has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,10 @@ impl Exchange {
             return;
         };
         let buffers = &client.slot.shard().buffers;
-        match self.up.poll_body(&mut client.stream, stream, buffers, cx) {
+        match self
+            .up
+            .poll_body(&mut client.stream, stream, client.slot.shard(), cx)
+        {
             Poll::Pending => {
                 if client
                     .frontend
@@ -124,7 +127,12 @@ impl Exchange {
     fn poll_head(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         loop {
             // An interim answer may be on its way.
-            if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
+            if ready!(
+                self.down
+                    .poll_flush(&mut client.stream, client.slot.shard(), cx)
+            )
+            .is_err()
+            {
                 return Poll::Ready(Some(self.client_left()));
             }
             match self.answer.take() {
@@ -249,10 +257,10 @@ impl Exchange {
                 self.answer = Some(buf);
             }
             Ok(Some(head)) => {
-                let (head_out, decoder, chunked) = self.reply(client, &head);
+                let (head_out, decoder, coding) = self.reply(client, &head);
                 let len = head.len;
                 buf.consume(len);
-                self.down.start(head_out, decoder, chunked, Some(buf));
+                self.down.start(head_out, decoder, coding, Some(buf));
                 self.stage = Stage::Body;
                 if let Err(error) = self.down.decode_first() {
                     self.stage = Stage::Head;
@@ -309,7 +317,11 @@ impl Exchange {
     }
 
     /// Serialises the final head.
-    fn reply(&mut self, client: &Client, head: &ResponseHead<'_, '_>) -> (Vec<u8>, Decoder, bool) {
+    fn reply(
+        &mut self,
+        client: &Client,
+        head: &ResponseHead<'_, '_>,
+    ) -> (Vec<u8>, Decoder, Coding) {
         let shard = client.slot.shard();
         let version = self.version.unwrap_or(Version::Http11);
         let framing = http::reply_framing(head, version);
@@ -334,19 +346,21 @@ impl Exchange {
         let room = http::response_bound(head, &reply) + JOIN_MAX + JOIN_EXTRA;
         let mut out = shard.buffers.take_head(room);
         http::write_response(head, &reply, &mut out);
-        (
-            out,
-            Decoder::from(head.framing),
-            framing == ResponseFraming::Chunked,
-        )
+        let coding = match framing {
+            ResponseFraming::Chunked => Coding::ChunksAndTrailers,
+            _ => Coding::Plain,
+        };
+        (out, Decoder::from(head.framing), coding)
     }
 
     fn poll_body(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(Step::Done);
         };
-        let buffers = &client.slot.shard().buffers;
-        match ready!(self.down.poll_body(stream, &mut client.stream, buffers, cx)) {
+        match ready!(
+            self.down
+                .poll_body(stream, &mut client.stream, client.slot.shard(), cx)
+        ) {
             Ok(()) => {}
             Err(FlowError::Sink) => return Poll::Ready(self.client_left()),
             Err(FlowError::Source | FlowError::Framing(_)) => {
@@ -358,7 +372,12 @@ impl Exchange {
     }
 
     fn poll_answer(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
-        if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
+        if ready!(
+            self.down
+                .poll_flush(&mut client.stream, client.slot.shard(), cx)
+        )
+        .is_err()
+        {
             return Poll::Ready(self.client_left());
         }
         Poll::Ready(if self.stage == Stage::Switching {
