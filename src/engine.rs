@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -10,8 +11,10 @@ use std::time::Instant;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::Config;
-use crate::control::{ApplyError, Command, Control, Inbox, Outcome, Parts, Stop};
+use crate::config::{Config, Loaded};
+use crate::control::{
+    ApplyError, Command, Control, First, Inbox, Outcome, Parts, ReloadReport, Stop,
+};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
 use crate::net::system;
@@ -112,6 +115,28 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing stays behind then.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_first(First {
+            config: Arc::new(config),
+            ..First::default()
+        })
+    }
+
+    /// [`start`](Self::start) with what was read from `paths`, which are followed
+    /// from now on: a change on disk comes into force by itself, and
+    /// [`reload`](Self::reload) reads them at once.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing stays behind then.
+    pub fn start_files(paths: Vec<PathBuf>, loaded: Loaded) -> Result<Self, StartError> {
+        Self::start_first(First {
+            config: Arc::new(loaded.config),
+            paths,
+            expanded: loaded.expanded,
+        })
+    }
+
+    fn start_first(given: First) -> Result<Self, StartError> {
+        let config = &given.config;
         let origin = Instant::now();
         let descriptors = system::raise_descriptor_limit()?;
         let workers = config
@@ -119,7 +144,7 @@ impl Engine {
             .workers
             .unwrap_or_else(system::usable_cores)
             .max(1);
-        let derived = system::maxconn_for(descriptors, reserved_descriptors(&config, workers));
+        let derived = system::maxconn_for(descriptors, reserved_descriptors(config, workers));
         let limits = Limits {
             workers,
             maxconn: config.global.maxconn.unwrap_or(derived),
@@ -147,7 +172,6 @@ impl Engine {
             workers: handles,
             origin,
         };
-        let config = Arc::new(config);
         let inbox = |health| Inbox {
             commands: commands_in,
             reports: reports_in,
@@ -155,7 +179,7 @@ impl Engine {
         };
         let control = thread::Builder::new()
             .name("control".into())
-            .spawn(move || control_thread(parts, config, inbox, &ready))?;
+            .spawn(move || control_thread(parts, given, inbox, &ready))?;
         match started.recv() {
             Ok(Ok(addresses)) => Ok(Self {
                 control,
@@ -194,6 +218,20 @@ impl Engine {
         applied.map_err(|error| StartError::Listen(error.to_string()))
     }
 
+    /// Reads the files again and returns when every worker has passed what
+    /// changed. Blocks; not to be called on a thread of an async runtime.
+    ///
+    /// # Errors
+    /// The rendered diagnostics of what was refused, or one sentence; everything
+    /// goes on as before.
+    pub fn reload(&self) -> Result<ReloadReport, String> {
+        let (done, answer) = oneshot::channel();
+        let gone = || "the engine has ended".to_owned();
+        let command = Command::Reload("reload".to_owned(), done);
+        self.commands.blocking_send(command).map_err(|_| gone())?;
+        answer.blocking_recv().map_err(|_| gone())?
+    }
+
     /// Asks for the end; a second call cuts what still runs.
     pub fn stop(&self, how: StopKind) {
         let how = match how {
@@ -212,7 +250,7 @@ impl Engine {
 
 fn control_thread(
     parts: Parts,
-    config: Arc<Config>,
+    first: First,
     inbox: impl FnOnce(mpsc::Receiver<HealthEvent>) -> Inbox,
     ready: &std::sync::mpsc::SyncSender<Result<Vec<(Arc<str>, SocketAddr)>, String>>,
 ) -> Exit {
@@ -227,7 +265,7 @@ fn control_thread(
         }
     };
     runtime.block_on(async {
-        match Control::start(parts, config).await {
+        match Control::start(parts, first).await {
             Ok((control, events)) => {
                 // Whoever started us waits for this answer.
                 let _ = ready.send(Ok(control.addresses()));

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match rlb::Engine::start(loaded.config) {
+    match rlb::Engine::start_files(paths, loaded) {
         Ok(engine) => {
             println!("{:?} {:?}", engine.addresses(), engine.limits());
             engine.wait();

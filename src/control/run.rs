@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::apply::ApplyError;
-use super::{Control, Outcome, Stop};
+use super::{Cause, Control, Outcome, ReloadReport, Stop};
 use crate::config::Config;
-use crate::generation::{Desired, Report};
+use crate::generation::Report;
 use crate::health::HealthEvent;
 
 /// What the owner of an engine may ask.
@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Stop(Stop),
     /// Bring another configuration into force.
     Apply(Arc<Config>, oneshot::Sender<Result<(), ApplyError>>),
+    /// Read the files again, asked for by these words.
+    Reload(String, oneshot::Sender<Result<ReloadReport, String>>),
 }
 
 /// Where control's news comes from.
@@ -34,6 +36,8 @@ pub(crate) struct Inbox {
 
 /// Changes of health within this time make one new schedule.
 const COALESCE: Duration = Duration::from_millis(10);
+/// How often overrides of what is not there are looked at.
+const SETTLE: Duration = Duration::from_secs(60);
 /// How often drains and workers are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -42,8 +46,13 @@ impl Control {
     pub(crate) async fn run(self: &Rc<Self>, mut inbox: Inbox) -> Outcome {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let rebuilding = tokio::task::spawn_local(Rc::clone(self).rebuild_when_stale());
-        let draining = tokio::task::spawn_local(Rc::clone(self).drain_always());
+        let tasks = [
+            tokio::task::spawn_local(Rc::clone(self).rebuild_when_stale()),
+            tokio::task::spawn_local(Rc::clone(self).drain_always()),
+            tokio::task::spawn_local(Rc::clone(self).follow_files()),
+            tokio::task::spawn_local(Rc::clone(self).save_always()),
+            tokio::task::spawn_local(Rc::clone(self).settle_always()),
+        ];
         let outcome = loop {
             if self.stop.get().is_some() {
                 break self.stop_and_listen(&mut inbox).await;
@@ -62,8 +71,10 @@ impl Control {
                 () = self.stopping.notified() => {}
             }
         };
-        rebuilding.abort();
-        draining.abort();
+        for task in tasks {
+            task.abort();
+        }
+        self.save_changed().await;
         outcome
     }
 
@@ -82,9 +93,13 @@ impl Control {
         match command {
             Command::Stop(how) => self.request_stop(how),
             Command::Apply(config, done) => {
-                let applied = self.apply(Desired::of_file(config)).await;
+                let applied = self.replace_config(config, &Cause::Engine).await;
                 // Whoever asked may have gone.
-                let _ = done.send(applied.map(|_| ()));
+                let _ = done.send(applied);
+            }
+            Command::Reload(words, done) => {
+                // Whoever asked may have gone.
+                let _ = done.send(self.reload(Cause::Reload(words)).await);
             }
         }
     }
@@ -106,8 +121,29 @@ impl Control {
         loop {
             self.stale.notified().await;
             tokio::time::sleep(COALESCE).await;
-            if let Err(error) = self.rebuild().await {
+            let turn = self.turn.lock().await;
+            if let Err(error) = self.rebuild(&turn, &Cause::Health).await {
                 tracing::error!(%error, "schedules were not built again");
+            }
+        }
+    }
+
+    /// Overrides of what is not there any more end in time.
+    async fn settle_always(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(SETTLE).await;
+            if !self.inputs.borrow().overrides.wait_for_somebody() {
+                continue;
+            }
+            let turn = self.turn.lock().await;
+            let inputs = self.inputs.borrow().clone();
+            match self.bring(&turn, inputs, &Cause::Time, None).await {
+                Ok(brought) => {
+                    for line in brought.warnings {
+                        tracing::info!("{line}");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "overrides were not looked at"),
             }
         }
     }
