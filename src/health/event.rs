@@ -119,9 +119,9 @@ pub(super) fn info(check: LastCheck) -> String {
 pub(crate) fn status(server: &Server) -> String {
     let state = &server.state;
     let operational = state.operational();
-    let checked = match &server.check {
+    let checked = match server.check.as_ref().filter(|_| server.check_enabled) {
         Some(check) => status_text(operational, state.health(), check.rise, check.fall),
-        None => match operational {
+        _ => match operational {
             Operational::Up => "no check",
             Operational::Stopping => "NOLB",
             Operational::Down => "DOWN",
