@@ -71,9 +71,7 @@ mod state;
 mod worker;
 
 pub use control::ReloadReport;
-pub use engine::{
-    Engine, Exit, Handle, Limits, Options, ReloadError, StartError, StopKind, Stopping,
-};
+pub use engine::{Engine, Exit, Handle, Limits, StartError, StopKind, Stopping};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, ServerAddress};
 use crate::control::admin::command::Explained;
 use crate::generation::{Backend, Frontend, Generation, RequestFacts, Server, status};
-use crate::net::listen;
 
 /// Frontends on the port of the URL (all, without one), the route that each
 /// takes, and the share of each server of the backend it leads to. `addresses`
@@ -65,7 +64,7 @@ fn explain_frontend(
         .config
         .binds
         .iter()
-        .map(|bind| listen::display(&bind.address))
+        .map(|bind| bind.address.to_string())
         .collect();
     *text += &format!("frontend {} ({})\n", frontend.config.name, binds.join(", "));
     let backend = match frontend.config.mode {
