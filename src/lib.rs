@@ -10,6 +10,7 @@ mod generation;
 mod health;
 mod http;
 mod net;
+mod observe;
 mod proxy;
 mod state;
 mod worker;
