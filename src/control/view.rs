@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::{Control, Outcome};
 use crate::generation::{Backend, Frontend, Phase, Server};
 use crate::observe::{Departing, ProcessFacts, Samples, Snapshot, View, cpu_time, node_name};
+use crate::state::FrontendId;
 
 /// What is remembered for those who look.
 #[derive(Debug)]
@@ -123,11 +124,17 @@ impl Control {
                     .map(|left| left.as_millis() as u64),
             })
             .collect();
+        let paused: Vec<FrontendId> = generation
+            .frontends
+            .iter()
+            .filter(|frontend| frontend.paused)
+            .map(|frontend| frontend.state.id)
+            .collect();
         let view = View {
             now_ms: self.now_ms(),
             generation: &generation,
             departing: &departing,
-            paused: &[],
+            paused: &paused,
             process: &process,
         };
         look(&view, &mut self.shown.samples.borrow_mut())

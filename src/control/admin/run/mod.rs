@@ -42,8 +42,11 @@ async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
         Command::AddServer(_, added) if added.help => Ok(Added::help()),
         Command::AddServer(target, added) => change::add(control, &target, &added).await,
         Command::Frontend(name, change) => {
-            let frontend = find_frontend(control, &name)?;
-            change::frontend(control, &frontend.config.name, change?).await
+            match find_frontend(control, &name) {
+                Ok(frontend) => change::frontend(control, &frontend.config.name, change?).await,
+                // One that was shut down is served no more, and still known.
+                Err(refusal) => change::frontend(control, &name, change.or(Err(refusal))?).await,
+            }
         }
         Command::MaxconnGlobal(maxconn) => change::maxconn_global(control, maxconn),
         Command::ShutdownSession(id) => change::shutdown_session(control, &id).await,
