@@ -64,6 +64,7 @@ pub(crate) use run::{Command, Inbox};
 use save::Saving;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
+pub(crate) use view::Vitals;
 
 /// The control plane of a process; lives on the control thread.
 pub(crate) struct Control {

@@ -10,6 +10,7 @@ mod answer;
 mod client;
 mod command;
 mod dump;
+mod mask;
 mod run;
 mod server;
 mod socket;

@@ -25,6 +25,7 @@ pub(crate) enum Show {
     Overrides(bool),
     Generations(bool),
     Drain(bool),
+    Health(bool),
 }
 
 /// Which sessions are shown.
@@ -131,4 +132,8 @@ pub(super) fn generations(arguments: &Arguments<'_>) -> Parsed {
 
 pub(super) fn drain(arguments: &Arguments<'_>) -> Parsed {
     show(Show::Drain(json(arguments)))
+}
+
+pub(super) fn health(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Health(json(arguments)))
 }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{find, find_backend, find_frontend};
+use super::{find, find_backend, find_frontend, mask};
 use crate::control::Control;
 use crate::control::admin::answer::Reply;
 use crate::control::admin::command::{Sessions, Show};
@@ -63,8 +63,8 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             Ok(Reply::Dump(observe::errors(dump::now_unix_ms())))
         }
         Show::Env(name, json) => {
-            let hidden = control.expanded();
-            dump::env(name.as_deref(), json, &hidden).map(Reply::Dump)
+            let expanded = control.expanded();
+            dump::env(&dump::variables(), name.as_deref(), json, &expanded).map(Reply::Dump)
         }
         Show::Version(json) => {
             let version = observe::version();
@@ -86,8 +86,22 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             }))
         }
         Show::Processes => Ok(Reply::Dump(dump::processes(control.uptime()))),
-        Show::Overrides(json) => Ok(Reply::Dump(dump::overrides(&control.overrides(), json))),
-        Show::Generations(json) => Ok(Reply::Dump(dump::generations(&control.history(), json))),
+        Show::Overrides(json) => {
+            let text = dump::overrides(&control.overrides(), json);
+            Ok(Reply::Dump(mask(control).apply(text)))
+        }
+        Show::Generations(json) => {
+            let text = dump::generations(&control.history(), json);
+            Ok(Reply::Dump(mask(control).apply(text)))
+        }
+        Show::Health(json) => {
+            let text = dump::health(&control.vitals());
+            Ok(Reply::Dump(if json {
+                dump::table_json(&text)
+            } else {
+                text
+            }))
+        }
         Show::Drain(json) => Ok(Reply::Dump(dump::drains(&control.draining(), json))),
     }
 }
