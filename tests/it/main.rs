@@ -5,6 +5,7 @@
 
 mod admin;
 mod cli;
+mod ctl;
 mod harness;
 mod layers;
 #[cfg(feature = "test-panic")]
