@@ -34,11 +34,7 @@ pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
     } else {
         client.slot.set_idle(true);
     }
-    let next = poll_fn(|cx| waiting.poll(client, cx)).await;
-    if next.is_some() {
-        client.requests = client.requests.saturating_add(1);
-    }
-    next
+    poll_fn(|cx| waiting.poll(client, cx)).await
 }
 
 /// A wait for a whole request head.
@@ -149,6 +145,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             return Prepared::Ready(exchange);
         }
     };
+    client.requests = client.requests.saturating_add(1);
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
     exchange.describe(&head);
