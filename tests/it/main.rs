@@ -4,4 +4,5 @@
 //! system, and a test waits for a condition, never for a guess.
 
 mod harness;
+mod http_keep_alive;
 mod support;
