@@ -320,9 +320,10 @@ impl Exchange {
         self.stage == Stage::Answer
     }
 
-    /// Whether the client's connection stands at the end of the request.
+    /// Whether the client's connection stands at the end of the request. `up_done`
+    /// says less: a server that stopped reading leaves a body unread.
     fn is_request_read(&self) -> bool {
-        self.bodyless || self.up_done || self.up.ended()
+        self.bodyless || self.up.ended()
     }
 }
 
