@@ -143,7 +143,7 @@ impl Exchange {
         self.asked = head.asked();
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
-        self.bodyless = head.framing == Framing::None;
+        self.bodyless = !head.framing.has_body();
         self.keep_alive = head.keep_alive;
     }
 

@@ -180,7 +180,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
 /// request. Body bytes are never left where a request would be looked for.
 fn settle(client: &mut Client, exchange: &mut Exchange, framing: Framing, buf: Buf) {
     if exchange.is_answered() {
-        if framing == Framing::None && !buf.is_empty() {
+        if !framing.has_body() && !buf.is_empty() {
             client.ahead = Some(buf);
         } else {
             client.shard().buffers.give(buf);
