@@ -4,5 +4,6 @@
 //! system, and a test waits for a condition, never for a guess.
 
 mod harness;
+mod http_desync;
 mod http_keep_alive;
 mod support;

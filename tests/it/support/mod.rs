@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 pub(crate) use lb::Lb;
-pub(crate) use origin::{Answer, Origin};
+pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
 pub(crate) use process::Process;
 pub(crate) use raw::{End, Head, RawClient};

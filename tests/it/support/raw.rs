@@ -230,6 +230,7 @@ impl RawClient {
             {
                 Some(End::Reset)
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Err(error) => panic!("nothing came ({error}) after: {}", self.seen()),
         }
     }
