@@ -150,6 +150,15 @@ impl Flow {
         self.head_sent = 0;
     }
 
+    /// Drops what waits: the receiver will not get it.
+    pub(crate) fn discard(&mut self) {
+        self.head.clear();
+        self.head_sent = 0;
+        self.out = 0..0;
+        self.tail = Tail::None;
+        self.tail_sent = 0;
+    }
+
     /// Whether any byte moved since the last call.
     #[inline]
     pub(crate) fn take_progress(&mut self) -> bool {

@@ -287,7 +287,7 @@ impl Exchange {
         self.stream = None;
         self.keep_alive = false;
         self.stage = Stage::Answer;
-        self.down.head.clear();
+        self.down.discard();
     }
 
     /// Answers the client ourselves, whatever the server was about to do.
