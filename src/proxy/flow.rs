@@ -45,6 +45,8 @@ pub(crate) struct Flow {
     /// The last byte of the body was decoded.
     ended: bool,
     bulk: bool,
+    /// The whole message stands in `head`, sent or not.
+    joined: bool,
     /// Bytes were moved since [`Self::take_progress`].
     progress: bool,
     /// Bytes read from the source as body (framing included).
@@ -85,6 +87,7 @@ impl Flow {
         self.head = head;
         self.head_sent = 0;
         self.ended = decoder.finished();
+        self.joined = self.ended;
         self.decoder = decoder;
         self.chunked = chunked;
         self.buf = first;
@@ -110,6 +113,7 @@ impl Flow {
             self.head.extend_from_slice(self.tail.bytes());
             self.out = 0..0;
             self.tail = Tail::None;
+            self.joined = self.ended;
         }
         Ok(())
     }
@@ -140,9 +144,9 @@ impl Flow {
         self.ended
     }
 
-    /// Whether everything ever to be sent stands in `head`, so that it can be sent once more.
+    /// Whether everything ever sent still stands in `head`, so that it can be sent once more.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.ended && self.out.is_empty() && self.tail.bytes().is_empty()
+        self.joined
     }
 
     /// Sends from the head on again.
