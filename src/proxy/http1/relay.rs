@@ -255,6 +255,8 @@ impl Exchange {
                 self.down.start(head_out, decoder, chunked, Some(buf));
                 self.stage = Stage::Body;
                 if let Err(error) = self.down.decode_first() {
+                    // Nothing of it was sent: the client can still be told.
+                    self.down.discard();
                     self.stage = Stage::Head;
                     self.bad_answer(client, &error);
                 }
