@@ -89,7 +89,8 @@ impl Drop for Lb {
             engine.stop(StopKind::Now);
             engine.wait();
         }
-        let panics = PANICS.load(Ordering::Acquire);
+        // Whoever looks first reports it: threads do not tell whose they were.
+        let panics = PANICS.swap(0, Ordering::AcqRel);
         assert!(
             panics == 0 || std::thread::panicking(),
             "{panics} panics on threads of the engine"
