@@ -136,7 +136,8 @@ impl Exchange {
                     if self.stage != Stage::Head {
                         return Poll::Ready(None);
                     }
-                    if self.down.is_pending() {
+                    if self.answer_tried == 0 {
+                        // An interim one: the final may stand right behind it.
                         continue;
                     }
                 }
