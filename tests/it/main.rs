@@ -6,5 +6,6 @@
 mod harness;
 mod http_desync;
 mod http_faults;
+mod http_interim;
 mod http_keep_alive;
 mod support;
