@@ -239,6 +239,8 @@ impl Flow {
             match ready!(self.poll_fill(from, buffers, cx)) {
                 Ok(0) => {
                     self.decoder.eof().map_err(|_| FlowError::Source)?;
+                    // What followed the last piece was sent with it.
+                    self.tail = Tail::None;
                     self.end_of_body();
                 }
                 Ok(_) => {}
