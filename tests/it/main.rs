@@ -4,6 +4,7 @@
 //! system, and a test waits for a condition, never for a guess.
 
 mod harness;
+mod http_bodies;
 mod http_desync;
 mod http_faults;
 mod http_interim;

@@ -199,6 +199,16 @@ impl RawClient {
             && matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
+    /// What was read already, but not asked for.
+    pub(crate) fn read_ahead(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.ahead)
+    }
+
+    /// The same connection once more, to send on another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self::over(self.stream.try_clone().expect("descriptors left"))
+    }
+
     /// All that comes until the peer closes; a reset counts as closed.
     #[track_caller]
     pub(crate) fn read_until_close(&mut self) -> Vec<u8> {
