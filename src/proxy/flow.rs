@@ -49,6 +49,8 @@ pub(crate) struct Flow {
     joined: bool,
     /// Bytes were moved since [`Self::take_progress`].
     progress: bool,
+    /// Payload bytes that may still come; only chunked bodies need it.
+    allowed: u64,
     /// Bytes read from the source as body (framing included).
     pub(crate) received: u64,
     /// Bytes written to the receiver.
@@ -95,6 +97,12 @@ impl Flow {
         self.tail = Tail::None;
         self.tail_sent = 0;
         self.bulk = false;
+        self.allowed = u64::MAX;
+    }
+
+    /// At most this much payload is decoded from here on; more is [`BodyError::TooLarge`].
+    pub(crate) fn allow(&mut self, payload: u64) {
+        self.allowed = payload;
     }
 
     /// Decodes what was read with the head and joins it to the head where it is small.
@@ -284,6 +292,11 @@ impl Flow {
         let decoded = self.decoder.decode(buf.bytes_mut())?;
         buf.consume(decoded.consumed);
         self.received += decoded.consumed as u64;
+        let payload = decoded.data as u64;
+        self.allowed = self
+            .allowed
+            .checked_sub(payload)
+            .ok_or(BodyError::TooLarge)?;
         self.out = start..start + decoded.data;
         self.tail = Tail::None;
         self.tail_sent = 0;

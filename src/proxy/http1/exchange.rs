@@ -198,6 +198,9 @@ impl Exchange {
             framing == Framing::Chunked,
             Some(buf),
         );
+        if let Some(limit) = client.frontend.config.limits.body {
+            self.up.allow(limit);
+        }
         if let Err(error) = self.up.decode_first() {
             self.refuse_body(client, error);
         }
@@ -344,5 +347,7 @@ fn reason(end: SessionEnd) -> &'static str {
     }
 }
 
+/// Of a 413.
+pub(super) const BODY_TOO_LARGE: &str = "request body over the limit";
 /// Bytes of the largest answer of our own.
 const ANSWER_BOUND: usize = 1024;

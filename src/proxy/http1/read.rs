@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Exchange;
-use super::exchange::{Answer, Target};
+use super::exchange::{Answer, BODY_TOO_LARGE, Target};
 use crate::config::HeaderMatch;
 use crate::generation::{Frontend, Generation, RequestFacts};
 use crate::http::{self, Framing, RequestHead, Slots};
@@ -207,7 +207,7 @@ fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
     }
     match (head.framing, client.frontend.config.limits.body) {
         (Framing::Length(length), Some(limit)) if length > limit => {
-            Some(Answer::closing(413, "request body over the limit"))
+            Some(Answer::closing(413, BODY_TOO_LARGE))
         }
         _ => None,
     }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Exchange;
-use super::exchange::Stage;
+use super::exchange::{Answer, BODY_TOO_LARGE, Stage};
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
 use crate::proxy::buffers::{BODY, Buf, REQUEST};
@@ -70,17 +70,7 @@ impl Exchange {
         };
         let buffers = &client.slot.shard().buffers;
         match self.up.poll_body(&mut client.stream, stream, buffers, cx) {
-            Poll::Pending => {
-                if client
-                    .frontend
-                    .config
-                    .limits
-                    .body
-                    .is_some_and(|limit| self.up.received > limit)
-                {
-                    self.body_too_large(client);
-                }
-            }
+            Poll::Pending => {}
             Poll::Ready(Ok(())) => {
                 self.up_done = true;
                 client.ahead = self.up.take_rest(buffers).or_else(|| client.ahead.take());
@@ -107,17 +97,12 @@ impl Exchange {
     pub(super) fn refuse_body(&mut self, client: &mut Client, error: BodyError) {
         tracing::debug!(peer = %client.peer.address, %error, "request body refused");
         client.counters.request_errors.add(1);
-        self.fail(client, SessionEnd::new(Cause::Proxy, During::Data));
-    }
-
-    fn body_too_large(&mut self, client: &mut Client) {
-        self.end = SessionEnd::new(Cause::Proxy, During::Data);
-        if self.stage == Stage::Head {
-            let answer = super::exchange::Answer::closing(413, "request body over the limit");
-            self.answer(client, &answer);
-        } else {
-            self.abort();
+        let end = SessionEnd::new(Cause::Proxy, During::Data);
+        if error == BodyError::TooLarge && self.stage == Stage::Head && !self.down.is_pending() {
+            self.end = end;
+            return self.answer(client, &Answer::closing(413, BODY_TOO_LARGE));
         }
+        self.fail(client, end);
     }
 
     /// Waits for the response head. `None` = the stage has changed.
