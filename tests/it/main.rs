@@ -9,4 +9,5 @@ mod http_desync;
 mod http_faults;
 mod http_interim;
 mod http_keep_alive;
+mod http_limits;
 mod support;
