@@ -149,24 +149,22 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
     exchange.describe(&head);
-    let found = find_server(client, &head);
-    if let Some(answer) = refusal(client, &head) {
-        exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
-        exchange.answer(client, &answer);
-    } else {
-        match found {
-            Found::Server(target, server) => {
-                exchange.target = Some(target);
-                exchange.assign(client, server, &head, behind);
-            }
-            Found::NoServer(target) => {
-                exchange.target = Some(target);
-                exchange.fail(client, crate::proxy::connect::NO_SERVER);
-            }
-            Found::NoBackend => {
-                exchange.end = crate::proxy::connect::NO_SERVER;
-                exchange.answer(client, &Answer::of(503, "no route and no default backend"));
-            }
+    match find_server(client, &head) {
+        Found::Server(target, server) => {
+            exchange.target = Some(target);
+            exchange.assign(client, server, &head, behind);
+        }
+        Found::NoServer(target) => {
+            exchange.target = Some(target);
+            exchange.fail(client, crate::proxy::connect::NO_SERVER);
+        }
+        Found::NoBackend => {
+            exchange.end = crate::proxy::connect::NO_SERVER;
+            exchange.answer(client, &Answer::of(503, "no route and no default backend"));
+        }
+        Found::NotForUs(answer) => {
+            exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
+            exchange.answer(client, &answer);
         }
     }
     let (framing, len) = (head.framing, head.len);
@@ -217,6 +215,7 @@ enum Found {
     Server(Target, Use),
     NoServer(Target),
     NoBackend,
+    NotForUs(Answer),
 }
 
 /// Frontend, route, backend and server out of one look at one generation.
@@ -224,6 +223,10 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
     let shard = std::rc::Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
+        // Before a server is picked: who is refused takes nobody's turn.
+        if let Some(answer) = refusal(client, head) {
+            return Found::NotForUs(answer);
+        }
         let Some(backend) = route(generation, &client.frontend, head) else {
             return Found::NoBackend;
         };
