@@ -7,6 +7,7 @@ mod harness;
 mod http_bodies;
 mod http_desync;
 mod http_faults;
+mod http_forwarding;
 mod http_interim;
 mod http_keep_alive;
 mod http_limits;
