@@ -11,4 +11,5 @@ mod http_forwarding;
 mod http_interim;
 mod http_keep_alive;
 mod http_limits;
+mod http_stop;
 mod support;
