@@ -56,6 +56,7 @@ impl Client {
             counters.denied_connections.add(1);
             return None;
         };
+        counters.sessions.add(1);
         Some(Self {
             slot: Slot::open(shard, Arc::clone(&frontend.state), peer),
             ip: Text::of(peer.address.ip()),

@@ -62,6 +62,8 @@ pub(crate) struct Flow {
     pub(crate) received: u64,
     /// Bytes written to the receiver.
     pub(crate) sent: u64,
+    /// Those of them that went through a pipe.
+    pub(crate) spliced: u64,
 }
 
 /// How a body is sent on.
@@ -215,6 +217,7 @@ impl Flow {
         self.progress = false;
         self.received = 0;
         self.sent = 0;
+        self.spliced = 0;
         self.take_rest(&shard.buffers)
     }
 
@@ -333,6 +336,7 @@ impl Flow {
             return Poll::Ready(Ok(0));
         };
         let written = ready!(to.poll_drain(pipe, cx));
+        self.spliced += written.as_ref().map_or(0, |written| *written as u64);
         if pipe.held() == 0
             && let Some(pipe) = self.pipe.take()
         {
