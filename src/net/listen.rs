@@ -151,6 +151,8 @@ fn set_options(bind: &Bind, fd: &impl AsFd) -> io::Result<()> {
         return Ok(());
     }
     socket.set_tcp_nodelay(bind.nodelay)?;
+    // Urgent bytes stay where they stand in the stream (RFC 6093 section 4).
+    socket.set_out_of_band_inline(true)?;
     match bind.keepalive {
         Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?,
         None => socket.set_keepalive(false)?,

@@ -246,7 +246,7 @@ impl Flow {
                 self.decode().map_err(FlowError::Framing)?;
                 continue;
             }
-            let read = match self.take_pipe(shard) {
+            let read = match self.take_pipe(from, shard) {
                 Some(pipe) => ready!(self.poll_splice(pipe, from, shard, cx)),
                 None => ready!(self.poll_fill(from, &shard.buffers, cx)),
             };
@@ -262,8 +262,10 @@ impl Flow {
     }
 
     /// A pipe, if the rest of the body is worth one and there is one.
-    fn take_pipe(&mut self, shard: &Shard) -> Option<Pipe> {
-        let worth = self.coding == Coding::Plain && self.decoder.left()? >= SPLICE_FROM;
+    fn take_pipe(&mut self, from: &Stream, shard: &Shard) -> Option<Pipe> {
+        let worth = self.coding == Coding::Plain
+            && self.decoder.left()? >= SPLICE_FROM
+            && !from.is_urgent();
         let pipe = worth.then(|| shard.pipes.take())??;
         if let Some(buf) = self.buf.take() {
             shard.buffers.give(buf);
