@@ -116,7 +116,7 @@ mod tests {
 
         #[test]
         fn strides_are_coprime_and_even(cycle in 4097..u64::from(u32::MAX)) {
-            prop_assert!(largest_quotient(cycle, even_stride(cycle)).is_some_and(|q| q <= 8));
+            prop_assert!(largest_quotient(cycle, even_stride(cycle)).is_some_and(|q| q <= 16));
         }
     }
 }
