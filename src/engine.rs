@@ -44,6 +44,7 @@ pub struct Engine {
     commands: mpsc::Sender<Command>,
     addresses: Vec<(Arc<str>, SocketAddr)>,
     limits: Limits,
+    published: Arc<Published>,
 }
 
 /// What the engine derived from the system.
@@ -147,7 +148,7 @@ impl Engine {
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let parts = Parts {
-            published,
+            published: Arc::clone(&published),
             workers: handles,
             origin,
         };
@@ -166,6 +167,7 @@ impl Engine {
                 commands,
                 addresses,
                 limits,
+                published,
             }),
             Ok(Err(error)) => Err(StartError::Listen(error)),
             Err(_) => Err(StartError::System(io::Error::other(
@@ -177,6 +179,11 @@ impl Engine {
     /// Frontends and the addresses they listen on: for binds to port 0.
     pub fn addresses(&self) -> &[(Arc<str>, SocketAddr)] {
         &self.addresses
+    }
+
+    /// What the workers see, for those who look from inside.
+    pub(crate) fn published(&self) -> &Published {
+        &self.published
     }
 
     /// What was derived from the system.
@@ -252,7 +259,13 @@ fn control_thread(
 /// never silent: one line, and a counter.
 fn count_panics(published: &Arc<Published>) {
     let published = Arc::clone(published);
+    let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // Threads that are not ours have their own way to say it.
+        let name = thread::current().name().map(ToOwned::to_owned);
+        if !name.is_some_and(|name| name == "control" || name.starts_with("worker-")) {
+            return others(panic);
+        }
         published.panics.fetch_add(1, Ordering::Relaxed);
         let thread = thread::current();
         let place = panic
