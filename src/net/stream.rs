@@ -114,7 +114,7 @@ impl Stream {
     }
 
     /// Whether urgent data ever came, as far as the driver knows: no system call.
-    /// splice(2) does not pass the mark at all.
+    /// Such a stream is not to be spliced.
     #[inline]
     pub(crate) fn is_urgent(&self) -> bool {
         self.fd.try_io(Interest::PRIORITY, |_| Ok(())).is_ok() && self.saw_priority()
@@ -147,7 +147,8 @@ impl Stream {
         self.fd.poll_read_ready(cx).map_ok(|_| ())
     }
 
-    /// Moves at most `max` bytes into an empty pipe; 0 = the peer is done.
+    /// Moves at most `max` bytes into an empty pipe; 0 = the peer is done, or the
+    /// stream stands at an urgent mark, which splice(2) does not pass: ask with a read.
     pub(crate) fn poll_fill(
         &self,
         pipe: &Pipe,

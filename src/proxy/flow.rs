@@ -289,8 +289,9 @@ impl Flow {
             return read;
         };
         if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
             shard.pipes.give(pipe);
-            return read;
+            return self.poll_fill(from, &shard.buffers, cx);
         }
         self.decoder.skip(n as u64);
         self.received += n as u64;

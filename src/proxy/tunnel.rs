@@ -279,6 +279,12 @@ impl Half {
             shard.pipes.give(pipe);
             return read;
         };
+        if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
+            shard.pipes.give(pipe);
+            self.spliced = false;
+            return self.poll_copy(from, shard, cx);
+        }
         self.pipe = Some(pipe);
         self.streak = if n < SMALL { self.streak + 1 } else { 0 };
         if self.streak >= SMALL_SPLICES {

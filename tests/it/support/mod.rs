@@ -5,6 +5,7 @@
 //! bytes, so that a fault of our parser cannot hide itself. Start with [`Rlb`],
 //! [`RawClient`] and [`Origin`]; real programs stand in [`real`].
 
+mod lb;
 mod origin;
 mod process;
 mod raw;
@@ -14,6 +15,7 @@ mod rlb;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+pub(crate) use lb::{Lb, connect};
 pub(crate) use origin::{Answer, Origin};
 pub(crate) use process::Process;
 pub(crate) use raw::{Head, RawClient};

@@ -60,6 +60,57 @@ impl Process {
         kill_process(self.pid(), signal).expect("a running child");
     }
 
+    /// Bytes of memory it holds.
+    pub(crate) fn resident(&self) -> usize {
+        let kib = self.status("VmRSS:");
+        kib.trim_end_matches(" kB")
+            .parse::<usize>()
+            .expect("a number")
+            << 10
+    }
+
+    /// Descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(self.proc("fd"))
+            .expect("a running child")
+            .count()
+    }
+
+    /// A line of `/proc/PID/status`.
+    #[track_caller]
+    pub(crate) fn status(&self, line: &str) -> String {
+        let text = fs::read_to_string(self.proc("status")).expect("a running child");
+        let mut lines = text.lines();
+        let value = lines
+            .find_map(|l| l.strip_prefix(line))
+            .expect("a line of the kernel");
+        value.trim().to_owned()
+    }
+
+    /// CPU time it has used, of all its threads.
+    pub(crate) fn cpu_time(&self) -> std::time::Duration {
+        let stat = fs::read_to_string(self.proc("stat")).expect("a running child");
+        // The name may hold anything but is the last thing in parentheses.
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .collect();
+        let ticks: u64 = [12, 13]
+            .map(|i: usize| fields[i].parse::<u64>().expect("a number"))
+            .iter()
+            .sum();
+        std::time::Duration::from_millis(ticks * 10)
+    }
+
+    /// A file under `/proc/PID`.
+    pub(crate) fn proc(&self, name: &str) -> std::path::PathBuf {
+        Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join(name)
+    }
+
     /// What it printed so far.
     pub(crate) fn stdout(&self) -> String {
         read(&self.dir.path().join("stdout"))
