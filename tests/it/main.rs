@@ -6,3 +6,4 @@
 mod harness;
 mod support;
 mod tcp;
+mod workers;

@@ -35,6 +35,15 @@ impl Lb {
             .1
     }
 
+    /// Wherever it listens.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.engine()
+            .addresses()
+            .iter()
+            .map(|(_, addr)| *addr)
+            .collect()
+    }
+
     /// A connection to a frontend, with a deadline on reads and writes.
     #[track_caller]
     pub(crate) fn connect(&self, frontend: &str) -> TcpStream {
