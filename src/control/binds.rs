@@ -30,6 +30,16 @@ struct Open {
     file: Option<SocketFile>,
 }
 
+impl Open {
+    fn shown(&self) -> BindAddress {
+        match (&self.bind.address, self.local) {
+            (BindAddress::Ip(_), Some(local)) => BindAddress::Ip(local),
+            (BindAddress::Any(_), Some(local)) => BindAddress::Any(local.port()),
+            (written, _) => written.clone(),
+        }
+    }
+}
+
 /// Sockets opened for a change that is not in force yet; dropped, they close.
 #[derive(Debug, Default)]
 pub(super) struct Opened(Vec<(Bind, Vec<OwnedFd>)>);
@@ -62,10 +72,25 @@ impl Binds {
         Ok(opened)
     }
 
+    /// In the order of the file.
     pub(super) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        let open = self.open.values();
+        let open = self.in_order().into_iter();
         open.filter_map(|open| Some((Arc::clone(&open.frontend), open.local?)))
             .collect()
+    }
+
+    /// As written, with the port the system gave to those that asked for port 0;
+    /// in the order of the file.
+    pub(super) fn shown(&self) -> Vec<(Arc<str>, BindAddress)> {
+        let open = self.in_order().into_iter();
+        open.map(|open| (Arc::clone(&open.frontend), open.shown()))
+            .collect()
+    }
+
+    fn in_order(&self) -> Vec<&Open> {
+        let mut open: Vec<_> = self.open.iter().collect();
+        open.sort_by_key(|(id, _)| **id);
+        open.into_iter().map(|(_, open)| open).collect()
     }
 
     /// Every open bind, for those who close all.

@@ -12,6 +12,7 @@ mod binds;
 mod drain;
 mod run;
 mod stop;
+mod supervise;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -23,7 +24,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
@@ -32,6 +33,7 @@ pub(crate) use apply::ApplyError;
 use binds::Binds;
 use drain::Draining;
 pub(crate) use run::{Command, Inbox};
+pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 
 /// The control plane of a process; lives on the control thread.
@@ -108,6 +110,11 @@ impl Control {
     /// Where each frontend listens, for those who asked for port 0.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         self.binds.borrow().addresses()
+    }
+
+    /// Open binds and their frontends, ports filled in.
+    pub(crate) fn binds(&self) -> Vec<(Arc<str>, BindAddress)> {
+        self.binds.borrow().shown()
     }
 
     /// Monotonic milliseconds since the start.

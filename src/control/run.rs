@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::apply::ApplyError;
-use super::{Control, Outcome, Stop};
+use super::supervise::supervise;
+use super::{Control, Outcome, Stop, Stopping};
 use crate::config::Config;
 use crate::generation::{Desired, Report};
 use crate::health::HealthEvent;
@@ -16,8 +17,8 @@ use crate::health::HealthEvent;
 /// What the owner of an engine may ask.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// End.
-    Stop(Stop),
+    /// End; answered with what that means now.
+    Stop(Stop, oneshot::Sender<Stopping>),
     /// Bring another configuration into force.
     Apply(Arc<Config>, oneshot::Sender<Result<(), ApplyError>>),
 }
@@ -38,15 +39,35 @@ const COALESCE: Duration = Duration::from_millis(10);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Control {
-    /// Runs until somebody stops the process.
-    pub(crate) async fn run(self: &Rc<Self>, mut inbox: Inbox) -> Outcome {
+    /// Runs until somebody stops the process. Each part starts again after a panic
+    /// of its own: what it does depends on the desired state, not on where it was.
+    pub(crate) async fn run(self: &Rc<Self>, inbox: Inbox) -> Outcome {
+        let inbox = Rc::new(tokio::sync::Mutex::new(inbox));
+        let mut again = false;
+        let rebuilding = supervise("rebuild", || {
+            if std::mem::replace(&mut again, true) {
+                // The one that panicked has taken the notice with it.
+                self.stale.notify_one();
+            }
+            Rc::clone(self).rebuild_when_stale()
+        });
+        let draining = supervise("drain", || Rc::clone(self).drain_always());
+        let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
+        tokio::select! {
+            outcome = listening => outcome,
+            never = rebuilding => never,
+            never = draining => never,
+        }
+    }
+
+    async fn listen(self: Rc<Self>, inbox: Rc<tokio::sync::Mutex<Inbox>>) -> Outcome {
+        // Only a predecessor that panicked had it before.
+        let inbox = &mut *inbox.lock().await;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let rebuilding = tokio::task::spawn_local(Rc::clone(self).rebuild_when_stale());
-        let draining = tokio::task::spawn_local(Rc::clone(self).drain_always());
-        let outcome = loop {
+        loop {
             if self.stop.get().is_some() {
-                break self.stop_and_listen(&mut inbox).await;
+                return self.stop_and_listen(inbox).await;
             }
             tokio::select! {
                 Some(command) = inbox.commands.recv() => self.obey(command).await,
@@ -56,15 +77,12 @@ impl Control {
                 Some(event) = inbox.health.recv() => self.notice(&event),
                 _ = look.tick() => {
                     if let Some(outcome) = self.look_at_workers() {
-                        break outcome;
+                        return outcome;
                     }
                 }
                 () = self.stopping.notified() => {}
             }
-        };
-        rebuilding.abort();
-        draining.abort();
-        outcome
+        }
     }
 
     /// While the process drains, commands are still heard: a second one cuts.
@@ -80,7 +98,9 @@ impl Control {
 
     async fn obey(&self, command: Command) {
         match command {
-            Command::Stop(how) => self.request_stop(how),
+            Command::Stop(how, done) => {
+                let _ = done.send(self.request_stop(how));
+            }
             Command::Apply(config, done) => {
                 let applied = self.apply(Desired::of_file(config)).await;
                 // Whoever asked may have gone.
@@ -102,7 +122,7 @@ impl Control {
         self.stale.notify_one();
     }
 
-    async fn rebuild_when_stale(self: Rc<Self>) {
+    async fn rebuild_when_stale(self: Rc<Self>) -> Outcome {
         loop {
             self.stale.notified().await;
             tokio::time::sleep(COALESCE).await;
@@ -112,7 +132,7 @@ impl Control {
         }
     }
 
-    async fn drain_always(self: Rc<Self>) {
+    async fn drain_always(self: Rc<Self>) -> Outcome {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -3,7 +3,11 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod cli;
 mod harness;
+mod layers;
+#[cfg(feature = "test-panic")]
+mod panics;
 mod support;
 mod tcp;
 mod workers;

@@ -1,6 +1,7 @@
 //! A child process in its own directory, ended by its pid when dropped.
 
 use std::fs::{self, File};
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -105,7 +106,7 @@ impl Process {
     }
 
     /// A file under `/proc/PID`.
-    pub(crate) fn proc(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc")
             .join(self.child.id().to_string())
             .join(name)
