@@ -6,6 +6,7 @@
 //! [`RawClient`] and [`Origin`]; real programs stand in [`real`].
 
 mod lb;
+mod load;
 mod origin;
 mod process;
 mod raw;
@@ -16,6 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 pub(crate) use lb::{Lb, connect};
+pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin};
 pub(crate) use process::Process;
 pub(crate) use raw::{Head, RawClient};
