@@ -185,17 +185,27 @@ fn two_thousand_clients_that_say_nothing_are_sent_away() {
     assert!(origin.requests().len() == 1 && origin.connections() == 1);
 }
 
+/// Starts an rlb of one worker whose memory is counted in pages of 4 KiB.
+fn weighed(addr: SocketAddr, origin: &Origin) -> Rlb {
+    // Inherited by what we start: with pages of 2 MiB a slope has steps.
+    rustix::thread::disable_transparent_huge_pages(true).expect("since Linux 3.15");
+    let config = global("workers = 1") + &listen("web", addr, origin, "");
+    Rlb::with(config).ready_on(addr).start()
+}
+
 /// Resident bytes for each of `count` connections, from the second half of them.
-fn slope(rlb: &Rlb, count: usize, mut connect: impl FnMut()) -> usize {
-    for _ in 0..count / 2 {
-        connect();
-    }
+/// `settled` returns once rlb has read all they sent.
+fn slope(
+    rlb: &Rlb,
+    count: usize,
+    mut connect: impl FnMut() -> RawClient,
+    mut settled: impl FnMut(usize),
+) -> usize {
+    let mut clients: Vec<RawClient> = (0..count / 2).map(|_| connect()).collect();
+    settled(clients.len());
     let half = rlb.resident();
-    eprintln!("half {half}");
-    for _ in 0..count / 2 {
-        connect();
-    }
-    eprintln!("whole {}", rlb.resident());
+    clients.extend((0..count / 2).map(|_| connect()));
+    settled(clients.len());
     rlb.resident().saturating_sub(half) / (count / 2)
 }
 
@@ -212,49 +222,49 @@ fn goal(release: usize, other: usize) -> usize {
 fn an_idle_connection_is_small() {
     let origin = Origin::ok("x");
     let addr = free_addr();
-    let config = global("workers = 1") + &listen("web", addr, &origin, "");
-    let rlb = Rlb::with(config).ready_on(addr).start();
-    let mut clients = Vec::new();
-    let each = slope(&rlb, 4000, || {
+    let rlb = weighed(addr, &origin);
+    let connect = || {
         let mut client = RawClient::connect(addr);
         client.send(GET).read_response();
-        clients.push(client);
-    });
+        client
+    };
+    let each = slope(&rlb, 4000, connect, |_| ());
     println!("idle keep-alive connection: {each} bytes resident");
     assert!(each <= goal(1434, 4096), "{each}");
 }
 
+/// A client that sends these bytes and waits.
+fn sending(addr: SocketAddr, bytes: &str) -> RawClient {
+    let mut client = RawClient::connect(addr);
+    client.send(bytes);
+    client
+}
+
 #[test]
-fn half_a_head_and_a_waiting_exchange_are_small() {
-    const HALF: &str = "GET / HTTP/1.1\r\nHost: test\r\nCookie: ";
-    let origin = Origin::answering(|request| match request.head.first_line() {
-        "GET / HTTP/1.1" => Answer::Keep(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx".into()),
-        _ => Answer::Silence,
-    });
+fn half_a_head_is_small() {
+    let origin = Origin::ok("x");
     let addr = free_addr();
-    let config = global("workers = 1") + &listen("web", addr, &origin, "");
-    let rlb = Rlb::with(config).ready_on(addr).start();
-    let mut clients = Vec::new();
-    let half = HALF.to_owned() + &"x".repeat(500);
+    let rlb = weighed(addr, &origin);
+    let half = "GET / HTTP/1.1\r\nHost: test\r\nCookie: ".to_owned() + &"x".repeat(500);
     // The worker takes what comes in order: an answer says that all before was read.
-    let mut settled = RawClient::connect(addr);
-    let each = slope(&rlb, 1000, || {
-        let mut client = RawClient::connect(addr);
-        client.send(&half);
-        clients.push(client);
-        settled.send(GET).read_response();
+    let mut last = RawClient::connect(addr);
+    let connect = || sending(addr, &half);
+    let each = slope(&rlb, 1000, connect, |_| {
+        (0..2).for_each(|_| drop(last.send(GET).read_response()));
     });
     println!("half a head of {} bytes: {each} bytes resident", half.len());
     assert!(each <= goal(2048 + half.len(), 6144), "{each}");
+}
 
-    let mut asked = 0;
-    let each = slope(&rlb, 600, || {
-        let mut client = RawClient::connect(addr);
-        client.send("GET /silence HTTP/1.1\r\nHost: test\r\n\r\n");
-        clients.push(client);
-        asked += 1;
-        wait_until(PATIENCE, "the origin has it", || {
-            origin.connections() >= asked
+#[test]
+fn an_exchange_that_waits_for_its_origin_is_small() {
+    let origin = Origin::answering(|_| Answer::Silence);
+    let addr = free_addr();
+    let rlb = weighed(addr, &origin);
+    let connect = || sending(addr, "GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    let each = slope(&rlb, 1000, connect, |asked| {
+        wait_until(PATIENCE, "the origin has all", || {
+            origin.requests().len() == asked
         });
     });
     println!("exchange that waits for its origin: {each} bytes resident");
