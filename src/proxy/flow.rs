@@ -273,7 +273,7 @@ impl Flow {
                 self.decode().map_err(FlowError::Framing)?;
                 continue;
             }
-            let read = match self.take_pipe(shard) {
+            let read = match self.take_pipe(from, shard) {
                 Some(pipe) => ready!(self.poll_splice(pipe, from, shard, cx)),
                 None => ready!(self.poll_fill(from, &shard.buffers, cx)),
             };
@@ -291,8 +291,10 @@ impl Flow {
     }
 
     /// A pipe, if the rest of the body is worth one and there is one.
-    fn take_pipe(&mut self, shard: &Shard) -> Option<Pipe> {
-        let worth = self.coding == Coding::Plain && self.decoder.left()? >= SPLICE_FROM;
+    fn take_pipe(&mut self, from: &Stream, shard: &Shard) -> Option<Pipe> {
+        let worth = self.coding == Coding::Plain
+            && self.decoder.left()? >= SPLICE_FROM
+            && !from.is_urgent();
         let pipe = worth.then(|| shard.pipes.take())??;
         if let Some(buf) = self.buf.take() {
             shard.buffers.give(buf);
@@ -316,8 +318,9 @@ impl Flow {
             return read;
         };
         if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
             shard.pipes.give(pipe);
-            return read;
+            return self.poll_fill(from, &shard.buffers, cx);
         }
         self.decoder.skip(n as u64);
         self.received += n as u64;

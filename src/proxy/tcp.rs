@@ -34,6 +34,8 @@ pub(crate) async fn serve(mut client: Client) {
     };
     let connected_us = client.shard().clock.read();
     let (mut stream, server) = (dialled.stream, dialled.server);
+    // The client's socket has it from its listener.
+    stream.keep_urgent_inline();
     server.counters.sessions.add(1);
     server.counters.times.connect.add(connected_us - started_us);
     let end = tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;

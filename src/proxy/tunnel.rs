@@ -237,7 +237,12 @@ impl Half {
                 buf.clear();
                 buf
             }
-            _ => shard.buffers.take(BODY),
+            small => {
+                if let Some(small) = small {
+                    shard.buffers.give(small);
+                }
+                shard.buffers.take(BODY)
+            }
         };
         let read = from.poll_read(cx, buf.room());
         let Poll::Ready(Ok(n)) = read else {
@@ -268,6 +273,12 @@ impl Half {
             shard.buffers.give(buf);
         }
         // A pipe is borrowed only while bytes are under way; none to be had: copy.
+        // Nor is a stream with urgent data spliced: splice would wait at the mark for ever.
+        if from.is_urgent() {
+            self.give_back(shard);
+            self.spliced = false;
+            return self.poll_copy(from, shard, cx);
+        }
         let Some(pipe) = self.pipe.take().or_else(|| shard.pipes.take()) else {
             self.spliced = false;
             return self.poll_copy(from, shard, cx);
@@ -277,6 +288,12 @@ impl Half {
             shard.pipes.give(pipe);
             return read;
         };
+        if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
+            shard.pipes.give(pipe);
+            self.spliced = false;
+            return self.poll_copy(from, shard, cx);
+        }
         self.pipe = Some(pipe);
         self.streak = if n < SMALL { self.streak + 1 } else { 0 };
         if self.streak >= SMALL_SPLICES {
