@@ -6,5 +6,6 @@
 pub mod admin;
 pub mod balance;
 pub mod config;
+pub mod engine;
 pub mod http;
 mod oracle;

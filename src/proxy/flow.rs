@@ -52,12 +52,18 @@ pub(crate) struct Flow {
     /// The last byte of the body was decoded.
     ended: bool,
     bulk: bool,
+    /// The whole message stands in `head`, sent or not.
+    joined: bool,
     /// Bytes were moved since [`Self::take_progress`].
     progress: bool,
+    /// Payload bytes that may still come; only chunked bodies need it.
+    allowed: u64,
     /// Bytes read from the source as body (framing included).
     pub(crate) received: u64,
     /// Bytes written to the receiver.
     pub(crate) sent: u64,
+    /// Those of them that went through a pipe.
+    pub(crate) spliced: u64,
 }
 
 /// How a body is sent on.
@@ -66,10 +72,8 @@ pub(crate) enum Coding {
     /// As it is.
     #[default]
     Plain,
-    /// In chunks; its trailers are dropped (requests: nobody needs them, many have been fooled).
-    Chunks,
-    /// In chunks, with its trailers.
-    ChunksAndTrailers,
+    /// In chunks, with those of its trailers that may be sent on.
+    Chunked,
 }
 
 /// What follows a piece of body.
@@ -104,6 +108,7 @@ impl Flow {
         self.head = head;
         self.head_sent = 0;
         self.ended = decoder.finished();
+        self.joined = self.ended;
         self.decoder = decoder;
         self.coding = coding;
         self.buf = first;
@@ -111,6 +116,12 @@ impl Flow {
         self.tail = Tail::None;
         self.tail_sent = 0;
         self.bulk = false;
+        self.allowed = u64::MAX;
+    }
+
+    /// At most this much payload is decoded from here on; more is [`BodyError::TooLarge`].
+    pub(crate) fn allow(&mut self, payload: u64) {
+        self.allowed = payload;
     }
 
     /// Decodes what was read with the head and joins it to the head where it is small.
@@ -129,6 +140,7 @@ impl Flow {
             self.head.extend_from_slice(self.tail.bytes());
             self.out = 0..0;
             self.tail = Tail::None;
+            self.joined = self.ended;
         }
         Ok(())
     }
@@ -160,14 +172,26 @@ impl Flow {
         self.ended
     }
 
-    /// Whether everything ever to be sent stands in `head`, so that it can be sent once more.
+    /// Whether everything ever sent still stands in `head`, so that it can be sent once more.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.ended && self.out.is_empty() && self.tail.bytes().is_empty()
+        self.joined
     }
 
     /// Sends from the head on again.
     pub(crate) fn rewind(&mut self) {
         self.head_sent = 0;
+    }
+
+    /// Drops what waits: the receiver will not get it.
+    pub(crate) fn discard(&mut self, shard: &Shard) {
+        if let Some(pipe) = self.pipe.take() {
+            shard.pipes.give(pipe);
+        }
+        self.head.clear();
+        self.head_sent = 0;
+        self.out = 0..0;
+        self.tail = Tail::None;
+        self.tail_sent = 0;
     }
 
     /// Whether any byte moved since the last call.
@@ -191,6 +215,7 @@ impl Flow {
         self.progress = false;
         self.received = 0;
         self.sent = 0;
+        self.spliced = 0;
         self.take_rest(&shard.buffers)
     }
 
@@ -246,13 +271,15 @@ impl Flow {
                 self.decode().map_err(FlowError::Framing)?;
                 continue;
             }
-            let read = match self.take_pipe(shard) {
+            let read = match self.take_pipe(from, shard) {
                 Some(pipe) => ready!(self.poll_splice(pipe, from, shard, cx)),
                 None => ready!(self.poll_fill(from, &shard.buffers, cx)),
             };
             match read {
                 Ok(0) => {
                     self.decoder.eof().map_err(|_| FlowError::Source)?;
+                    // What followed the last piece was sent with it.
+                    self.tail = Tail::None;
                     self.end_of_body();
                 }
                 Ok(_) => self.progress = true,
@@ -262,8 +289,10 @@ impl Flow {
     }
 
     /// A pipe, if the rest of the body is worth one and there is one.
-    fn take_pipe(&mut self, shard: &Shard) -> Option<Pipe> {
-        let worth = self.coding == Coding::Plain && self.decoder.left()? >= SPLICE_FROM;
+    fn take_pipe(&mut self, from: &Stream, shard: &Shard) -> Option<Pipe> {
+        let worth = self.coding == Coding::Plain
+            && self.decoder.left()? >= SPLICE_FROM
+            && !from.is_urgent();
         let pipe = worth.then(|| shard.pipes.take())??;
         if let Some(buf) = self.buf.take() {
             shard.buffers.give(buf);
@@ -287,8 +316,9 @@ impl Flow {
             return read;
         };
         if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
             shard.pipes.give(pipe);
-            return read;
+            return self.poll_fill(from, &shard.buffers, cx);
         }
         self.decoder.skip(n as u64);
         self.received += n as u64;
@@ -307,6 +337,7 @@ impl Flow {
             return Poll::Ready(Ok(0));
         };
         let written = ready!(to.poll_drain(pipe, cx));
+        self.spliced += written.as_ref().map_or(0, |written| *written as u64);
         if pipe.held() == 0
             && let Some(pipe) = self.pipe.take()
         {
@@ -354,6 +385,11 @@ impl Flow {
         let decoded = self.decoder.decode(buf.bytes_mut())?;
         buf.consume(decoded.consumed);
         self.received += decoded.consumed as u64;
+        let payload = decoded.data as u64;
+        self.allowed = self
+            .allowed
+            .checked_sub(payload)
+            .ok_or(BodyError::TooLarge)?;
         self.out = start..start + decoded.data;
         self.tail = Tail::None;
         self.tail_sent = 0;
@@ -372,13 +408,11 @@ impl Flow {
 
     fn end_of_body(&mut self) {
         self.ended = true;
-        let trailers = match self.coding {
-            Coding::Plain => return,
-            Coding::Chunks => None,
-            Coding::ChunksAndTrailers => self.decoder.take_trailers(),
-        };
+        if self.coding == Coding::Plain {
+            return;
+        }
         let after_data = !self.tail.bytes().is_empty();
-        self.tail = match (trailers, after_data) {
+        self.tail = match (self.decoder.take_trailers(), after_data) {
             (None, true) => Tail::Fixed(b"\r\n0\r\n\r\n"),
             (None, false) => Tail::Fixed(LAST_CHUNK),
             (Some(trailers), after_data) => {
