@@ -156,7 +156,7 @@ fn a_drain_has_an_end() {
 fn under_load_a_stop_loses_no_request() {
     const CLIENTS: usize = 24;
     let origin = Origin::ok("hello");
-    for round in 0..5 {
+    for round in 0..3 {
         let lb = lb(origin.addr(), "workers = 2");
         let addr = lb.addr();
         let (answered, lost) = (AtomicUsize::new(0), AtomicUsize::new(0));
