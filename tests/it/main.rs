@@ -11,5 +11,6 @@ mod http_forwarding;
 mod http_interim;
 mod http_keep_alive;
 mod http_limits;
+mod http_soak;
 mod http_stop;
 mod support;
