@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Control;
-use crate::config::{Bind, BindAddress, Config};
-use crate::generation::Generation;
+use crate::config::{Bind, BindAddress, Mode};
+use crate::generation::{Entrance, Generation};
 use crate::net::{ListenError, listen};
 use crate::state::{BindId, FrontendId};
 use crate::worker::Order;
@@ -24,8 +24,19 @@ pub(super) struct Binds {
 #[derive(Debug)]
 struct Open {
     frontend: Arc<str>,
+    mode: Mode,
     bind: Bind,
     local: Option<SocketAddr>,
+}
+
+impl Open {
+    fn shown(&self) -> BindAddress {
+        match (&self.bind.address, self.local) {
+            (BindAddress::Ip(_), Some(local)) => BindAddress::Ip(local),
+            (BindAddress::Any(_), Some(local)) => BindAddress::Any(local.port()),
+            (written, _) => written.clone(),
+        }
+    }
 }
 
 /// Sockets opened for a change that is not in force yet; dropped, they close.
@@ -36,15 +47,24 @@ pub(super) struct Opened(Vec<(Bind, Vec<OwnedFd>)>);
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 impl Binds {
-    /// Opens what `config` asks for and is not open in just this way.
+    /// Opens what these frontends ask for and is not open in just this way.
     ///
     /// # Errors
     /// The first bind that cannot be opened; those opened before are closed again.
-    pub(super) fn open(&self, config: &Config, workers: usize) -> Result<Opened, ListenError> {
+    pub(super) fn open(
+        &self,
+        frontends: &[Entrance],
+        workers: usize,
+    ) -> Result<Opened, ListenError> {
         let mut opened = Opened::default();
-        for frontend in &config.frontends {
+        for frontend in frontends.iter().filter(|f| !f.paused).map(|f| &f.config) {
             for bind in &frontend.binds {
-                let same = |open: &Open| open.bind == *bind && open.frontend == frontend.name;
+                // A frontend of another mode is another frontend.
+                let same = |open: &Open| {
+                    open.bind == *bind
+                        && open.frontend == frontend.name
+                        && open.mode == frontend.mode
+                };
                 if self.open.values().any(same) {
                     continue;
                 }
@@ -62,10 +82,25 @@ impl Binds {
         Ok(opened)
     }
 
+    /// In the order of the file.
     pub(super) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        let open = self.open.values();
+        let open = self.in_order().into_iter();
         open.filter_map(|open| Some((Arc::clone(&open.frontend), open.local?)))
             .collect()
+    }
+
+    /// As written, with the port the system gave to those that asked for port 0;
+    /// in the order of the file.
+    pub(super) fn shown(&self) -> Vec<(Arc<str>, BindAddress)> {
+        let open = self.in_order().into_iter();
+        open.map(|open| (Arc::clone(&open.frontend), open.shown()))
+            .collect()
+    }
+
+    fn in_order(&self) -> Vec<&Open> {
+        let mut open: Vec<_> = self.open.iter().collect();
+        open.sort_by_key(|(id, _)| **id);
+        open.into_iter().map(|(_, open)| open).collect()
     }
 
     /// Every open bind, for those who close all.
@@ -91,7 +126,7 @@ impl Control {
     pub(super) async fn reconcile_binds(&self, next: &Generation, opened: Opened) {
         let mut fresh = opened.0;
         let mut wanted = HashMap::new();
-        for frontend in &next.frontends {
+        for frontend in next.frontends.iter().filter(|f| !f.paused) {
             for (bind, id) in frontend.config.binds.iter().zip(&frontend.bind_ids) {
                 wanted.insert(*id, (Arc::clone(frontend), bind.clone()));
             }
@@ -110,6 +145,7 @@ impl Control {
             self.give(*id, frontend.state.id, sockets).await;
             let open = Open {
                 frontend: Arc::clone(&frontend.config.name),
+                mode: frontend.config.mode,
                 bind: bind.clone(),
                 local: local.and_then(|address| address.as_socket()),
             };

@@ -44,7 +44,7 @@ pub(crate) enum ListenError {
 
 impl ListenError {
     fn of(bind: &Bind, error: io::Error) -> Self {
-        let name = display(&bind.address);
+        let name = bind.address.to_string();
         match error
             .raw_os_error()
             .map(rustix::io::Errno::from_raw_os_error)
@@ -205,7 +205,7 @@ fn own(bind: &Bind, path: &Path) -> Result<(), ListenError> {
     if let Some(mode) = bind.socket_mode {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
     }
-    let owner = |error| ListenError::Owner(display(&bind.address), error);
+    let owner = |error| ListenError::Owner(bind.address.to_string(), error);
     let user = bind
         .user
         .as_deref()
@@ -270,15 +270,4 @@ pub(crate) fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ];
     SockRef::from(listener).attach_filter(&filter)
-}
-
-/// A bind address as written in the file.
-pub(crate) fn display(address: &BindAddress) -> String {
-    match address {
-        BindAddress::Ip(address) => address.to_string(),
-        BindAddress::Any(port) => format!("*:{port}"),
-        BindAddress::Unix(path) => format!("unix:{}", path.display()),
-        BindAddress::Abstract(name) => format!("unix:@{name}"),
-        BindAddress::Fd(number) => format!("fd@{number}"),
-    }
 }

@@ -32,13 +32,13 @@ impl Pipe {
         self.held.get()
     }
 
-    /// Moves bytes from a socket into the empty pipe; 0 = the peer is done.
+    /// Moves at most `max` bytes from a socket into the empty pipe; 0 = the peer is done.
     ///
     /// # Errors
     /// `WouldBlock` means that the socket is empty, since the pipe is not full.
-    pub(crate) fn fill(&self, from: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(crate) fn fill(&self, from: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
         debug_assert_eq!(self.held.get(), 0, "EAGAIN would be ambiguous");
-        let moved = splice(from, None, &self.write, None, self.size, FLAGS)?;
+        let moved = splice(from, None, &self.write, None, self.size.min(max), FLAGS)?;
         self.held.set(moved);
         Ok(moved)
     }

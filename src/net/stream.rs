@@ -5,8 +5,9 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use super::splice::Pipe;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -81,16 +82,40 @@ impl Stream {
         }
     }
 
-    /// Ready when a write would not block as far as the driver knows.
-    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
+    /// Moves at most `max` bytes into an empty pipe; 0 = the peer is done.
+    pub(crate) fn poll_fill(
+        &self,
+        pipe: &Pipe,
+        max: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            // The pipe is empty, so EAGAIN can only mean that the socket is, and
+            // may clear its readiness.
+            match self.try_io(Interest::READABLE, |fd| pipe.fill(fd, max)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                filled => return Poll::Ready(filled),
+            }
+        }
+    }
+
+    /// Moves bytes out of a pipe.
+    pub(crate) fn poll_drain(&self, pipe: &Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(match self {
+                Self::Tcp(stream) => stream.poll_write_ready(cx),
+                Self::Unix(stream) => stream.poll_write_ready(cx),
+            })?;
+            match self.try_io(Interest::WRITABLE, |fd| pipe.drain(fd)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                drained => return Poll::Ready(drained),
+            }
         }
     }
 
     /// Runs a system call on the descriptor; `WouldBlock` clears the readiness.
-    pub(crate) fn try_io<R>(
+    fn try_io<R>(
         &self,
         interest: Interest,
         call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,

@@ -9,8 +9,6 @@ use std::ops::Range;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::Interest;
-
 use super::Client;
 use super::buffers::{BODY, Buf};
 use super::connect::killed;
@@ -214,12 +212,7 @@ impl Half {
             self.moved += written as u64;
         }
         while let Some(pipe) = self.pipe.as_ref().filter(|pipe| pipe.held() > 0) {
-            ready!(to.poll_write_ready(cx))?;
-            match to.try_io(Interest::WRITABLE, |fd| pipe.drain(fd)) {
-                Ok(written) => self.moved += written as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            self.moved += ready!(to.poll_drain(pipe, cx))? as u64;
         }
         Poll::Ready(Ok(()))
     }
@@ -270,29 +263,18 @@ impl Half {
             self.spliced = false;
             return self.poll_copy(from, shard, cx);
         };
-        loop {
-            if from.poll_read_ready(cx)?.is_pending() {
-                shard.pipes.give(pipe);
-                return Poll::Pending;
-            }
-            // The pipe is empty, so EAGAIN can only mean that the socket is.
-            match from.try_io(Interest::READABLE, |fd| pipe.fill(fd)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    shard.pipes.give(pipe);
-                    return Poll::Ready(Err(error));
-                }
-                Ok(n) => {
-                    self.pipe = Some(pipe);
-                    self.streak = if n < SMALL { self.streak + 1 } else { 0 };
-                    if self.streak >= SMALL_SPLICES {
-                        self.spliced = false;
-                        self.streak = 0;
-                    }
-                    return Poll::Ready(Ok(n));
-                }
-            }
+        let read = from.poll_fill(&pipe, usize::MAX, cx);
+        let Poll::Ready(Ok(n)) = read else {
+            shard.pipes.give(pipe);
+            return read;
+        };
+        self.pipe = Some(pipe);
+        self.streak = if n < SMALL { self.streak + 1 } else { 0 };
+        if self.streak >= SMALL_SPLICES {
+            self.spliced = false;
+            self.streak = 0;
         }
+        read
     }
 
     fn give_back(&mut self, shard: &Shard) {

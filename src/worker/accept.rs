@@ -75,6 +75,21 @@ impl Listeners {
         Ok(())
     }
 
+    /// Accepting never ends by itself: where it did, it panicked, and clients
+    /// would wait in the queue for ever.
+    pub(super) fn look_after(&mut self) {
+        for listener in &mut self.open {
+            if listener.task.is_finished() {
+                tracing::error!(
+                    bind = listener.bind.get(),
+                    "accepting panicked and starts again"
+                );
+                let door = Rc::clone(&listener.door);
+                listener.task = tokio::task::spawn_local(accept_loop(door, self.budget));
+            }
+        }
+    }
+
     /// Closes every listener of a bind; returns how many there were.
     pub(super) async fn close(&mut self, bind: BindId, gently: bool) -> usize {
         let (closing, open) = std::mem::take(&mut self.open)

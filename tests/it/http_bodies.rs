@@ -336,7 +336,9 @@ fn a_large_body_flows_both_ways_at_once() {
     ));
     let mut sending = client.another();
     let sent = body.clone();
-    let sender = thread::spawn(move || drop(sending.send(sent)));
+    let sender = thread::spawn(move || {
+        sending.send(sent);
+    });
     client.read_head();
     let got = client.read_bytes(body.len());
     assert!(got == body);

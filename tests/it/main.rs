@@ -3,6 +3,7 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod cli;
 mod harness;
 mod http_bodies;
 mod http_desync;
@@ -13,4 +14,7 @@ mod http_keep_alive;
 mod http_limits;
 mod http_soak;
 mod http_stop;
+mod layers;
+#[cfg(feature = "test-panic")]
+mod panics;
 mod support;

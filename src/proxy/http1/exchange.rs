@@ -11,7 +11,7 @@ use crate::proxy::Client;
 use crate::proxy::buffers::Buf;
 use crate::proxy::connect::{self, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::flow::{Flow, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::flow::{Coding, Flow, JOIN_EXTRA, JOIN_MAX};
 use crate::proxy::tunnel;
 use crate::proxy::upstream::Use;
 
@@ -186,7 +186,7 @@ impl Exchange {
             .buffers
             .take_head(http::request_bound(head, rules, &about) + body);
         http::write_request(head, rules, &about, &mut out);
-        self.up.start(out, Decoder::None, false, None);
+        self.up.start(out, Decoder::None, Coding::Plain, None);
     }
 
     /// The request has a body; `buf` holds what was read of it.
@@ -195,7 +195,11 @@ impl Exchange {
         self.up.start(
             head,
             Decoder::from(framing),
-            framing == Framing::Chunked,
+            if framing == Framing::Chunked {
+                Coding::Chunks
+            } else {
+                Coding::Plain
+            },
             Some(buf),
         );
         if let Some(limit) = client.frontend.config.limits.body {
@@ -281,16 +285,16 @@ impl Exchange {
                 }
                 self.answer(client, &answer);
             }
-            _ => self.abort(),
+            _ => self.abort(client),
         }
     }
 
     /// Nothing more can be told: both sides are closed.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort(&mut self, client: &Client) {
         self.stream = None;
         self.keep_alive = false;
         self.stage = Stage::Answer;
-        self.down.discard();
+        self.down.discard(client.shard());
     }
 
     /// Answers the client ourselves, whatever the server was about to do.
@@ -314,7 +318,7 @@ impl Exchange {
         };
         http::write_canned(&canned, &mut head);
         shard.buffers.give_head(std::mem::take(&mut self.down.head));
-        self.down.start(head, Decoder::None, false, None);
+        self.down.start(head, Decoder::None, Coding::Plain, None);
         self.stage = Stage::Answer;
     }
 

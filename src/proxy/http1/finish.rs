@@ -25,10 +25,7 @@ impl Exchange {
     pub(super) fn finish(mut self: Box<Self>, client: &mut Client) -> Next {
         let shard = std::rc::Rc::clone(client.shard());
         self.count(client);
-        let server_rest = self
-            .down
-            .finish(&shard.buffers)
-            .or_else(|| self.answer.take());
+        let server_rest = self.down.finish(&shard).or_else(|| self.answer.take());
         let excess = server_rest.is_some();
         if let Some(rest) = server_rest {
             shard.buffers.give(rest);
@@ -36,7 +33,7 @@ impl Exchange {
         self.pool(client, excess);
         let unread =
             self.stage == Stage::Answer && !self.up_done && self.end.cause != Cause::Client;
-        match self.up.finish(&shard.buffers) {
+        match self.up.finish(&shard) {
             // We answered ourselves, but the body was read to its end: this is the next request.
             Some(rest) if self.keep_alive => client.ahead = Some(rest),
             Some(rest) => shard.buffers.give(rest),

@@ -11,7 +11,7 @@ use crate::generation::{Frontend, Generation, RequestFacts};
 use crate::http::{self, Framing, RequestHead, Slots};
 use crate::proxy::Client;
 use crate::proxy::buffers::{Buf, REQUEST};
-use crate::proxy::connect::Plan;
+use crate::proxy::connect::{NO_SERVER, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::upstream::Use;
 
@@ -145,6 +145,10 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             return Prepared::Ready(exchange);
         }
     };
+    #[cfg(feature = "test-panic")]
+    let asked = |f: &httparse::Header<'_>| (f.name, f.value) == ("X-Rlb-Test-Panic", b"session");
+    #[cfg(feature = "test-panic")]
+    assert!(!head.fields.iter().any(asked), "asked for by the request");
     client.requests = client.requests.saturating_add(1);
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
@@ -156,10 +160,10 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
         }
         Found::NoServer(target) => {
             exchange.target = Some(target);
-            exchange.fail(client, crate::proxy::connect::NO_SERVER);
+            exchange.fail(client, NO_SERVER);
         }
         Found::NoBackend => {
-            exchange.end = crate::proxy::connect::NO_SERVER;
+            exchange.end = NO_SERVER;
             exchange.answer(client, &Answer::of(503, "no route and no default backend"));
         }
         Found::NotForUs(answer) => {

@@ -10,7 +10,7 @@ use crate::proxy::Client;
 use crate::proxy::buffers::{BODY, Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::flow::{FlowError, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
 
 /// What an exchange has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,10 @@ impl Exchange {
             return;
         };
         let buffers = &client.slot.shard().buffers;
-        match self.up.poll_body(&mut client.stream, stream, buffers, cx) {
+        match self
+            .up
+            .poll_body(&mut client.stream, stream, client.slot.shard(), cx)
+        {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
                 self.up_done = true;
@@ -88,7 +91,7 @@ impl Exchange {
                     During::Data
                 };
                 self.end = SessionEnd::new(Cause::Client, during);
-                self.abort();
+                self.abort(client);
             }
         }
     }
@@ -109,8 +112,13 @@ impl Exchange {
     fn poll_head(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         loop {
             // An interim answer may be on its way.
-            if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
-                return Poll::Ready(Some(self.client_left()));
+            if ready!(
+                self.down
+                    .poll_flush(&mut client.stream, client.slot.shard(), cx)
+            )
+            .is_err()
+            {
+                return Poll::Ready(Some(self.client_left(client)));
             }
             match self.answer.take() {
                 Some(buf)
@@ -135,7 +143,7 @@ impl Exchange {
                 Poll::Ready(_) => return Poll::Ready(self.server_left(client)),
                 Poll::Pending => {
                     if self.up_done && self.watch(client, cx).is_err() {
-                        return Poll::Ready(Some(self.client_left()));
+                        return Poll::Ready(Some(self.client_left(client)));
                     }
                     return Poll::Pending;
                 }
@@ -199,9 +207,9 @@ impl Exchange {
         Ok(())
     }
 
-    fn client_left(&mut self) -> Step {
+    fn client_left(&mut self, client: &Client) -> Step {
         self.end = SessionEnd::new(Cause::Client, self.during());
-        self.abort();
+        self.abort(client);
         Step::Done
     }
 
@@ -235,14 +243,14 @@ impl Exchange {
                 self.answer = Some(buf);
             }
             Ok(Some(head)) => {
-                let (head_out, decoder, chunked) = self.reply(client, &head);
+                let (head_out, decoder, coding) = self.reply(client, &head);
                 let len = head.len;
                 buf.consume(len);
-                self.down.start(head_out, decoder, chunked, Some(buf));
+                self.down.start(head_out, decoder, coding, Some(buf));
                 self.stage = Stage::Body;
                 if let Err(error) = self.down.decode_first() {
                     // Nothing of it was sent: the client can still be told.
-                    self.down.discard();
+                    self.down.discard(client.shard());
                     self.stage = Stage::Head;
                     self.bad_answer(client, &error);
                 }
@@ -297,7 +305,11 @@ impl Exchange {
     }
 
     /// Serialises the final head.
-    fn reply(&mut self, client: &Client, head: &ResponseHead<'_, '_>) -> (Vec<u8>, Decoder, bool) {
+    fn reply(
+        &mut self,
+        client: &Client,
+        head: &ResponseHead<'_, '_>,
+    ) -> (Vec<u8>, Decoder, Coding) {
         let shard = client.slot.shard();
         let version = self.version.unwrap_or(Version::Http11);
         let framing = http::reply_framing(head, version);
@@ -322,32 +334,39 @@ impl Exchange {
         let room = http::response_bound(head, &reply) + JOIN_MAX + JOIN_EXTRA;
         let mut out = shard.buffers.take_head(room);
         http::write_response(head, &reply, &mut out);
-        (
-            out,
-            Decoder::from(head.framing),
-            framing == ResponseFraming::Chunked,
-        )
+        let coding = match framing {
+            ResponseFraming::Chunked => Coding::ChunksAndTrailers,
+            _ => Coding::Plain,
+        };
+        (out, Decoder::from(head.framing), coding)
     }
 
     fn poll_body(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(Step::Done);
         };
-        let buffers = &client.slot.shard().buffers;
-        match ready!(self.down.poll_body(stream, &mut client.stream, buffers, cx)) {
+        match ready!(
+            self.down
+                .poll_body(stream, &mut client.stream, client.slot.shard(), cx)
+        ) {
             Ok(()) => {}
-            Err(FlowError::Sink) => return Poll::Ready(self.client_left()),
+            Err(FlowError::Sink) => return Poll::Ready(self.client_left(client)),
             Err(FlowError::Source | FlowError::Framing(_)) => {
                 self.end = SessionEnd::new(Cause::Server, During::Data);
-                self.abort();
+                self.abort(client);
             }
         }
         Poll::Ready(Step::Done)
     }
 
     fn poll_answer(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
-        if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
-            return Poll::Ready(self.client_left());
+        if ready!(
+            self.down
+                .poll_flush(&mut client.stream, client.slot.shard(), cx)
+        )
+        .is_err()
+        {
+            return Poll::Ready(self.client_left(client));
         }
         Poll::Ready(if self.stage == Stage::Switching {
             Step::Tunnel
