@@ -16,7 +16,7 @@ pub(super) enum Next {
     Close,
     /// Close so that the client can tell: its answer was cut where the close is the end mark.
     Reset,
-    /// Close, but read on for a moment: the request was not read to its end.
+    /// Close, but read on for a moment: the client sent more than was read.
     Linger,
 }
 
@@ -55,7 +55,11 @@ impl Exchange {
         self.stream = None;
         client.slot.set_server(None);
         shard.give_exchange(self);
-        next
+        match next {
+            // Requests sent ahead: closing on them would reset, and eat, the answer.
+            Next::Close if client.has_unread() => Next::Linger,
+            next => next,
+        }
     }
 
     /// The server's connection goes back to the pool only if both messages ended
