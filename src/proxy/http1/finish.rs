@@ -42,12 +42,9 @@ impl Exchange {
         let next = match self.end.cause {
             _ if self.keep_alive => Next::Request,
             Cause::Normal | Cause::Local if self.up_done && !self.up_broken => Next::Close,
-            Cause::Server | Cause::ServerTimeout | Cause::Down | Cause::Killed
-                if self.close_delimited =>
-            {
-                Next::Reset
-            }
             Cause::Client => Next::Close,
+            // Whoever is to blame: with a FIN it would look whole.
+            _ if self.close_delimited && self.end != SessionEnd::NORMAL => Next::Reset,
             _ if unread || self.up_broken || !self.up_done => Next::Linger,
             _ => Next::Close,
         };
