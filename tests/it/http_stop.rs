@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rlb::{Exit, StopKind};
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{End, Lb, Origin, PATIENCE, PlayedOrigin, answers, wait_until};
 
@@ -126,6 +127,33 @@ fn a_second_stop_cuts() {
         assert_eq!(lb.wait(), Exit::Stopped);
         assert_eq!(server.read_until_close(), b"");
     }
+}
+
+#[test]
+fn who_waits_for_a_connection_is_told_when_it_is_cut() {
+    // A queue that is full: the connect neither succeeds nor fails.
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let server = listener.local_addr().unwrap().as_socket().unwrap();
+    let _filling = TcpStream::connect(server).unwrap();
+    let lb = lb(server, "workers = 1");
+    let addr = lb.addr();
+    let mut client = lb.client();
+    client.send(GET);
+    lb.stop(StopKind::Drain);
+    wait_until(PATIENCE, "new clients are refused", || !answers(addr));
+    assert!(client.is_quiet());
+    lb.stop(StopKind::Now);
+    let (head, _) = client.read_response();
+    assert_eq!(
+        (head.status(), head.field("connection")),
+        (503, Some("close"))
+    );
+    drop(client);
+    assert_eq!(lb.wait(), Exit::Stopped);
 }
 
 #[test]
