@@ -160,7 +160,9 @@ impl Exchange {
                 }
                 Poll::Ready(_) => return Poll::Ready(self.server_left(client)),
                 Poll::Pending => {
-                    if self.up_done && self.watch(client, cx).is_err() {
+                    // Behind a body that nobody reads on stands no request.
+                    let watched = self.up_done && !self.up_broken;
+                    if watched && self.watch(client, cx).is_err() {
                         return Poll::Ready(Some(self.client_left(client)));
                     }
                     return Poll::Pending;
