@@ -153,7 +153,7 @@ fn origin(addr: SocketAddr, posts: &Sender<u64>, paused: &Arc<AtomicBool>) -> Or
             while paused.load(Ordering::Acquire) {
                 dawdle(Duration::from_millis(5));
             }
-            if number % 97 == 0 {
+            if number.is_multiple_of(97) {
                 dawdle(Duration::from_millis(10));
             }
             let answer = answer(number, head.starts_with("HEAD"));
@@ -161,7 +161,7 @@ fn origin(addr: SocketAddr, posts: &Sender<u64>, paused: &Arc<AtomicBool>) -> Or
             let (first, second) = answer.split_at(number as usize % answer.len());
             let sent =
                 wire.stream.write_all(first).is_ok() && wire.stream.write_all(second).is_ok();
-            if !sent || number % 23 == 4 || number % 31 == 5 {
+            if !sent || is_close_delimited(number) || number % 31 == 5 {
                 return;
             }
         }
@@ -185,7 +185,7 @@ fn answer(number: u64, head: bool) -> Vec<u8> {
     if head {
         return answer;
     }
-    if number % 5 == 1 && number % 23 != 4 && number % 31 != 5 {
+    if number % 5 == 1 && !is_close_delimited(number) && number % 31 != 5 {
         for chunk in body.as_bytes().chunks(5_000) {
             write!(answer, "{:x}\r\n", chunk.len()).unwrap();
             answer.extend_from_slice(chunk);
@@ -199,7 +199,7 @@ fn answer(number: u64, head: bool) -> Vec<u8> {
 }
 
 fn answer_body(number: u64) -> String {
-    let times = if number % 41 == 0 {
+    let times = if number.is_multiple_of(41) {
         20_000
     } else {
         1 + number as usize % 300
@@ -208,7 +208,7 @@ fn answer_body(number: u64) -> String {
 }
 
 fn post_body(number: u64) -> String {
-    let times = if number % 37 == 0 {
+    let times = if number.is_multiple_of(37) {
         20_000
     } else {
         1 + number as usize % 1_000
@@ -230,8 +230,12 @@ fn client(addr: SocketAddr, path: &str, numbers: &AtomicU64, counts: &Counts, un
     while Instant::now() < until {
         let first = numbers.fetch_add(5, Ordering::Relaxed);
         // A client that leaves while it is waited for, or in the middle of its own body.
-        if first % 50 == 0 {
-            let cut = if first % 100 == 0 { 30 } else { usize::MAX };
+        if first.is_multiple_of(50) {
+            let cut = if first.is_multiple_of(100) {
+                30
+            } else {
+                usize::MAX
+            };
             let request = request(path, first + 3);
             let _ = wire.stream.write_all(&request[..request.len().min(cut)]);
             let _ = wire.stream.shutdown(Shutdown::Both);
@@ -259,9 +263,15 @@ fn client(addr: SocketAddr, path: &str, numbers: &AtomicU64, counts: &Counts, un
                         Some(number),
                         "an answer to another's request"
                     );
+                    // Where the close is the end, nobody can tell that a killed server did not
+                    // get to it.
+                    let cut = !calm && is_close_delimited(number);
+                    let whole = answer.body == body.as_bytes();
                     assert!(
-                        answer.body == body.as_bytes(),
-                        "the body of another's answer at {number}"
+                        whole || cut && body.as_bytes().starts_with(&answer.body),
+                        "the body of another's answer at {number}: {} bytes instead of {}",
+                        answer.body.len(),
+                        body.len()
                     );
                     counts.answered.fetch_add(1, Ordering::Relaxed);
                     if answer.closes {
@@ -284,8 +294,12 @@ fn client(addr: SocketAddr, path: &str, numbers: &AtomicU64, counts: &Counts, un
     }
 }
 
+fn is_close_delimited(number: u64) -> bool {
+    number % 23 == 4
+}
+
 fn is_head(number: u64) -> bool {
-    number % 13 == 7 && number % 3 == 0
+    number % 13 == 7 && number.is_multiple_of(3)
 }
 
 fn request(path: &str, number: u64) -> Vec<u8> {
