@@ -5,5 +5,6 @@
 
 pub mod balance;
 pub mod config;
+pub mod engine;
 pub mod http;
 mod oracle;

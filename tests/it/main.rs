@@ -3,8 +3,12 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod admin;
+mod balance;
 mod cli;
+mod ctl;
 mod harness;
+mod health;
 mod http_bodies;
 mod http_desync;
 mod http_faults;
@@ -16,6 +20,9 @@ mod http_memory;
 mod http_soak;
 mod http_stop;
 mod layers;
+mod limits;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod support;
+mod tcp;
+mod workers;

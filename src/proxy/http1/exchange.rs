@@ -196,7 +196,7 @@ impl Exchange {
             head,
             Decoder::from(framing),
             if framing == Framing::Chunked {
-                Coding::Chunks
+                Coding::Chunked
             } else {
                 Coding::Plain
             },
@@ -305,7 +305,9 @@ impl Exchange {
             self.keep_alive && !answer.close && self.is_request_read() && client.may_stay();
         self.close_delimited = false;
         self.status = answer.status;
-        client.counters.intercepted.add(1);
+        if answer.status < 400 {
+            client.counters.intercepted.add(1);
+        }
         let shard = client.shard();
         let mut head = shard.buffers.take_head(ANSWER_BOUND);
         let canned = Canned {

@@ -89,10 +89,10 @@ impl Exchange {
         let bytes_in = self.head_bytes + self.up.received;
         let class = response_class(self.status);
         let frontend = &client.counters;
-        frontend.sessions.add(1);
         frontend.requests.add(1);
         frontend.bytes_in.add(bytes_in);
         frontend.bytes_out.add(self.down.sent);
+        frontend.spliced_out.add(self.down.spliced);
         if self.status != 0 {
             frontend.responses[class].add(1);
         }
@@ -106,6 +106,7 @@ impl Exchange {
                 counters.responses[class].add(1);
             }
             match self.end.cause {
+                Cause::Internal => counters.internal_errors.add(1),
                 Cause::Client | Cause::ClientTimeout => counters.client_aborts.add(1),
                 Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
                 _ => {}

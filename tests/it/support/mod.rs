@@ -8,6 +8,7 @@
 //! [`real`].
 
 mod lb;
+mod load;
 mod origin;
 mod played;
 mod process;
@@ -18,7 +19,8 @@ mod rlb;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-pub(crate) use lb::Lb;
+pub(crate) use lb::{Lb, connect};
+pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
 pub(crate) use process::Process;
@@ -51,6 +53,21 @@ pub(crate) fn free_addr() -> SocketAddr {
 /// Whether something accepts connections there.
 pub(crate) fn answers(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_ok()
+}
+
+/// TCP sockets that listen on this port, whoever owns them.
+pub(crate) fn listening_sockets(port: u16) -> usize {
+    const LISTEN: &str = "0A";
+    let end = format!(":{port:04X}");
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| std::fs::read_to_string(file));
+    let tables = tables.map(Result::unwrap_or_default);
+    let rows = tables.iter().flat_map(|table| table.lines());
+    rows.filter(|row| {
+        let mut fields = row.split_whitespace().skip(1);
+        let local = fields.next().is_some_and(|local| local.ends_with(&end));
+        local && fields.nth(1) == Some(LISTEN)
+    })
+    .count()
 }
 
 /// Between two looks at a condition.
