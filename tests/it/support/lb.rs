@@ -57,6 +57,15 @@ impl Lb {
         self.engine().addresses()[0].1
     }
 
+    /// Where this frontend listens.
+    #[track_caller]
+    pub(crate) fn addr_of(&self, name: &str) -> SocketAddr {
+        let mut all = self.engine().addresses().iter();
+        all.find(|(frontend, _)| &**frontend == name)
+            .unwrap_or_else(|| panic!("no frontend {name}"))
+            .1
+    }
+
     /// A client of the first frontend.
     #[track_caller]
     pub(crate) fn client(&self) -> RawClient {
