@@ -16,6 +16,8 @@ mod http_forwarding;
 mod http_interim;
 mod http_keep_alive;
 mod http_limits;
+mod http_memory;
+mod http_soak;
 mod http_stop;
 mod layers;
 mod limits;

@@ -70,8 +70,13 @@ pub(crate) fn listening_sockets(port: u16) -> usize {
     .count()
 }
 
-/// Between two looks at a condition; the only sleep of the tests.
-#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+/// Between two looks at a condition.
 fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
+    dawdle(Duration::from_millis(5));
+}
+
+/// For parts that are slow on purpose; a test waits with [`wait_until`] instead.
+#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+pub(crate) fn dawdle(time: Duration) {
+    std::thread::sleep(time);
 }
