@@ -170,7 +170,7 @@ impl Control {
         control.replace_config(first.config, &Cause::Start).await?;
         control.name_restored();
         // Behind the binds: a second process that finds them taken touches no socket of the first.
-        AdminSockets::open(&control, &admin)?;
+        AdminSockets::reconcile(&control, &admin).await?;
         Ok((control, events))
     }
 
