@@ -220,7 +220,7 @@ pub(super) fn set_states(
                 Some(health) => Some(health),
                 // Without checks it is UP unless somebody says otherwise; with checks
                 // that are switched off it stays what it is.
-                None if !has_check && server.check.is_none() => Some(Operational::Up),
+                None if !has_check => Some(Operational::Up),
                 None => None,
             };
             if let Some(health) = health {

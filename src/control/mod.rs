@@ -28,6 +28,8 @@ mod snapshot;
 mod sources;
 mod spec;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::cell::{Cell, RefCell};
