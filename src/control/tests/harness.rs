@@ -57,11 +57,17 @@ impl Bench {
             health,
         };
         let running = Rc::clone(&control);
-        Self {
+        let bench = Self {
             control,
             running: tokio::task::spawn_local(async move { running.run(inbox).await }),
             _commands: commands,
+        };
+        if !bench.control.paths.is_empty() {
+            let control = &bench.control;
+            let looked = async || control.files.lock().await.has_looked();
+            until("the first look", looked).await;
         }
+        bench
     }
 
     pub(super) async fn stop(self) {
