@@ -192,7 +192,7 @@ impl Control {
 
 /// Control is the only writer of administrative states, and of the health of
 /// what is not checked; a schedule is built from what they say, so they come first.
-pub(super) fn set_states(
+pub(crate) fn set_states(
     current: &Generation,
     desired: &Desired,
     returning: &Returning,

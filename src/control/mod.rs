@@ -62,6 +62,15 @@ pub(crate) use run::{Command, Inbox};
 use save::Saving;
 pub(crate) use stop::{Outcome, Stop};
 
+/// For benches.
+pub(crate) mod internal {
+    pub(crate) use super::apply::set_states;
+    pub(crate) use super::describe::describe;
+    pub(crate) use super::edit::Edit;
+    pub(crate) use super::merge::Inputs;
+    pub(crate) use super::overrides::Set;
+}
+
 /// The control plane of a process; lives on the control thread.
 pub(crate) struct Control {
     /// The door to the workers.

@@ -4,5 +4,6 @@
 //! hold, so that a corpus can be replayed by an ordinary test.
 
 pub mod balance;
+pub mod change;
 pub mod http;
 mod oracle;
