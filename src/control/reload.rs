@@ -50,7 +50,7 @@ impl Control {
                 // It may name other server files.
                 continue;
             }
-            let Some(watcher) = &mut watcher else {
+            let Some(watcher) = &watcher else {
                 tokio::time::sleep(SLOW_LOOK).await;
                 continue;
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::harness::{Bench, Client, Origin, run, text, until};
 use crate::config::{Server, ServerAddress};
-use crate::control::{AddedState, First, Refusal, WeightChange};
+use crate::control::{AddedState, First, Refusal, Stop, WeightChange};
 use crate::health;
 use crate::state::{Admin, Operational};
 
@@ -369,6 +369,51 @@ fn sessions_are_listed_and_ended() {
         let index = row.info.index + 99;
         let refused = control.shutdown_session(row.worker, index).await;
         assert_eq!(refused, Err(Refusal::NoSuchSession));
+        bench.stop().await;
+    });
+}
+
+#[test]
+fn connection_in_use_while_the_address_changed_is_not_pooled() {
+    run(async {
+        let (a, b) = (Origin::slow("a").await, Origin::new("b").await);
+        let bench = Bench::start(lb(&[("s1", &a)], "")).await;
+        let control = &bench.control;
+        let mut busy = Client::connect(bench.address()).await;
+        busy.send().await;
+        until("the request is there", async || a.seen.get() == 1).await;
+        let (ip, port) = (b.address.ip(), b.address.port());
+        let moved = control.set_address("web", "s1", ip, Some(port));
+        moved.await.unwrap();
+        a.release();
+        assert_eq!(busy.receive().await, "a", "it finishes where it began");
+        until("the old connection is closed", async || a.open.get() == 0).await;
+        let generation = control.generation();
+        let state = &generation.backends[0].servers[0].state;
+        let idle = || state.counters.sum(|counters| counters.idle.get());
+        until("and not counted", async || idle() == 0).await;
+        assert_eq!(busy.ask().await, "b");
+        bench.stop().await;
+    });
+}
+
+#[test]
+fn process_that_ends_obeys_still_but_opens_nothing() {
+    run(async {
+        let a = Origin::slow("a").await;
+        let bench = Bench::start(lb(&[("s1", &a)], "")).await;
+        let control = &bench.control;
+        let mut busy = Client::connect(bench.address()).await;
+        busy.send().await;
+        until("the request is there", async || a.seen.get() == 1).await;
+        control.request_stop(Stop::Drain);
+        until("nobody listens", async || control.addresses().is_empty()).await;
+        let five = WeightChange::Absolute(5);
+        control.set_weight("web", "s1", five).await.unwrap();
+        assert_eq!(control.generation().backends[0].servers[0].weight, 5);
+        assert!(control.addresses().is_empty());
+        a.release();
+        assert_eq!(busy.receive().await, "a");
         bench.stop().await;
     });
 }
