@@ -11,7 +11,8 @@ use std::time::Instant;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{Config, Loaded};
+use crate::config::{BindAddress, Config, Loaded};
+pub use crate::control::Stopping;
 use crate::control::{
     ApplyError, Command, Control, First, Inbox, Outcome, Parts, ReloadReport, Stop,
 };
@@ -44,9 +45,23 @@ use crate::worker::{self, Settings};
 #[derive(Debug)]
 pub struct Engine {
     control: thread::JoinHandle<Exit>,
-    commands: mpsc::Sender<Command>,
-    addresses: Vec<(Arc<str>, SocketAddr)>,
+    handle: Handle,
+    listening: Listening,
     limits: Limits,
+}
+
+/// Where it listens.
+#[derive(Debug)]
+struct Listening {
+    addresses: Vec<(Arc<str>, SocketAddr)>,
+    binds: Vec<(Arc<str>, BindAddress)>,
+}
+
+/// Steers a running [`Engine`] from another thread, as often as one likes.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    published: Arc<Published>,
 }
 
 /// What the engine derived from the system.
@@ -84,6 +99,31 @@ pub enum StartError {
     /// A bind could not be opened.
     #[error("{0}")]
     Listen(String),
+    /// The file asks for more connections than the process may have descriptors for.
+    #[error(
+        "maxconn = {maxconn} needs {needed} file descriptors and the limit is {limit}; raise it (`ulimit -Hn {needed}`, LimitNOFILE={needed}) or write maxconn = {possible}"
+    )]
+    Maxconn {
+        /// As written.
+        maxconn: usize,
+        /// Descriptors for that many.
+        needed: usize,
+        /// Hard RLIMIT_NOFILE.
+        limit: usize,
+        /// What the limit allows.
+        possible: usize,
+    },
+    /// Listeners and checks alone need more than the process may open.
+    #[error(
+        "too few file descriptors: the limit is {limit} and this configuration needs {needed} before the first client; raise it (`ulimit -Hn {enough}`, LimitNOFILE={enough})",
+        enough = needed + 1024
+    )]
+    Descriptors {
+        /// Descriptors that are not for sessions, and those of one.
+        needed: usize,
+        /// Hard RLIMIT_NOFILE.
+        limit: usize,
+    },
     /// The system refused a thread, a runtime or a limit.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -123,7 +163,7 @@ impl Engine {
 
     /// [`start`](Self::start) with what was read from `paths`, which are followed
     /// from now on: a change on disk comes into force by itself, and
-    /// [`reload`](Self::reload) reads them at once.
+    /// [`Handle::reload`] reads them at once.
     ///
     /// # Errors
     /// See [`StartError`]; nothing stays behind then.
@@ -138,18 +178,8 @@ impl Engine {
     fn start_first(given: First) -> Result<Self, StartError> {
         let config = &given.config;
         let origin = Instant::now();
-        let descriptors = system::raise_descriptor_limit()?;
-        let workers = config
-            .global
-            .workers
-            .unwrap_or_else(system::usable_cores)
-            .max(1);
-        let derived = system::maxconn_for(descriptors, reserved_descriptors(config, workers));
-        let limits = Limits {
-            workers,
-            maxconn: config.global.maxconn.unwrap_or(derived),
-            descriptors,
-        };
+        let limits = Limits::derive(config, system::raise_descriptor_limit()?)?;
+        let workers = limits.workers;
         let (first, _) = Generation::first(&Desired::nothing(), workers);
         let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
         let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
@@ -167,6 +197,10 @@ impl Engine {
             .collect::<io::Result<Vec<_>>>()?;
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let handle = Handle {
+            commands,
+            published: Arc::clone(&published),
+        };
         let parts = Parts {
             published,
             workers: handles,
@@ -181,10 +215,10 @@ impl Engine {
             .name("control".into())
             .spawn(move || control_thread(parts, given, inbox, &ready))?;
         match started.recv() {
-            Ok(Ok(addresses)) => Ok(Self {
+            Ok(Ok(listening)) => Ok(Self {
                 control,
-                commands,
-                addresses,
+                handle,
+                listening,
                 limits,
             }),
             Ok(Err(error)) => Err(StartError::Listen(error)),
@@ -196,7 +230,18 @@ impl Engine {
 
     /// Frontends and the addresses they listen on: for binds to port 0.
     pub fn addresses(&self) -> &[(Arc<str>, SocketAddr)] {
-        &self.addresses
+        &self.listening.addresses
+    }
+
+    /// Frontends and their binds as at the start, in the order of the file, with
+    /// the ports that the system gave.
+    pub fn binds(&self) -> &[(Arc<str>, BindAddress)] {
+        &self.listening.binds
+    }
+
+    /// What the workers see, for those who look from inside.
+    pub(crate) fn published(&self) -> &Published {
+        &self.handle.published
     }
 
     /// What was derived from the system.
@@ -204,6 +249,31 @@ impl Engine {
         self.limits
     }
 
+    /// What steers it, for other threads.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// [`Handle::apply`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn apply(&self, config: Config) -> Result<(), StartError> {
+        self.handle.apply(config)
+    }
+
+    /// [`Handle::stop`]
+    pub fn stop(&self, how: StopKind) -> Option<Stopping> {
+        self.handle.stop(how)
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(self) -> Exit {
+        self.control.join().unwrap_or(Exit::Broken)
+    }
+}
+
+impl Handle {
     /// Brings another configuration into force and returns when every worker
     /// has passed it.
     ///
@@ -232,19 +302,53 @@ impl Engine {
         answer.blocking_recv().map_err(|_| gone())?
     }
 
-    /// Asks for the end; a second call cuts what still runs.
-    pub fn stop(&self, how: StopKind) {
+    /// Asks for the end; a second call cuts what still runs. Tells what comes of
+    /// it; `None` = the engine has ended already.
+    pub fn stop(&self, how: StopKind) -> Option<Stopping> {
         let how = match how {
             StopKind::Drain => Stop::Drain,
             StopKind::Now => Stop::Now,
         };
-        // An engine that does not listen any more is ending already.
-        let _ = self.commands.blocking_send(Command::Stop(how));
+        let (done, answer) = oneshot::channel();
+        self.commands.blocking_send(Command::Stop(how, done)).ok()?;
+        answer.blocking_recv().ok()
     }
 
-    /// Waits until it has ended.
-    pub fn wait(self) -> Exit {
-        self.control.join().unwrap_or(Exit::Broken)
+    /// Client connections now.
+    pub fn connections(&self) -> usize {
+        self.published.connections()
+    }
+
+    /// Panics so far. Each has ended one session or restarted one task.
+    pub fn panics(&self) -> u64 {
+        self.published.panics.load(Ordering::Relaxed)
+    }
+}
+
+impl Limits {
+    fn derive(config: &Config, descriptors: usize) -> Result<Self, StartError> {
+        let workers = config.global.workers.unwrap_or_else(system::usable_cores);
+        let workers = workers.max(1);
+        let reserved = reserved_descriptors(config, workers);
+        let needed = system::descriptors_for(config.global.maxconn.unwrap_or(1), reserved);
+        let possible = system::maxconn_for(descriptors, reserved);
+        match config.global.maxconn {
+            Some(maxconn) if needed > descriptors && possible > 0 => Err(StartError::Maxconn {
+                maxconn,
+                needed,
+                limit: descriptors,
+                possible,
+            }),
+            _ if possible == 0 => Err(StartError::Descriptors {
+                needed: system::descriptors_for(1, reserved),
+                limit: descriptors,
+            }),
+            written => Ok(Self {
+                workers,
+                maxconn: written.unwrap_or(possible),
+                descriptors,
+            }),
+        }
     }
 }
 
@@ -252,7 +356,7 @@ fn control_thread(
     parts: Parts,
     first: First,
     inbox: impl FnOnce(mpsc::Receiver<HealthEvent>) -> Inbox,
-    ready: &std::sync::mpsc::SyncSender<Result<Vec<(Arc<str>, SocketAddr)>, String>>,
+    ready: &std::sync::mpsc::SyncSender<Result<Listening, String>>,
 ) -> Exit {
     let runtime = match Builder::new_current_thread()
         .enable_all()
@@ -268,7 +372,10 @@ fn control_thread(
         match Control::start(parts, first).await {
             Ok((control, events)) => {
                 // Whoever started us waits for this answer.
-                let _ = ready.send(Ok(control.addresses()));
+                let _ = ready.send(Ok(Listening {
+                    addresses: control.addresses(),
+                    binds: control.binds(),
+                }));
                 match control.run(inbox(events)).await {
                     Outcome::Stopped => Exit::Stopped,
                     Outcome::WorkerLost => Exit::Broken,
@@ -286,8 +393,14 @@ fn control_thread(
 /// never silent: one line, and a counter.
 fn count_panics(published: &Arc<Published>) {
     let published = Arc::clone(published);
+    let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        published.panics.fetch_add(1, Ordering::Relaxed);
+        // Threads that are not ours have their own way to say it.
+        let name = thread::current().name().map(ToOwned::to_owned);
+        if !name.is_some_and(|name| name == "control" || name.starts_with("worker-")) {
+            return others(panic);
+        }
+        let panics = published.panics.fetch_add(1, Ordering::Relaxed) + 1;
         let thread = thread::current();
         let place = panic
             .location()
@@ -297,6 +410,7 @@ fn count_panics(published: &Arc<Published>) {
         tracing::error!(
             thread = thread.name(),
             place,
+            panics,
             "panic: {message}; what it served has ended"
         );
     }));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rlb::internal::http;
+use rlb::internal::{config, http};
 
 #[test]
 fn fuzz_corpus_replays_clean() {
@@ -12,6 +12,7 @@ fn fuzz_corpus_replays_clean() {
         ("response_head", http::response_head),
         ("chunked", http::chunked),
         ("differential", http::differential),
+        ("config", config::file),
     ];
     for (target, check) in targets {
         let files = replay(target, check);

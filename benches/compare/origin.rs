@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::epoll;
@@ -14,7 +15,7 @@ use crate::process::{End, Process};
 use crate::template::Template;
 use crate::work::{BYTES_1M, BYTES_16K};
 
-/// The word that makes the bench a silent origin: `__silent PORT`.
+/// The word that makes the bench a silent origin: `__silent PORT...`.
 pub(crate) const SILENT: &str = "__silent";
 
 /// nginx on four ports, with files of 16 KiB and 1 MiB.
@@ -46,7 +47,8 @@ pub(crate) fn start(site: &Site<'_>) -> Result<Process> {
 
 /// An origin that takes requests and never answers them.
 pub(crate) fn start_silent(site: &Site<'_>) -> Result<Process> {
-    let args = [SILENT.into(), site.ports.silent.to_string().into()];
+    let mut args: Vec<OsString> = vec![SILENT.into()];
+    args.extend(site.ports.silent.map(|port| port.to_string().into()));
     let program = std::env::current_exe()?;
     let mut origin = Process::start(
         "silent",
@@ -56,17 +58,30 @@ pub(crate) fn start_silent(site: &Site<'_>) -> Result<Process> {
         End::Kill,
         site.dir,
     )?;
-    origin.wait_until(|| TcpStream::connect(local(site.ports.silent)).is_ok())?;
+    let ports = site.ports.silent;
+    origin.wait_until(|| {
+        ports
+            .iter()
+            .all(|port| TcpStream::connect(local(*port)).is_ok())
+    })?;
     Ok(origin)
 }
 
 /// Accepts all, answers health checks (HEAD) and swallows the rest.
-pub(crate) fn run_silent(mut argv: impl Iterator<Item = OsString>) -> Result<()> {
-    let port = argv
-        .next()
-        .ok_or("__silent PORT")?
-        .to_string_lossy()
-        .parse()?;
+pub(crate) fn run_silent(argv: impl Iterator<Item = OsString>) -> Result<()> {
+    let ports = argv.map(|word| word.to_string_lossy().parse());
+    let threads: Vec<_> = ports
+        .map(|port| {
+            port.map(|port| thread::spawn(move || be_silent(port).map_err(|e| e.to_string())))
+        })
+        .collect::<std::result::Result<_, _>>()?;
+    for thread in threads {
+        thread.join().map_err(|_| "a silent origin panicked")??;
+    }
+    Ok(())
+}
+
+fn be_silent(port: u16) -> Result<()> {
     let listener = TcpListener::bind(local(port))?;
     listener.set_nonblocking(true)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;

@@ -63,7 +63,7 @@ pub(crate) struct Site<'a> {
 pub(crate) struct Ports {
     base: u16,
     pub(crate) origin: [u16; 4],
-    pub(crate) silent: u16,
+    pub(crate) silent: [u16; 4],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,7 @@ impl Ports {
         Self {
             base,
             origin: [base, base + 1, base + 2, base + 3],
-            silent: base + 4,
+            silent: [base + 4, base + 5, base + 6, base + 7],
         }
     }
 
@@ -127,7 +127,7 @@ impl Ports {
             .into_iter()
             .map(|kind| self.of(kind))
             .flat_map(|p| [p.http, p.tcp, p.bulk]);
-        for port in self.origin.into_iter().chain([self.silent]).chain(peers) {
+        for port in self.origin.into_iter().chain(self.silent).chain(peers) {
             if TcpStream::connect(local(port)).is_ok() {
                 return Err(format!("something answers on port {port} already; end it or choose others with --port-base").into());
             }
@@ -202,6 +202,9 @@ impl Peer {
     pub(crate) fn can(&self, work: &Work) -> bool {
         match (self.kind, work.door) {
             (Kind::Nginx, Door::Tcp) => self.stream.is_some(),
+            // Tied to its client, an origin connection would be new for each request too:
+            // no floor for proxies that pool.
+            (Kind::Relay, _) => !work.closes(),
             _ => true,
         }
     }

@@ -36,3 +36,18 @@ impl fmt::Display for Spread {
         write!(f, "{median:.digits$} ({min:.digits$}-{max:.digits$})")
     }
 }
+
+/// Slope of the straight line through points of x and y that errs least (by squares).
+pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let (sum_x, sum_y) = points
+        .iter()
+        .fold((0.0, 0.0), |(x, y), p| (x + p.0, y + p.1));
+    let (mean_x, mean_y) = (sum_x / n, sum_y / n);
+    let covariance: f64 = points
+        .iter()
+        .map(|(x, y)| (x - mean_x) * (y - mean_y))
+        .sum();
+    let variance: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    covariance / variance
+}

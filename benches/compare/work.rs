@@ -40,6 +40,11 @@ impl Work {
     pub(crate) fn is_large(&self) -> bool {
         self.answer_bytes >= 16 * 1024
     }
+
+    /// Whether each request has a connection of its own.
+    pub(crate) fn closes(&self) -> bool {
+        self.headers.contains(&("Connection", "close"))
+    }
 }
 
 /// Body of `return 200` in `benches/peers/origin.conf`.

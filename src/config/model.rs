@@ -151,6 +151,19 @@ pub enum BindAddress {
     Fd(i32),
 }
 
+/// As written in the file; [`Any`](Self::Any) as `*:port`.
+impl std::fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Any(port) => write!(f, "*:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
+            Self::Fd(number) => write!(f, "fd@{number}"),
+        }
+    }
+}
+
 /// One rule that sends a request to a backend. All given conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use super::Control;
 use crate::config::{Bind, BindAddress, Mode};
 use crate::generation::{Entrance, Generation};
-use crate::net::{ListenError, listen};
+use crate::net::ListenError;
+use crate::net::listen::{self, SocketFile};
 use crate::state::{BindId, FrontendId};
 use crate::worker::Order;
 
@@ -27,6 +28,17 @@ struct Open {
     mode: Mode,
     bind: Bind,
     local: Option<SocketAddr>,
+    file: Option<SocketFile>,
+}
+
+impl Open {
+    fn shown(&self) -> BindAddress {
+        match (&self.bind.address, self.local) {
+            (BindAddress::Ip(_), Some(local)) => BindAddress::Ip(local),
+            (BindAddress::Any(_), Some(local)) => BindAddress::Any(local.port()),
+            (written, _) => written.clone(),
+        }
+    }
 }
 
 /// Sockets opened for a change that is not in force yet; dropped, they close.
@@ -58,12 +70,10 @@ impl Binds {
                 if self.open.values().any(same) {
                     continue;
                 }
-                // Ours already (other options, another frontend): the new sockets join the
-                // old ones, which close when the change is in force.
-                let ours = self
-                    .open
-                    .values()
-                    .any(|open| open.bind.address == bind.address);
+                // Ours already (other options, another frontend, one address for all):
+                // the new sockets join the old ones, which close when the change is in force.
+                let ours = |open: &Open| listen::overlap(&open.bind.address, &bind.address);
+                let ours = self.open.values().any(ours);
                 opened
                     .0
                     .push((bind.clone(), listen::open(bind, workers, !ours)?));
@@ -72,10 +82,25 @@ impl Binds {
         Ok(opened)
     }
 
+    /// In the order of the file.
     pub(super) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        let open = self.open.values();
+        let open = self.in_order().into_iter();
         open.filter_map(|open| Some((Arc::clone(&open.frontend), open.local?)))
             .collect()
+    }
+
+    /// As written, with the port the system gave to those that asked for port 0;
+    /// in the order of the file.
+    pub(super) fn shown(&self) -> Vec<(Arc<str>, BindAddress)> {
+        let open = self.in_order().into_iter();
+        open.map(|open| (Arc::clone(&open.frontend), open.shown()))
+            .collect()
+    }
+
+    fn in_order(&self) -> Vec<&Open> {
+        let mut open: Vec<_> = self.open.iter().collect();
+        open.sort_by_key(|(id, _)| **id);
+        open.into_iter().map(|(_, open)| open).collect()
     }
 
     /// Every open bind, for those who close all.
@@ -123,6 +148,7 @@ impl Control {
                 mode: frontend.config.mode,
                 bind: bind.clone(),
                 local: local.and_then(|address| address.as_socket()),
+                file: SocketFile::of(&bind.address),
             };
             self.binds.borrow_mut().open.insert(*id, open);
         }
@@ -160,6 +186,12 @@ impl Control {
     }
 
     pub(super) async fn close_bind(&self, bind: BindId, gently: bool) {
+        if let Some(Open {
+            file: Some(file), ..
+        }) = self.binds.borrow().open.get(&bind)
+        {
+            file.remove();
+        }
         let mut answers = Vec::new();
         for worker in &self.workers {
             let (done, answer) = oneshot::channel();

@@ -28,6 +28,7 @@ mod snapshot;
 mod sources;
 mod spec;
 mod stop;
+mod supervise;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -42,7 +43,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::{Config, Global};
+use crate::config::{BindAddress, Config, Global};
 use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
@@ -60,6 +61,7 @@ use history::History;
 use merge::Inputs;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
+pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 
 /// For benches.
@@ -207,6 +209,11 @@ impl Control {
     /// Where each frontend listens, for those who asked for port 0.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         self.binds.borrow().addresses()
+    }
+
+    /// Open binds and their frontends, ports filled in.
+    pub(crate) fn binds(&self) -> Vec<(Arc<str>, BindAddress)> {
+        self.binds.borrow().shown()
     }
 
     /// Monotonic milliseconds since the start.

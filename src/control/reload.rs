@@ -10,7 +10,7 @@ use super::difference::newly_written;
 use super::files::{News, all_hops, server_files};
 use super::inotify::Watcher;
 use super::sources::{Found, SourceId};
-use super::{Control, unix_now};
+use super::{Control, Outcome, unix_now};
 use crate::config::{Config, Global};
 
 /// A burst of changes ends when nothing happened for this long.
@@ -31,7 +31,7 @@ impl Control {
     }
 
     /// Follows the files until the task is dropped.
-    pub(super) async fn follow_files(self: Rc<Self>) {
+    pub(super) async fn follow_files(self: Rc<Self>) -> Outcome {
         let mut watcher = Watcher::new()
             .inspect_err(|error| {
                 tracing::warn!(%error, "files are looked at every 10 s only");

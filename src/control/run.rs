@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::apply::ApplyError;
-use super::{Cause, Control, Outcome, ReloadReport, Stop};
+use super::supervise::supervise;
+use super::{Cause, Control, Outcome, ReloadReport, Stop, Stopping};
 use crate::config::Config;
 use crate::generation::Report;
 use crate::health::HealthEvent;
@@ -16,8 +17,8 @@ use crate::health::HealthEvent;
 /// What the owner of an engine may ask.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// End.
-    Stop(Stop),
+    /// End; answered with what that means now.
+    Stop(Stop, oneshot::Sender<Stopping>),
     /// Bring another configuration into force.
     Apply(Arc<Config>, oneshot::Sender<Result<(), ApplyError>>),
     /// Read the files again, asked for by these words.
@@ -42,64 +43,91 @@ const SETTLE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Control {
-    /// Runs until somebody stops the process.
-    pub(crate) async fn run(self: &Rc<Self>, mut inbox: Inbox) -> Outcome {
+    /// Runs until somebody stops the process. Each part starts again after a panic
+    /// of its own: what it does depends on the desired state, not on where it was.
+    pub(crate) async fn run(self: &Rc<Self>, inbox: Inbox) -> Outcome {
+        let inbox = Rc::new(tokio::sync::Mutex::new(inbox));
+        let mut again = false;
+        let rebuilding = supervise("rebuild", || {
+            if std::mem::replace(&mut again, true) {
+                // The one that panicked has taken the notice with it.
+                self.stale.notify_one();
+            }
+            Rc::clone(self).rebuild_when_stale()
+        });
+        let draining = supervise("drain", || Rc::clone(self).drain_always());
+        let following = supervise("files", || Rc::clone(self).follow_files());
+        let saving = supervise("save", || Rc::clone(self).save_always());
+        let settling = supervise("settle", || Rc::clone(self).settle_always());
+        let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
+        let outcome = tokio::select! {
+            outcome = listening => outcome,
+            never = rebuilding => never,
+            never = draining => never,
+            never = following => never,
+            never = saving => never,
+            never = settling => never,
+        };
+        self.save_changed().await;
+        outcome
+    }
+
+    async fn listen(self: Rc<Self>, inbox: Rc<tokio::sync::Mutex<Inbox>>) -> Outcome {
+        // Only a predecessor that panicked had it before.
+        let inbox = &mut *inbox.lock().await;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let tasks = [
-            tokio::task::spawn_local(Rc::clone(self).rebuild_when_stale()),
-            tokio::task::spawn_local(Rc::clone(self).drain_always()),
-            tokio::task::spawn_local(Rc::clone(self).follow_files()),
-            tokio::task::spawn_local(Rc::clone(self).save_always()),
-            tokio::task::spawn_local(Rc::clone(self).settle_always()),
-        ];
-        let outcome = loop {
+        loop {
             if self.stop.get().is_some() {
-                break self.stop_and_listen(&mut inbox).await;
+                return self.stop_and_listen(inbox).await;
             }
             tokio::select! {
-                Some(command) = inbox.commands.recv() => self.obey(command).await,
+                Some(command) = inbox.commands.recv() => self.obey(command),
                 Some(report) = inbox.reports.recv() => match report {
                     Report::ConnectFailed(id) => self.health.borrow().passive_failure(id),
                 },
                 Some(event) = inbox.health.recv() => self.notice(&event),
                 _ = look.tick() => {
                     if let Some(outcome) = self.look_at_workers() {
-                        break outcome;
+                        return outcome;
                     }
                 }
                 () = self.stopping.notified() => {}
             }
-        };
-        for task in tasks {
-            task.abort();
         }
-        self.save_changed().await;
-        outcome
     }
 
     /// While the process drains, commands are still heard: a second one cuts.
-    async fn stop_and_listen(&self, inbox: &mut Inbox) -> Outcome {
+    async fn stop_and_listen(self: &Rc<Self>, inbox: &mut Inbox) -> Outcome {
         let mut stopping = Box::pin(self.stop_serving());
         loop {
             tokio::select! {
                 () = &mut stopping => return Outcome::Stopped,
-                Some(command) = inbox.commands.recv() => self.obey(command).await,
+                Some(command) = inbox.commands.recv() => self.obey(command),
             }
         }
     }
 
-    async fn obey(&self, command: Command) {
+    fn obey(self: &Rc<Self>, command: Command) {
         match command {
-            Command::Stop(how) => self.request_stop(how),
+            Command::Stop(how, done) => {
+                let _ = done.send(self.request_stop(how));
+            }
+            // Both read files, which may take long: meanwhile the rest is heard.
             Command::Apply(config, done) => {
-                let applied = self.replace_config(config, &Cause::Engine).await;
-                // Whoever asked may have gone.
-                let _ = done.send(applied);
+                let control = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    let applied = control.replace_config(config, &Cause::Engine).await;
+                    // Whoever asked may have gone.
+                    let _ = done.send(applied);
+                });
             }
             Command::Reload(words, done) => {
-                // Whoever asked may have gone.
-                let _ = done.send(self.reload(Cause::Reload(words)).await);
+                let control = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    // Whoever asked may have gone.
+                    let _ = done.send(control.reload(Cause::Reload(words)).await);
+                });
             }
         }
     }
@@ -117,7 +145,7 @@ impl Control {
         self.stale.notify_one();
     }
 
-    async fn rebuild_when_stale(self: Rc<Self>) {
+    async fn rebuild_when_stale(self: Rc<Self>) -> Outcome {
         loop {
             self.stale.notified().await;
             tokio::time::sleep(COALESCE).await;
@@ -129,7 +157,7 @@ impl Control {
     }
 
     /// Overrides of what is not there any more end in time.
-    async fn settle_always(self: Rc<Self>) {
+    async fn settle_always(self: Rc<Self>) -> Outcome {
         loop {
             tokio::time::sleep(SETTLE).await;
             if !self.inputs.borrow().overrides.wait_for_somebody() {
@@ -148,7 +176,7 @@ impl Control {
         }
     }
 
-    async fn drain_always(self: Rc<Self>) {
+    async fn drain_always(self: Rc<Self>) -> Outcome {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::change::Refusal;
 use super::merge::Inputs;
 use super::snapshot::{Restored, Snapshot};
-use super::{Control, unix_now};
+use super::{Control, Outcome, unix_now};
 use crate::config::Config;
 
 /// Whether there is something to save.
@@ -64,7 +64,7 @@ impl Control {
     }
 
     /// Saves what changed until the task is dropped.
-    pub(super) async fn save_always(self: Rc<Self>) {
+    pub(super) async fn save_always(self: Rc<Self>) -> Outcome {
         loop {
             self.saving.wake.notified().await;
             tokio::time::sleep(COALESCE).await;

@@ -18,6 +18,24 @@ pub(crate) enum Stop {
     Now,
 }
 
+/// What a wish to stop has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopping {
+    /// Sessions finish.
+    Draining {
+        /// How many there are.
+        sessions: usize,
+        /// What is left then is cut.
+        at_most: Duration,
+    },
+    /// Sessions are cut now.
+    Cutting {
+        /// How many there are.
+        sessions: usize,
+    },
+}
+
 /// How the control plane ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -34,14 +52,23 @@ const CUT_MAX: Duration = Duration::from_secs(1);
 
 impl Control {
     /// Asks for the end; a second call makes it immediate.
-    pub(crate) fn request_stop(&self, how: Stop) {
+    pub(crate) fn request_stop(&self, how: Stop) -> Stopping {
         let how = if self.stop.get().is_some() {
             Stop::Now
         } else {
             how
         };
         self.stop.set(Some(how));
-        self.stopping.notify_waiters();
+        self.stopping.notify_one();
+        let sessions = self.published.connections();
+        match how {
+            Stop::Now => Stopping::Cutting { sessions },
+            Stop::Drain => {
+                let global = &self.desired.borrow().config.global;
+                let at_most = global.drain_delay + global.drain_timeout;
+                Stopping::Draining { sessions, at_most }
+            }
+        }
     }
 
     fn is_cut_wanted(&self) -> bool {
@@ -53,18 +80,18 @@ impl Control {
     pub(super) async fn stop_serving(&self) {
         let global = self.desired.borrow().config.global.clone();
         if !self.is_cut_wanted() {
-            let sessions = self.published.connections();
-            let seconds = (global.drain_delay + global.drain_timeout).as_secs();
-            tracing::warn!("draining {sessions} sessions, at most {seconds} s; again to stop now");
+            // The command that asked for it says the same to the operator.
+            tracing::debug!(sessions = self.published.connections(), "draining");
             self.wait_until(Instant::now() + global.drain_delay, || false)
                 .await;
         }
+        // First: what is answered from here on tells its client to go elsewhere.
+        self.published.advance(Phase::Draining);
         let binds = self.binds.borrow().ids();
         for (bind, ours) in binds {
             self.close_bind(bind, ours && !self.is_cut_wanted()).await;
         }
         self.binds.borrow_mut().clear();
-        self.published.advance(Phase::Draining);
         let drained = || self.published.connections() == 0;
         self.wait_until(Instant::now() + global.drain_timeout, drained)
             .await;

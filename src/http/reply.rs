@@ -88,6 +88,10 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, reply: &Reply<'_>, out: &mut Ve
 /// Date, framing and Connection of a final response.
 #[inline]
 fn write_final(head: &ResponseHead<'_, '_>, reply: &Reply<'_>, out: &mut Vec<u8>) {
+    debug_assert!(
+        !(reply.keep_alive && reply.framing == ResponseFraming::UntilClose),
+        "the close is the end of the body"
+    );
     if !head.seen.has(FieldKind::Date) {
         put(out, &[b"Date: ", reply.date, b"\r\n"]);
     }

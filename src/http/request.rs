@@ -268,7 +268,8 @@ fn judge_host<'b>(section: &Section<'b>, version: Version) -> Result<&'b [u8], R
 fn may_upgrade(value: &[u8]) -> bool {
     let protocol = |member: &[u8]| {
         let mut halves = member.splitn(2, |byte| *byte == b'/');
-        halves.all(is_token) && !member.to_ascii_lowercase().starts_with(b"h2")
+        let start = member.get(..2).unwrap_or_default();
+        halves.all(is_token) && !start.eq_ignore_ascii_case(b"h2")
     };
     (1..=Asked::PROTOCOLS_MAX).contains(&members(value).count()) && members(value).all(protocol)
 }

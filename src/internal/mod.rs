@@ -5,5 +5,7 @@
 
 pub mod balance;
 pub mod change;
+pub mod config;
+pub mod engine;
 pub mod http;
 mod oracle;

@@ -72,7 +72,7 @@ fn our_requests(data: &[u8]) -> Vec<Seen> {
             return all;
         }
         all.push(Seen {
-            start: format!("{} {}", head.method, raw_target.escape_ascii()),
+            start: format!("{} {}", head.method, String::from_utf8_lossy(raw_target)),
             body: body[..done.data].to_vec(),
         });
         rest = &rest[head.len + done.consumed..];

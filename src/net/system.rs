@@ -30,7 +30,12 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<usize> {
 /// and server), a pipe's two for one in eight, and `reserved` for listeners,
 /// checks, the admin socket and logs.
 pub(crate) fn maxconn_for(descriptors: usize, reserved: usize) -> usize {
-    (descriptors.saturating_sub(reserved) * 4 / 9).max(1)
+    descriptors.saturating_sub(reserved) * 4 / 9
+}
+
+/// The other way round: descriptors that so many connections need.
+pub(crate) fn descriptors_for(maxconn: usize, reserved: usize) -> usize {
+    (maxconn.saturating_mul(9).div_ceil(4)).saturating_add(reserved)
 }
 
 /// Cores this process may use: affinity, bounded by the cgroup's quota (rounded up).
@@ -106,6 +111,9 @@ mod tests {
     #[test]
     fn maxconn_leaves_room_for_both_sides() {
         assert_eq!(maxconn_for(1_048_576, 576), 465_777);
-        assert_eq!(maxconn_for(10, 100), 1);
+        assert_eq!(maxconn_for(10, 100), 0);
+        for maxconn in [1, 2, 3, 4, 1000, 465_777] {
+            assert_eq!(maxconn_for(descriptors_for(maxconn, 576), 576), maxconn);
+        }
     }
 }

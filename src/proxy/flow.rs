@@ -5,15 +5,21 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
+use tokio::io::Interest;
+
 use super::buffers::{BODY, BULK, Buf, Buffers, HEADROOM};
+use super::shard::Shard;
 use crate::http::{BodyError, Decoder, LAST_CHUNK, chunk_head};
 use crate::net::Stream;
+use crate::net::splice::Pipe;
 
 /// Up to this much of a body is copied behind its head, so that both leave in one plain write;
 /// above, writev is cheaper than the copy.
 pub(crate) const JOIN_MAX: usize = 4096;
 /// What framing may add to a joined body: one chunk head, two line ends, the last chunk.
 pub(crate) const JOIN_EXTRA: usize = 32;
+/// A body of known length with more left than this is spliced.
+const SPLICE_FROM: u64 = 64 << 10;
 /// A body with more left than this gets a large buffer once it has filled a usual one.
 const BULK_FROM: u64 = 64 << 10;
 
@@ -39,18 +45,37 @@ pub(crate) struct Flow {
     out: Range<usize>,
     tail: Tail,
     tail_sent: usize,
+    /// Body bytes on their way through the kernel.
+    pipe: Option<Pipe>,
     decoder: Decoder,
-    /// Send the body on in chunks.
-    chunked: bool,
+    coding: Coding,
     /// The last byte of the body was decoded.
     ended: bool,
     bulk: bool,
+    /// The whole message stands in `head`, sent or not.
+    joined: bool,
     /// Bytes were moved since [`Self::take_progress`].
     progress: bool,
+    /// Payload bytes that may still come; only chunked bodies need it.
+    allowed: u64,
     /// Bytes read from the source as body (framing included).
     pub(crate) received: u64,
     /// Bytes written to the receiver.
     pub(crate) sent: u64,
+    /// Those of them that went through a pipe.
+    pub(crate) spliced: u64,
+}
+
+/// How a body is sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Coding {
+    /// As it is.
+    #[default]
+    Plain,
+    /// In chunks; its trailers are dropped (requests: nobody needs them, many have been fooled).
+    Chunks,
+    /// In chunks, with its trailers.
+    ChunksAndTrailers,
 }
 
 /// What follows a piece of body.
@@ -79,19 +104,26 @@ impl Flow {
         &mut self,
         head: Vec<u8>,
         decoder: Decoder,
-        chunked: bool,
+        coding: Coding,
         first: Option<Buf>,
     ) {
         self.head = head;
         self.head_sent = 0;
         self.ended = decoder.finished();
+        self.joined = self.ended;
         self.decoder = decoder;
-        self.chunked = chunked;
+        self.coding = coding;
         self.buf = first;
         self.out = 0..0;
         self.tail = Tail::None;
         self.tail_sent = 0;
         self.bulk = false;
+        self.allowed = u64::MAX;
+    }
+
+    /// At most this much payload is decoded from here on; more is [`BodyError::TooLarge`].
+    pub(crate) fn allow(&mut self, payload: u64) {
+        self.allowed = payload;
     }
 
     /// Decodes what was read with the head and joins it to the head where it is small.
@@ -110,6 +142,7 @@ impl Flow {
             self.head.extend_from_slice(self.tail.bytes());
             self.out = 0..0;
             self.tail = Tail::None;
+            self.joined = self.ended;
         }
         Ok(())
     }
@@ -120,6 +153,7 @@ impl Flow {
         self.head_sent < self.head.len()
             || !self.out.is_empty()
             || self.tail_sent < self.tail.bytes().len()
+            || self.pipe.is_some()
     }
 
     /// Whether all there is was sent.
@@ -140,14 +174,26 @@ impl Flow {
         self.ended
     }
 
-    /// Whether everything ever to be sent stands in `head`, so that it can be sent once more.
+    /// Whether everything ever sent still stands in `head`, so that it can be sent once more.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.ended && self.out.is_empty() && self.tail.bytes().is_empty()
+        self.joined
     }
 
     /// Sends from the head on again.
     pub(crate) fn rewind(&mut self) {
         self.head_sent = 0;
+    }
+
+    /// Drops what waits: the receiver will not get it.
+    pub(crate) fn discard(&mut self, shard: &Shard) {
+        if let Some(pipe) = self.pipe.take() {
+            shard.pipes.give(pipe);
+        }
+        self.head.clear();
+        self.head_sent = 0;
+        self.out = 0..0;
+        self.tail = Tail::None;
+        self.tail_sent = 0;
     }
 
     /// Whether any byte moved since the last call.
@@ -157,23 +203,22 @@ impl Flow {
     }
 
     /// Gives everything back; what was read past the body is returned.
-    pub(crate) fn finish(&mut self, buffers: &Buffers) -> Option<Buf> {
-        buffers.give_head(std::mem::take(&mut self.head));
+    pub(crate) fn finish(&mut self, shard: &Shard) -> Option<Buf> {
+        shard.buffers.give_head(std::mem::take(&mut self.head));
         self.head_sent = 0;
         self.tail = Tail::None;
         self.tail_sent = 0;
         self.out = 0..0;
+        // An aborted body may have left bytes in it: not for the next user.
+        if let Some(pipe) = self.pipe.take() {
+            shard.pipes.give(pipe);
+        }
         self.ended = false;
         self.progress = false;
         self.received = 0;
         self.sent = 0;
-        match self.buf.take() {
-            Some(buf) if buf.is_empty() => {
-                buffers.give(buf);
-                None
-            }
-            rest => rest,
-        }
+        self.spliced = 0;
+        self.take_rest(&shard.buffers)
     }
 
     /// What was read past the body.
@@ -192,16 +237,21 @@ impl Flow {
     pub(crate) fn poll_flush(
         &mut self,
         to: &mut Stream,
+        shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), FlowError>> {
         while self.is_pending() {
-            let written = match ready!(self.poll_write(to, cx)) {
+            let written = if self.pipe.is_some() {
+                ready!(self.poll_drain(to, shard, cx))
+            } else {
+                ready!(self.poll_write(to, cx))
+            };
+            let written = match written {
                 Ok(0) | Err(_) => return Poll::Ready(Err(FlowError::Sink)),
                 Ok(written) => written,
             };
             self.progress = true;
             self.sent += written as u64;
-            self.advance(written);
         }
         Poll::Ready(Ok(()))
     }
@@ -211,11 +261,11 @@ impl Flow {
         &mut self,
         from: &mut Stream,
         to: &mut Stream,
-        buffers: &Buffers,
+        shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), FlowError>> {
         loop {
-            ready!(self.poll_flush(to, cx))?;
+            ready!(self.poll_flush(to, shard, cx))?;
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
@@ -223,15 +273,79 @@ impl Flow {
                 self.decode().map_err(FlowError::Framing)?;
                 continue;
             }
-            match ready!(self.poll_fill(from, buffers, cx)) {
+            let read = match self.take_pipe(from, shard) {
+                Some(pipe) => ready!(self.poll_splice(pipe, from, shard, cx)),
+                None => ready!(self.poll_fill(from, &shard.buffers, cx)),
+            };
+            match read {
                 Ok(0) => {
                     self.decoder.eof().map_err(|_| FlowError::Source)?;
+                    // What followed the last piece was sent with it.
+                    self.tail = Tail::None;
                     self.end_of_body();
                 }
-                Ok(_) => {}
+                Ok(_) => self.progress = true,
                 Err(_) => return Poll::Ready(Err(FlowError::Source)),
             }
         }
+    }
+
+    /// A pipe, if the rest of the body is worth one and there is one.
+    fn take_pipe(&mut self, from: &Stream, shard: &Shard) -> Option<Pipe> {
+        let worth = self.coding == Coding::Plain
+            && self.decoder.left()? >= SPLICE_FROM
+            && !from.is_urgent();
+        let pipe = worth.then(|| shard.pipes.take())??;
+        if let Some(buf) = self.buf.take() {
+            shard.buffers.give(buf);
+        }
+        Some(pipe)
+    }
+
+    fn poll_splice(
+        &mut self,
+        pipe: Pipe,
+        from: &mut Stream,
+        shard: &Shard,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        // Not a byte more than the body: what follows belongs to another message.
+        let left = usize::try_from(self.decoder.left().unwrap_or(0)).unwrap_or(usize::MAX);
+        let read = from.poll_fill(&pipe, left, cx);
+        let Poll::Ready(Ok(n)) = read else {
+            // Waiting holds no pipe.
+            shard.pipes.give(pipe);
+            return read;
+        };
+        if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
+            shard.pipes.give(pipe);
+            return self.poll_fill(from, &shard.buffers, cx);
+        }
+        self.decoder.skip(n as u64);
+        self.received += n as u64;
+        self.ended = self.decoder.finished();
+        self.pipe = Some(pipe);
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_drain(
+        &mut self,
+        to: &mut Stream,
+        shard: &Shard,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(pipe) = &self.pipe else {
+            return Poll::Ready(Ok(0));
+        };
+        let written = ready!(to.poll_drain(pipe, cx));
+        self.spliced += written.as_ref().map_or(0, |written| *written as u64);
+        if pipe.held() == 0
+            && let Some(pipe) = self.pipe.take()
+        {
+            shard.pipes.give(pipe);
+        }
+        Poll::Ready(written)
     }
 
     fn poll_write(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -241,16 +355,20 @@ impl Flow {
             .as_ref()
             .map_or(&[][..], |buf| buf.part(self.out.clone()));
         let tail = &self.tail.bytes()[self.tail_sent..];
-        if out.is_empty() && tail.is_empty() {
-            return to.poll_write(cx, head);
+        let written = if out.is_empty() && tail.is_empty() {
+            to.poll_write(cx, head)
+        } else if head.is_empty() && tail.is_empty() {
+            to.poll_write(cx, out)
+        } else {
+            to.poll_writev(
+                cx,
+                &[IoSlice::new(head), IoSlice::new(out), IoSlice::new(tail)],
+            )
+        };
+        if let Poll::Ready(Ok(written)) = written {
+            self.advance(written);
         }
-        if head.is_empty() && tail.is_empty() {
-            return to.poll_write(cx, out);
-        }
-        to.poll_writev(
-            cx,
-            &[IoSlice::new(head), IoSlice::new(out), IoSlice::new(tail)],
-        )
+        written
     }
 
     fn advance(&mut self, written: usize) {
@@ -269,10 +387,15 @@ impl Flow {
         let decoded = self.decoder.decode(buf.bytes_mut())?;
         buf.consume(decoded.consumed);
         self.received += decoded.consumed as u64;
+        let payload = decoded.data as u64;
+        self.allowed = self
+            .allowed
+            .checked_sub(payload)
+            .ok_or(BodyError::TooLarge)?;
         self.out = start..start + decoded.data;
         self.tail = Tail::None;
         self.tail_sent = 0;
-        if self.chunked && decoded.data > 0 {
+        if self.coding != Coding::Plain && decoded.data > 0 {
             // The head of the chunk goes right before its data: reads leave the
             // headroom free, and behind a message head there is room anyway.
             let room = start.saturating_sub(HEADROOM)..start;
@@ -287,11 +410,13 @@ impl Flow {
 
     fn end_of_body(&mut self) {
         self.ended = true;
-        if !self.chunked {
-            return;
-        }
+        let trailers = match self.coding {
+            Coding::Plain => return,
+            Coding::Chunks => None,
+            Coding::ChunksAndTrailers => self.decoder.take_trailers(),
+        };
         let after_data = !self.tail.bytes().is_empty();
-        self.tail = match (self.decoder.take_trailers(), after_data) {
+        self.tail = match (trailers, after_data) {
             (None, true) => Tail::Fixed(b"\r\n0\r\n\r\n"),
             (None, false) => Tail::Fixed(LAST_CHUNK),
             (Some(trailers), after_data) => {
@@ -330,7 +455,6 @@ impl Flow {
             buffers.give(buf);
             return read;
         };
-        self.progress |= n > 0;
         self.bulk = n >= BODY - HEADROOM && self.decoder.left().is_none_or(|left| left > BULK_FROM);
         buf.filled(n);
         self.buf = Some(buf);

@@ -9,8 +9,6 @@ use std::ops::Range;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::Interest;
-
 use super::Client;
 use super::buffers::{BODY, Buf};
 use super::connect::killed;
@@ -109,6 +107,10 @@ fn account(client: &Client, upstream: &Use, up: &mut Half, down: &mut Half) {
     let (bytes_in, bytes_out) = (up.take_moved(), down.take_moved());
     client.counters.bytes_in.add(bytes_in);
     client.counters.bytes_out.add(bytes_out);
+    client
+        .counters
+        .spliced_out
+        .add(std::mem::take(&mut down.piped));
     upstream.counters.bytes_in.add(bytes_in);
     upstream.counters.bytes_out.add(bytes_out);
 }
@@ -143,6 +145,8 @@ struct Half {
     seen_done: bool,
     moved: u64,
     counted: u64,
+    /// Moved through a pipe and not counted yet.
+    piped: u64,
 }
 
 impl Half {
@@ -161,6 +165,7 @@ impl Half {
             seen_done: false,
             moved: 0,
             counted: 0,
+            piped: 0,
         }
     }
 
@@ -214,12 +219,9 @@ impl Half {
             self.moved += written as u64;
         }
         while let Some(pipe) = self.pipe.as_ref().filter(|pipe| pipe.held() > 0) {
-            ready!(to.poll_write_ready(cx))?;
-            match to.try_io(Interest::WRITABLE, |fd| pipe.drain(fd)) {
-                Ok(written) => self.moved += written as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            let written = ready!(to.poll_drain(pipe, cx))? as u64;
+            self.moved += written;
+            self.piped += written;
         }
         Poll::Ready(Ok(()))
     }
@@ -235,7 +237,12 @@ impl Half {
                 buf.clear();
                 buf
             }
-            _ => shard.buffers.take(BODY),
+            small => {
+                if let Some(small) = small {
+                    shard.buffers.give(small);
+                }
+                shard.buffers.take(BODY)
+            }
         };
         let read = from.poll_read(cx, buf.room());
         let Poll::Ready(Ok(n)) = read else {
@@ -266,33 +273,34 @@ impl Half {
             shard.buffers.give(buf);
         }
         // A pipe is borrowed only while bytes are under way; none to be had: copy.
+        // Nor is a stream with urgent data spliced: splice would wait at the mark for ever.
+        if from.is_urgent() {
+            self.give_back(shard);
+            self.spliced = false;
+            return self.poll_copy(from, shard, cx);
+        }
         let Some(pipe) = self.pipe.take().or_else(|| shard.pipes.take()) else {
             self.spliced = false;
             return self.poll_copy(from, shard, cx);
         };
-        loop {
-            if from.poll_read_ready(cx)?.is_pending() {
-                shard.pipes.give(pipe);
-                return Poll::Pending;
-            }
-            // The pipe is empty, so EAGAIN can only mean that the socket is.
-            match from.try_io(Interest::READABLE, |fd| pipe.fill(fd)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    shard.pipes.give(pipe);
-                    return Poll::Ready(Err(error));
-                }
-                Ok(n) => {
-                    self.pipe = Some(pipe);
-                    self.streak = if n < SMALL { self.streak + 1 } else { 0 };
-                    if self.streak >= SMALL_SPLICES {
-                        self.spliced = false;
-                        self.streak = 0;
-                    }
-                    return Poll::Ready(Ok(n));
-                }
-            }
+        let read = from.poll_fill(&pipe, usize::MAX, cx);
+        let Poll::Ready(Ok(n)) = read else {
+            shard.pipes.give(pipe);
+            return read;
+        };
+        if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
+            shard.pipes.give(pipe);
+            self.spliced = false;
+            return self.poll_copy(from, shard, cx);
         }
+        self.pipe = Some(pipe);
+        self.streak = if n < SMALL { self.streak + 1 } else { 0 };
+        if self.streak >= SMALL_SPLICES {
+            self.spliced = false;
+            self.streak = 0;
+        }
+        read
     }
 
     fn give_back(&mut self, shard: &Shard) {

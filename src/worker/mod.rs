@@ -178,6 +178,7 @@ async fn run(
             _ = tick.tick() => {
                 let late = pulse.beat() > LATE;
                 shard.tick(late, settings.close_idle_after);
+                listeners.look_after();
             }
             order = mailbox.recv() => match order {
                 None | Some(Order::Stop) => return,

@@ -3,5 +3,22 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod balance;
+mod cli;
 mod harness;
+mod health;
+mod http_bodies;
+mod http_desync;
+mod http_faults;
+mod http_forwarding;
+mod http_interim;
+mod http_keep_alive;
+mod http_limits;
+mod http_stop;
+mod layers;
+mod limits;
+#[cfg(feature = "test-panic")]
+mod panics;
 mod support;
+mod tcp;
+mod workers;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::harness::{Bench, Client, Origin, run, text, until};
 use crate::config::{Server, ServerAddress};
 use crate::control::{AddedState, First, Refusal, Stop, WeightChange};
-use crate::health;
+use crate::generation;
 use crate::state::{Admin, Operational};
 
 /// `www` on a free port, `web` with these servers, and these lines in the backend.
@@ -293,7 +293,7 @@ fn check_that_is_disabled_leaves_the_state_as_it_is() {
         let check = "check = { interval = \"20ms\", rise = 1, fall = 1 }\n";
         let bench = Bench::start(lb(&[("s1", &a)], check)).await;
         let control = &bench.control;
-        let status = || health::status(&control.generation().backends[0].servers[0]);
+        let status = || generation::status(&control.generation().backends[0].servers[0]);
         until("it is healthy", async || status() == "UP").await;
         control
             .set_checks_enabled("web", "s1", false)

@@ -11,7 +11,7 @@ use crate::proxy::Client;
 use crate::proxy::buffers::Buf;
 use crate::proxy::connect::{self, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::flow::{Flow, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::flow::{Coding, Flow, JOIN_EXTRA, JOIN_MAX};
 use crate::proxy::tunnel;
 use crate::proxy::upstream::Use;
 
@@ -143,7 +143,7 @@ impl Exchange {
         self.asked = head.asked();
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
-        self.bodyless = head.framing == Framing::None;
+        self.bodyless = !head.framing.has_body();
         self.keep_alive = head.keep_alive;
     }
 
@@ -186,7 +186,7 @@ impl Exchange {
             .buffers
             .take_head(http::request_bound(head, rules, &about) + body);
         http::write_request(head, rules, &about, &mut out);
-        self.up.start(out, Decoder::None, false, None);
+        self.up.start(out, Decoder::None, Coding::Plain, None);
     }
 
     /// The request has a body; `buf` holds what was read of it.
@@ -195,9 +195,16 @@ impl Exchange {
         self.up.start(
             head,
             Decoder::from(framing),
-            framing == Framing::Chunked,
+            if framing == Framing::Chunked {
+                Coding::Chunks
+            } else {
+                Coding::Plain
+            },
             Some(buf),
         );
+        if let Some(limit) = client.frontend.config.limits.body {
+            self.up.allow(limit);
+        }
         if let Err(error) = self.up.decode_first() {
             self.refuse_body(client, error);
         }
@@ -278,16 +285,16 @@ impl Exchange {
                 }
                 self.answer(client, &answer);
             }
-            _ => self.abort(),
+            _ => self.abort(client),
         }
     }
 
     /// Nothing more can be told: both sides are closed.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort(&mut self, client: &Client) {
         self.stream = None;
         self.keep_alive = false;
         self.stage = Stage::Answer;
-        self.down.head.clear();
+        self.down.discard(client.shard());
     }
 
     /// Answers the client ourselves, whatever the server was about to do.
@@ -297,7 +304,9 @@ impl Exchange {
         self.keep_alive =
             self.keep_alive && !answer.close && self.is_request_read() && client.may_stay();
         self.status = answer.status;
-        client.counters.intercepted.add(1);
+        if answer.status < 400 {
+            client.counters.intercepted.add(1);
+        }
         let shard = client.shard();
         let mut head = shard.buffers.take_head(ANSWER_BOUND);
         let canned = Canned {
@@ -311,7 +320,7 @@ impl Exchange {
         };
         http::write_canned(&canned, &mut head);
         shard.buffers.give_head(std::mem::take(&mut self.down.head));
-        self.down.start(head, Decoder::None, false, None);
+        self.down.start(head, Decoder::None, Coding::Plain, None);
         self.stage = Stage::Answer;
     }
 
@@ -320,9 +329,10 @@ impl Exchange {
         self.stage == Stage::Answer
     }
 
-    /// Whether the client's connection stands at the end of the request.
+    /// Whether the client's connection stands at the end of the request. `up_done`
+    /// says less: a server that stopped reading leaves a body unread.
     fn is_request_read(&self) -> bool {
-        self.bodyless || self.up_done || self.up.ended()
+        self.bodyless || self.up.ended()
     }
 }
 
@@ -343,5 +353,7 @@ fn reason(end: SessionEnd) -> &'static str {
     }
 }
 
+/// Of a 413.
+pub(super) const BODY_TOO_LARGE: &str = "request body over the limit";
 /// Bytes of the largest answer of our own.
 const ANSWER_BOUND: usize = 1024;

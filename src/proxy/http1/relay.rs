@@ -4,13 +4,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Exchange;
-use super::exchange::Stage;
+use super::exchange::{Answer, BODY_TOO_LARGE, Stage};
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
 use crate::proxy::buffers::{BODY, Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::flow::{FlowError, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
 
 /// What an exchange has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,18 +69,11 @@ impl Exchange {
             return;
         };
         let buffers = &client.slot.shard().buffers;
-        match self.up.poll_body(&mut client.stream, stream, buffers, cx) {
-            Poll::Pending => {
-                if client
-                    .frontend
-                    .config
-                    .limits
-                    .body
-                    .is_some_and(|limit| self.up.received > limit)
-                {
-                    self.body_too_large(client);
-                }
-            }
+        match self
+            .up
+            .poll_body(&mut client.stream, stream, client.slot.shard(), cx)
+        {
+            Poll::Pending => {}
             Poll::Ready(Ok(())) => {
                 self.up_done = true;
                 client.ahead = self.up.take_rest(buffers).or_else(|| client.ahead.take());
@@ -98,7 +91,7 @@ impl Exchange {
                     During::Data
                 };
                 self.end = SessionEnd::new(Cause::Client, during);
-                self.abort();
+                self.abort(client);
             }
         }
     }
@@ -107,25 +100,25 @@ impl Exchange {
     pub(super) fn refuse_body(&mut self, client: &mut Client, error: BodyError) {
         tracing::debug!(peer = %client.peer.address, %error, "request body refused");
         client.counters.request_errors.add(1);
-        self.fail(client, SessionEnd::new(Cause::Proxy, During::Data));
-    }
-
-    fn body_too_large(&mut self, client: &mut Client) {
-        self.end = SessionEnd::new(Cause::Proxy, During::Data);
-        if self.stage == Stage::Head {
-            let answer = super::exchange::Answer::closing(413, "request body over the limit");
-            self.answer(client, &answer);
-        } else {
-            self.abort();
+        let end = SessionEnd::new(Cause::Proxy, During::Data);
+        if error == BodyError::TooLarge && self.stage == Stage::Head && !self.down.is_pending() {
+            self.end = end;
+            return self.answer(client, &Answer::closing(413, BODY_TOO_LARGE));
         }
+        self.fail(client, end);
     }
 
     /// Waits for the response head. `None` = the stage has changed.
     fn poll_head(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         loop {
             // An interim answer may be on its way.
-            if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
-                return Poll::Ready(Some(self.client_left()));
+            if ready!(
+                self.down
+                    .poll_flush(&mut client.stream, client.slot.shard(), cx)
+            )
+            .is_err()
+            {
+                return Poll::Ready(Some(self.client_left(client)));
             }
             match self.answer.take() {
                 Some(buf)
@@ -136,7 +129,8 @@ impl Exchange {
                     if self.stage != Stage::Head {
                         return Poll::Ready(None);
                     }
-                    if self.down.is_pending() {
+                    if self.answer_tried == 0 {
+                        // An interim one: the final may stand right behind it.
                         continue;
                     }
                 }
@@ -149,7 +143,7 @@ impl Exchange {
                 Poll::Ready(_) => return Poll::Ready(self.server_left(client)),
                 Poll::Pending => {
                     if self.up_done && self.watch(client, cx).is_err() {
-                        return Poll::Ready(Some(self.client_left()));
+                        return Poll::Ready(Some(self.client_left(client)));
                     }
                     return Poll::Pending;
                 }
@@ -213,9 +207,9 @@ impl Exchange {
         Ok(())
     }
 
-    fn client_left(&mut self) -> Step {
+    fn client_left(&mut self, client: &Client) -> Step {
         self.end = SessionEnd::new(Cause::Client, self.during());
-        self.abort();
+        self.abort(client);
         Step::Done
     }
 
@@ -249,12 +243,14 @@ impl Exchange {
                 self.answer = Some(buf);
             }
             Ok(Some(head)) => {
-                let (head_out, decoder, chunked) = self.reply(client, &head);
+                let (head_out, decoder, coding) = self.reply(client, &head);
                 let len = head.len;
                 buf.consume(len);
-                self.down.start(head_out, decoder, chunked, Some(buf));
+                self.down.start(head_out, decoder, coding, Some(buf));
                 self.stage = Stage::Body;
                 if let Err(error) = self.down.decode_first() {
+                    // Nothing of it was sent: the client can still be told.
+                    self.down.discard(client.shard());
                     self.stage = Stage::Head;
                     self.bad_answer(client, &error);
                 }
@@ -309,7 +305,11 @@ impl Exchange {
     }
 
     /// Serialises the final head.
-    fn reply(&mut self, client: &Client, head: &ResponseHead<'_, '_>) -> (Vec<u8>, Decoder, bool) {
+    fn reply(
+        &mut self,
+        client: &Client,
+        head: &ResponseHead<'_, '_>,
+    ) -> (Vec<u8>, Decoder, Coding) {
         let shard = client.slot.shard();
         let version = self.version.unwrap_or(Version::Http11);
         let framing = http::reply_framing(head, version);
@@ -334,32 +334,39 @@ impl Exchange {
         let room = http::response_bound(head, &reply) + JOIN_MAX + JOIN_EXTRA;
         let mut out = shard.buffers.take_head(room);
         http::write_response(head, &reply, &mut out);
-        (
-            out,
-            Decoder::from(head.framing),
-            framing == ResponseFraming::Chunked,
-        )
+        let coding = match framing {
+            ResponseFraming::Chunked => Coding::ChunksAndTrailers,
+            _ => Coding::Plain,
+        };
+        (out, Decoder::from(head.framing), coding)
     }
 
     fn poll_body(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(Step::Done);
         };
-        let buffers = &client.slot.shard().buffers;
-        match ready!(self.down.poll_body(stream, &mut client.stream, buffers, cx)) {
+        match ready!(
+            self.down
+                .poll_body(stream, &mut client.stream, client.slot.shard(), cx)
+        ) {
             Ok(()) => {}
-            Err(FlowError::Sink) => return Poll::Ready(self.client_left()),
+            Err(FlowError::Sink) => return Poll::Ready(self.client_left(client)),
             Err(FlowError::Source | FlowError::Framing(_)) => {
                 self.end = SessionEnd::new(Cause::Server, During::Data);
-                self.abort();
+                self.abort(client);
             }
         }
         Poll::Ready(Step::Done)
     }
 
     fn poll_answer(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
-        if ready!(self.down.poll_flush(&mut client.stream, cx)).is_err() {
-            return Poll::Ready(self.client_left());
+        if ready!(
+            self.down
+                .poll_flush(&mut client.stream, client.slot.shard(), cx)
+        )
+        .is_err()
+        {
+            return Poll::Ready(self.client_left(client));
         }
         Poll::Ready(if self.stage == Stage::Switching {
             Step::Tunnel

@@ -2,10 +2,15 @@
 //! real programs.
 //!
 //! Knows nothing of rlb's insides: what crosses a socket here is written and read as
-//! bytes, so that a fault of our parser cannot hide itself. Start with [`Rlb`],
-//! [`RawClient`] and [`Origin`]; real programs stand in [`real`].
+//! bytes, so that a fault of our parser cannot hide itself. Start with [`Lb`] (the engine
+//! in this process) or [`Rlb`] (the binary), [`RawClient`], and for servers [`Origin`]
+//! (answers by itself) or [`PlayedOrigin`] (played by the test); real programs stand in
+//! [`real`].
 
+mod lb;
+mod load;
 mod origin;
+mod played;
 mod process;
 mod raw;
 pub(crate) mod real;
@@ -14,9 +19,12 @@ mod rlb;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-pub(crate) use origin::{Answer, Origin};
+pub(crate) use lb::{Lb, connect};
+pub(crate) use load::{echoed, load, load_while};
+pub(crate) use origin::{Answer, Origin, Request};
+pub(crate) use played::PlayedOrigin;
 pub(crate) use process::Process;
-pub(crate) use raw::{Head, RawClient};
+pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use rlb::Rlb;
 
 /// How long a test waits for what should take milliseconds: long enough for a busy
@@ -45,6 +53,21 @@ pub(crate) fn free_addr() -> SocketAddr {
 /// Whether something accepts connections there.
 pub(crate) fn answers(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_ok()
+}
+
+/// TCP sockets that listen on this port, whoever owns them.
+pub(crate) fn listening_sockets(port: u16) -> usize {
+    const LISTEN: &str = "0A";
+    let end = format!(":{port:04X}");
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| std::fs::read_to_string(file));
+    let tables = tables.map(Result::unwrap_or_default);
+    let rows = tables.iter().flat_map(|table| table.lines());
+    rows.filter(|row| {
+        let mut fields = row.split_whitespace().skip(1);
+        let local = fields.next().is_some_and(|local| local.ends_with(&end));
+        local && fields.nth(1) == Some(LISTEN)
+    })
+    .count()
 }
 
 /// Between two looks at a condition; the only sleep of the tests.

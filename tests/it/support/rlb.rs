@@ -19,6 +19,7 @@ pub(crate) struct Builder {
     config: String,
     ready_on: Vec<SocketAddr>,
     args: Vec<OsString>,
+    env: Vec<(&'static str, &'static str)>,
 }
 
 impl Rlb {
@@ -28,7 +29,15 @@ impl Rlb {
             config: config.into(),
             ready_on: Vec::new(),
             args: Vec::new(),
+            env: Vec::new(),
         }
+    }
+
+    /// `rlb demo` with these arguments.
+    pub(crate) fn demo(args: &[&str]) -> Self {
+        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_rlb")));
+        command.arg("demo").args(args);
+        Self(Process::start(&mut command, temp_dir()))
     }
 }
 
@@ -45,6 +54,12 @@ impl Builder {
         self
     }
 
+    /// One more variable in its environment.
+    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.push((name, value));
+        self
+    }
+
     /// Starts it; the file is `lb.toml` in [`Process::dir`].
     #[track_caller]
     pub(crate) fn start(self) -> Rlb {
@@ -53,6 +68,7 @@ impl Builder {
         std::fs::write(&file, &self.config).expect("temporary directory");
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_rlb")));
         command.arg("-f").arg(&file).args(&self.args);
+        command.envs(self.env.iter().copied());
         let mut process = Process::start(&mut command, dir);
         process.wait_ready(|| self.ready_on.iter().all(|addr| answers(*addr)));
         Rlb(process)

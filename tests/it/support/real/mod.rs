@@ -30,6 +30,8 @@ pub(crate) enum Part {
     Ab,
     Curl,
     Chromium,
+    Strace,
+    Ss,
 }
 
 impl Part {
@@ -41,6 +43,8 @@ impl Part {
             Self::Ab => "ab",
             Self::Curl => "curl",
             Self::Chromium => "chromium",
+            Self::Strace => "strace",
+            Self::Ss => "ss",
         }
     }
 
@@ -48,6 +52,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::Ss => "iproute2",
             other => other.program(),
         }
     }
@@ -55,7 +60,7 @@ impl Part {
     fn version_flag(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
-            Self::Ab => "-V",
+            Self::Ab | Self::Strace | Self::Ss => "-V",
             Self::Curl | Self::Chromium => "--version",
         }
     }

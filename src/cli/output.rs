@@ -1,0 +1,85 @@
+//! Words for the operator: on stderr, in colour only where somebody looks.
+
+use std::fmt::{self, Display};
+use std::io::{self, IsTerminal, Write as _};
+
+use rlb::config::Diagnostic;
+use tracing_subscriber::EnvFilter;
+
+/// One line on stderr. A reader that has gone is no reason to stop serving.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// One line on stdout: what was asked for.
+pub(crate) fn print(text: impl Display) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// One sentence on stderr: why not.
+pub(crate) fn complain(sentence: impl Display) {
+    let (red, plain) = if is_color() {
+        ("\x1b[1;31m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    say(format_args!("{red}error:{plain} {sentence}"));
+}
+
+/// Warnings of the file, with their lines.
+pub(crate) fn warn(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        say(format_args!("{}\n", warning.render(is_color())));
+    }
+}
+
+/// Whether stderr may be coloured (<https://no-color.org>).
+pub(crate) fn is_color() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    !unwanted && io::stderr().is_terminal()
+}
+
+/// Sends events to stderr, one line each.
+///
+/// # Errors
+/// RLB_LOG makes no sense.
+pub(crate) fn log(debug: bool) -> Result<(), String> {
+    let filter = match std::env::var("RLB_LOG") {
+        Ok(written) => {
+            EnvFilter::try_new(&written).map_err(|error| format!("RLB_LOG={written}: {error}"))?
+        }
+        Err(_) if debug => EnvFilter::new("info,rlb=debug"),
+        Err(_) => EnvFilter::new("info"),
+    };
+    tracing_subscriber::fmt()
+        .compact()
+        .with_writer(io::stderr)
+        .with_ansi(is_color())
+        .with_target(debug)
+        .with_env_filter(filter)
+        .init();
+    Ok(())
+}
+
+/// A number of things.
+pub(crate) struct Count(pub(crate) usize, pub(crate) &'static str);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, thing) = self;
+        let plural = if *count == 1 { "" } else { "s" };
+        write!(f, "{count} {thing}{plural}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(Count(1, "server").to_string(), "1 server");
+        assert_eq!(Count(0, "server").to_string(), "0 servers");
+    }
+}

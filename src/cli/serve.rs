@@ -1,0 +1,158 @@
+//! `rlb -f FILE`: start, say so, wait for the end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rlb::config::{Backend, Config, Loaded, Mode, Probe};
+use rlb::{Engine, Exit, StopKind};
+
+use super::output::{self, Count, complain, say};
+use super::pidfile::PidFile;
+use super::signals::{Signals, Steered};
+use super::{BROKEN, REFUSED, check};
+
+/// Serves what the files say.
+pub(super) fn run(
+    files: &[PathBuf],
+    pidfile: Option<PathBuf>,
+    quiet: bool,
+    debug: bool,
+) -> ExitCode {
+    let Some(loaded) = check::load(files) else {
+        return ExitCode::from(REFUSED);
+    };
+    let service = Service {
+        loaded,
+        files: files.to_vec(),
+        pidfile,
+        first_stop: StopKind::Drain,
+        quiet,
+        debug,
+    };
+    match service.run(|_| ()) {
+        Ok(code) => code,
+        Err(sentence) => {
+            complain(sentence);
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+/// An engine, and how its process behaves.
+pub(crate) struct Service {
+    pub(crate) loaded: Loaded,
+    /// Where it was read; followed from now on.
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) pidfile: Option<PathBuf>,
+    /// What the first signal to stop asks for.
+    pub(crate) first_stop: StopKind,
+    pub(crate) quiet: bool,
+    pub(crate) debug: bool,
+}
+
+impl Service {
+    /// Serves until the end; `started` is called as soon as it does.
+    ///
+    /// # Errors
+    /// A sentence: it does not start.
+    pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
+        output::log(self.debug)?;
+        let signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
+        let config = self.loaded.config.clone();
+        let engine = Engine::start_files(self.files, self.loaded).map_err(|e| e.to_string())?;
+        signals.steer(Steered {
+            engine: engine.handle(),
+            first: self.first_stop,
+            quiet: self.quiet,
+        });
+        let pidfile = match self.pidfile.map(PidFile::write).transpose() {
+            Ok(pidfile) => pidfile,
+            Err(sentence) => {
+                engine.stop(StopKind::Now);
+                engine.wait();
+                return Err(sentence);
+            }
+        };
+        if !self.quiet {
+            tell(&engine, &config);
+        }
+        started(&engine);
+        let exit = engine.wait();
+        drop(pidfile);
+        match exit {
+            Exit::Stopped => Ok(ExitCode::SUCCESS),
+            Exit::Broken => {
+                complain("a thread of rlb broke, so the process ends; the log says which");
+                Ok(ExitCode::from(BROKEN))
+            }
+        }
+    }
+}
+
+/// One line for each bind and backend, and what was derived from the system.
+fn tell(engine: &Engine, config: &Config) {
+    for (frontend, address) in engine.binds() {
+        let written = config.frontends.iter().find(|f| f.name == *frontend);
+        let mode = match written.map(|frontend| frontend.mode) {
+            Some(Mode::Tcp) => "tcp",
+            _ => "http",
+        };
+        say(format_args!("frontend {frontend}: {mode} on {address}"));
+    }
+    for backend in &config.backends {
+        say(backend_line(backend));
+    }
+    let limits = engine.limits();
+    say(format_args!(
+        "{}, maxconn {}, {} file descriptors",
+        Count(limits.workers, "worker"),
+        limits.maxconn,
+        limits.descriptors
+    ));
+}
+
+fn backend_line(backend: &Backend) -> String {
+    let servers = Count(backend.servers.len(), "server");
+    let check = match &backend.check {
+        None => "no check".to_owned(),
+        Some(check) => {
+            let probe = match &check.probe {
+                Probe::Tcp => "connect".to_owned(),
+                Probe::Http { method, path, .. } => format!("{method} {path}"),
+            };
+            format!(
+                "check {probe} every {:?}, rise {}, fall {}",
+                check.interval, check.rise, check.fall
+            )
+        }
+    };
+    format!("backend {}: {servers}, {check}", backend.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(backend: &str) -> String {
+        let text = format!(
+            "[[frontend]]\nname = \"f\"\nbind = \":0\"\ndefault_backend = \"b\"\n\
+             [[backend]]\nname = \"b\"\n{backend}"
+        );
+        let config = Config::parse("test", &text).unwrap().config;
+        backend_line(&config.backends[0])
+    }
+
+    #[test]
+    fn a_backend_says_what_is_checked() {
+        assert_eq!(
+            line(r#"server = "10.0.0.1:80""#),
+            "backend b: 1 server, no check"
+        );
+        assert_eq!(
+            line(
+                "server = [\"10.0.0.1:80\", \"10.0.0.2:80\"]\ncheck = { path = \"/health\", interval = \"500ms\" }"
+            ),
+            "backend b: 2 servers, check HEAD /health every 500ms, rise 2, fall 3"
+        );
+    }
+}
