@@ -4,6 +4,7 @@
 //! hold, so that a corpus can be replayed by an ordinary test.
 
 pub mod balance;
+pub mod change;
 pub mod config;
 pub mod engine;
 pub mod http;
