@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rlb::config::Config;
-use rlb::{Engine, Options, StopKind};
+use rlb::{Engine, StopKind};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::cli::serve::Service;
@@ -49,8 +49,8 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
         .serve()
         .map_err(|error| format!("the origins do not start: {error}"))?;
     let service = Service {
-        config: loaded.config,
-        options: Options::default(),
+        loaded,
+        files: Vec::new(),
         pidfile: None,
         first_stop: StopKind::Now,
         quiet,

@@ -11,9 +11,11 @@ use std::time::Instant;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{BindAddress, Config, ConfigErrors, Diagnostic};
+use crate::config::{BindAddress, Config, Loaded};
 pub use crate::control::Stopping;
-use crate::control::{ApplyError, Command, Control, Inbox, Outcome, Parts, Stop};
+use crate::control::{
+    ApplyError, Command, Control, First, Inbox, Outcome, Parts, ReloadReport, Stop,
+};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
 use crate::net::system;
@@ -60,15 +62,6 @@ struct Listening {
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     published: Arc<Published>,
-    reload_from: Arc<[PathBuf]>,
-}
-
-/// What an engine is started with beside its configuration.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Options {
-    /// Files and directories that [`Handle::reload`] reads again; empty (default) = it refuses.
-    pub reload_from: Vec<PathBuf>,
 }
 
 /// What the engine derived from the system.
@@ -136,20 +129,6 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// Why a reload changed nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// All problems of the files.
-    #[error(transparent)]
-    Config(#[from] ConfigErrors),
-    /// A bind could not be opened, or the engine has ended.
-    #[error(transparent)]
-    Apply(#[from] StartError),
-    /// The engine was started without files.
-    #[error("there is no file to read again: the configuration did not come from one")]
-    NoFiles,
-}
-
 /// Descriptors that are not for sessions: listeners, checks, admin socket, logs, runtimes.
 fn reserved_descriptors(config: &Config, workers: usize) -> usize {
     let binds: usize = config
@@ -176,22 +155,32 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing stays behind then.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_with(config, Options::default())
+        Self::start_first(First {
+            config: Arc::new(config),
+            ..First::default()
+        })
     }
 
-    /// [`start`](Self::start), with more than the configuration.
+    /// [`start`](Self::start) with what was read from `paths`, which are followed
+    /// from now on: a change on disk comes into force by itself, and
+    /// [`Handle::reload`] reads them at once.
     ///
     /// # Errors
-    /// As for `start`.
-    pub fn start_with(config: Config, options: Options) -> Result<Self, StartError> {
+    /// See [`StartError`]; nothing stays behind then.
+    pub fn start_files(paths: Vec<PathBuf>, loaded: Loaded) -> Result<Self, StartError> {
+        Self::start_first(First {
+            config: Arc::new(loaded.config),
+            paths,
+            expanded: loaded.expanded,
+        })
+    }
+
+    fn start_first(given: First) -> Result<Self, StartError> {
+        let config = &given.config;
         let origin = Instant::now();
-        let limits = Limits::derive(&config, system::raise_descriptor_limit()?)?;
+        let limits = Limits::derive(config, system::raise_descriptor_limit()?)?;
         let workers = limits.workers;
-        let nothing = Desired {
-            config: Arc::default(),
-            members: Vec::new(),
-        };
-        let (first, _) = Generation::first(&nothing, workers);
+        let (first, _) = Generation::first(&Desired::nothing(), workers);
         let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
         let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
         count_panics(&published);
@@ -211,14 +200,12 @@ impl Engine {
         let handle = Handle {
             commands,
             published: Arc::clone(&published),
-            reload_from: options.reload_from.into(),
         };
         let parts = Parts {
             published,
             workers: handles,
             origin,
         };
-        let config = Arc::new(config);
         let inbox = |health| Inbox {
             commands: commands_in,
             reports: reports_in,
@@ -226,7 +213,7 @@ impl Engine {
         };
         let control = thread::Builder::new()
             .name("control".into())
-            .spawn(move || control_thread(parts, config, inbox, &ready))?;
+            .spawn(move || control_thread(parts, given, inbox, &ready))?;
         match started.recv() {
             Ok(Ok(listening)) => Ok(Self {
                 control,
@@ -301,6 +288,20 @@ impl Handle {
         applied.map_err(|error| StartError::Listen(error.to_string()))
     }
 
+    /// Reads the files again and returns when every worker has passed what
+    /// changed. Blocks; not to be called on a thread of an async runtime.
+    ///
+    /// # Errors
+    /// The rendered diagnostics of what was refused, or one sentence; everything
+    /// goes on as before.
+    pub fn reload(&self) -> Result<ReloadReport, String> {
+        let (done, answer) = oneshot::channel();
+        let gone = || "the engine has ended".to_owned();
+        let command = Command::Reload("reload".to_owned(), done);
+        self.commands.blocking_send(command).map_err(|_| gone())?;
+        answer.blocking_recv().map_err(|_| gone())?
+    }
+
     /// Asks for the end; a second call cuts what still runs. Tells what comes of
     /// it; `None` = the engine has ended already.
     pub fn stop(&self, how: StopKind) -> Option<Stopping> {
@@ -311,20 +312,6 @@ impl Handle {
         let (done, answer) = oneshot::channel();
         self.commands.blocking_send(Command::Stop(how, done)).ok()?;
         answer.blocking_recv().ok()
-    }
-
-    /// Reads the files of [`Options::reload_from`] again and brings them into
-    /// force; returns what there is to warn of.
-    ///
-    /// # Errors
-    /// The files or their binds were refused; everything goes on as before.
-    pub fn reload(&self) -> Result<Vec<Diagnostic>, ReloadError> {
-        if self.reload_from.is_empty() {
-            return Err(ReloadError::NoFiles);
-        }
-        let loaded = Config::load(&self.reload_from)?;
-        self.apply(loaded.config)?;
-        Ok(loaded.warnings)
     }
 
     /// Client connections now.
@@ -367,7 +354,7 @@ impl Limits {
 
 fn control_thread(
     parts: Parts,
-    config: Arc<Config>,
+    first: First,
     inbox: impl FnOnce(mpsc::Receiver<HealthEvent>) -> Inbox,
     ready: &std::sync::mpsc::SyncSender<Result<Listening, String>>,
 ) -> Exit {
@@ -382,7 +369,7 @@ fn control_thread(
         }
     };
     runtime.block_on(async {
-        match Control::start(parts, config).await {
+        match Control::start(parts, first).await {
             Ok((control, events)) => {
                 // Whoever started us waits for this answer.
                 let _ = ready.send(Ok(Listening {

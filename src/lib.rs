@@ -65,13 +65,13 @@ mod generation;
 mod health;
 mod http;
 mod net;
+mod observe;
 mod proxy;
 mod state;
 mod worker;
 
-pub use engine::{
-    Engine, Exit, Handle, Limits, Options, ReloadError, StartError, StopKind, Stopping,
-};
+pub use control::ReloadReport;
+pub use engine::{Engine, Exit, Handle, Limits, StartError, StopKind, Stopping};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rlb::config::{Backend, Config, Mode, Probe};
-use rlb::{Engine, Exit, Options, StopKind};
+use rlb::config::{Backend, Config, Loaded, Mode, Probe};
+use rlb::{Engine, Exit, StopKind};
 
 use super::output::{self, Count, complain, say};
 use super::pidfile::PidFile;
@@ -21,11 +21,9 @@ pub(super) fn run(
     let Some(loaded) = check::load(files) else {
         return ExitCode::from(REFUSED);
     };
-    let mut options = Options::default();
-    options.reload_from = files.to_vec();
     let service = Service {
-        config: loaded.config,
-        options,
+        loaded,
+        files: files.to_vec(),
         pidfile,
         first_stop: StopKind::Drain,
         quiet,
@@ -42,8 +40,9 @@ pub(super) fn run(
 
 /// An engine, and how its process behaves.
 pub(crate) struct Service {
-    pub(crate) config: Config,
-    pub(crate) options: Options,
+    pub(crate) loaded: Loaded,
+    /// Where it was read; followed from now on.
+    pub(crate) files: Vec<PathBuf>,
     pub(crate) pidfile: Option<PathBuf>,
     /// What the first signal to stop asks for.
     pub(crate) first_stop: StopKind,
@@ -59,8 +58,8 @@ impl Service {
     pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
         output::log(self.debug)?;
         let signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
-        let config = self.config.clone();
-        let engine = Engine::start_with(self.config, self.options).map_err(|e| e.to_string())?;
+        let config = self.loaded.config.clone();
+        let engine = Engine::start_files(self.files, self.loaded).map_err(|e| e.to_string())?;
         signals.steer(Steered {
             engine: engine.handle(),
             first: self.first_stop,

@@ -5,12 +5,12 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
-use rlb::{Handle, ReloadError, StopKind, Stopping};
+use rlb::{Handle, StopKind, Stopping};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::output::{Count, is_color, say, warn};
+use super::output::{Count, say};
 
 /// Signals are taken from now on.
 #[derive(Debug)]
@@ -98,7 +98,8 @@ fn listen(
     loop {
         match runtime.block_on(wish(&mut taken)) {
             Wish::Stop => stop(&steered),
-            Wish::Reload => reload(&steered.engine),
+            // Control logs what changed, or all that is wrong with the files.
+            Wish::Reload => drop(steered.engine.reload()),
         }
     }
 }
@@ -131,24 +132,6 @@ fn stop(steered: &Steered) {
             say(format_args!("cutting {}", Count(sessions, "session")));
         }
         _ => {}
-    }
-}
-
-fn reload(engine: &Handle) {
-    match engine.reload() {
-        Ok(warnings) => {
-            warn(&warnings);
-            tracing::info!(warnings = warnings.len(), "reloaded");
-        }
-        Err(ReloadError::Config(errors)) => {
-            say(errors.render(is_color()).trim_end());
-            let problems = errors.errors().len();
-            tracing::error!(
-                problems,
-                "the file was refused; everything goes on as before"
-            );
-        }
-        Err(error) => tracing::error!(%error, "not reloaded; everything goes on as before"),
     }
 }
 

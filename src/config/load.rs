@@ -148,10 +148,6 @@ impl Config {
 /// # Errors
 ///
 /// All problems of the text.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the file source of discovery")
-)]
 pub(crate) fn parse_servers(
     name: &str,
     text: &str,
@@ -175,7 +171,7 @@ pub(crate) fn parse_servers(
 }
 
 /// Looks up a variable of this process.
-fn process_environment(name: &str) -> Option<String> {
+pub(crate) fn process_environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

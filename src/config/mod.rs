@@ -33,13 +33,10 @@ mod units;
 mod unknown;
 mod words;
 
+pub(crate) use address::server_name_written;
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use load::Loaded;
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "for the file source of discovery")
-)]
-pub(crate) use load::parse_servers;
+pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
 
 #[cfg(test)]

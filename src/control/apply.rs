@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::Control;
-use crate::generation::{Change, Desired, Generation};
+use super::binds::Opened;
+use super::change::Cause;
+use super::describe::{describe, describe_health};
+use super::merge::Inputs;
+use super::{Control, unix_now};
+use crate::generation::{Change, Desired, Generation, Returning, Server};
 use crate::net::ListenError;
-use crate::state::{EndpointId, WorkerId};
+use crate::state::{EndpointId, Operational, WorkerId};
 use crate::worker::{Handle, Order};
 
 /// Why a desired state did not come into force. Nothing has changed then.
@@ -22,40 +26,103 @@ pub(crate) enum ApplyError {
 
 /// What came of a change.
 #[derive(Debug, Default)]
-pub(crate) struct Applied {
+pub(super) struct Brought {
+    /// What is different now, a line each.
+    pub(super) changed: Vec<String>,
+    /// What the operator should know, a line each.
+    pub(super) warnings: Vec<String>,
     /// Workers that did not answer within [`REFRESH_MAX`]: they pass the change with their next tick.
-    pub(crate) late: Vec<WorkerId>,
+    pub(super) late: Vec<WorkerId>,
 }
+
+/// The time a server that is taken away gets, when it is not its backend's.
+#[derive(Debug, Clone)]
+pub(super) struct Removal {
+    /// Its backend.
+    pub(super) backend: String,
+    /// Its key there.
+    pub(super) key: Arc<str>,
+    /// Its sessions are cut after this.
+    pub(super) drain: Duration,
+}
+
+/// Held by whoever changes something.
+pub(super) type Turn<'a> = tokio::sync::MutexGuard<'a, ()>;
 
 /// A command that promises an effect waits this long for the workers.
 const REFRESH_MAX: Duration = Duration::from_secs(1);
 
 impl Control {
-    /// Brings `desired` into force: when this returns, every worker has passed it.
+    /// Merges `inputs` and brings the outcome into force: when this returns, every
+    /// worker has passed it. The one way of every change.
     ///
     /// # Errors
     /// A bind could not be opened; everything goes on as before.
-    pub(crate) async fn apply(&self, desired: Desired) -> Result<Applied, ApplyError> {
-        let _turn = self.turn.lock().await;
-        self.apply_in_turn(desired).await
+    pub(super) async fn bring(
+        &self,
+        turn: &Turn<'_>,
+        mut inputs: Inputs,
+        cause: &Cause,
+        removal: Option<Removal>,
+    ) -> Result<Brought, ApplyError> {
+        let mut brought = Brought {
+            warnings: inputs.settle(unix_now()),
+            ..Brought::default()
+        };
+        let config = Arc::clone(&inputs.config);
+        inputs.sources.keep_named_in(&config);
+        let merged = inputs.merge();
+        let before = Arc::clone(&self.desired.borrow());
+        if merged.desired == *before {
+            brought.late = self.refresh(&[]).await;
+        } else {
+            brought.changed = describe(&before, &merged.desired);
+            let desired = Arc::new(merged.desired);
+            brought.late = self.serve(turn, desired, removal).await?;
+            self.record(cause, &brought.changed);
+        }
+        let known = self
+            .merge_warnings
+            .replace(merged.warnings.iter().cloned().collect());
+        let fresh = merged.warnings.into_iter().filter(|w| !known.contains(w));
+        brought.warnings.extend(fresh);
+        *self.differences.borrow_mut() = merged.differences;
+        *self.inputs.borrow_mut() = inputs;
+        self.saving.unsaved();
+        Ok(brought)
     }
 
     /// Builds the schedules again after a change of health.
-    pub(super) async fn rebuild(&self) -> Result<Applied, ApplyError> {
-        let _turn = self.turn.lock().await;
-        let desired = self.desired.borrow().clone();
-        self.apply_in_turn(desired).await
+    pub(super) async fn rebuild(&self, turn: &Turn<'_>, cause: &Cause) -> Result<(), ApplyError> {
+        let desired = Arc::clone(&self.desired.borrow());
+        let before = self.generation();
+        self.serve(turn, desired, None).await?;
+        let changed = describe_health(&before, &self.generation());
+        if !changed.is_empty() {
+            self.record(cause, &changed);
+        }
+        Ok(())
     }
 
-    async fn apply_in_turn(&self, desired: Desired) -> Result<Applied, ApplyError> {
+    async fn serve(
+        &self,
+        _turn: &Turn<'_>,
+        desired: Arc<Desired>,
+        removal: Option<Removal>,
+    ) -> Result<Vec<WorkerId>, ApplyError> {
         let current = self.generation();
         // Opened before anything changes: a bind that fails refuses the whole change.
-        let opened = self
-            .binds
-            .borrow()
-            .open(&desired.config, self.workers.len())?;
-        self.set_admin_states(&current, &desired);
-        let returning = self.draining.borrow().returning(&desired);
+        // A process that ends opens nothing any more.
+        let is_stopping = self.stop.get().is_some();
+        let opened = match is_stopping {
+            true => Opened::default(),
+            false => {
+                let binds = self.binds.borrow();
+                binds.open(&desired.frontends, self.workers.len())?
+            }
+        };
+        let returning = self.drains.borrow().returning(&desired);
+        set_states(&current, &desired, &returning, self.now_ms());
         for server in returning.values() {
             server.state.revive();
         }
@@ -65,29 +132,14 @@ impl Control {
         *self.desired.borrow_mut() = desired;
         self.publish(Arc::clone(&next));
         let late = self.refresh(&change.closed_endpoints).await;
-        self.follow(&next, change);
-        self.reconcile_binds(&next, opened).await;
+        self.follow(&next, change, removal);
+        if !is_stopping {
+            self.reconcile_binds(&next, opened).await;
+        }
         if self.health.borrow_mut().reconcile(&next) {
             self.stale.notify_one();
         }
-        Ok(Applied { late })
-    }
-
-    /// Control is the only writer of administrative states; a schedule is built
-    /// from what they say, so they come first.
-    fn set_admin_states(&self, current: &Generation, desired: &Desired) {
-        let now_ms = self.now_ms();
-        for (backend, members) in desired.config.backends.iter().zip(&desired.members) {
-            let Some(backend) = current.backend(&backend.name) else {
-                continue;
-            };
-            let by_key: HashMap<&str, _> = backend.servers.iter().map(|s| (&*s.key, s)).collect();
-            for member in members {
-                if let Some(server) = by_key.get(&*member.key) {
-                    server.state.set_admin(member.admin, now_ms);
-                }
-            }
-        }
+        Ok(late)
     }
 
     fn publish(&self, next: Arc<Generation>) {
@@ -118,17 +170,63 @@ impl Control {
     }
 
     /// What left drains; frontends that left are marked, so that their sessions end.
-    fn follow(&self, next: &Generation, change: Change) {
+    fn follow(&self, next: &Generation, change: Change, removal: Option<Removal>) {
         for frontend in &change.left_frontends {
             frontend.state.retire();
         }
-        let mut draining = self.draining.borrow_mut();
+        let mut draining = self.drains.borrow_mut();
         draining.forget_returned(next);
         let default = self.desired.borrow().config.global.drain_timeout;
         for (backend, server) in change.left {
             server.state.retire();
-            let patience = backend.config.drain_timeout.unwrap_or(default);
+            let own = removal
+                .as_ref()
+                .filter(|r| *r.backend == *backend.name && r.key == server.key);
+            let patience = match own {
+                Some(removal) => removal.drain,
+                None => backend.config.drain_timeout.unwrap_or(default),
+            };
             draining.add(backend, server, tokio::time::Instant::now() + patience);
+        }
+    }
+}
+
+/// Control is the only writer of administrative states, and of the health of
+/// what is not checked; a schedule is built from what they say, so they come first.
+pub(super) fn set_states(
+    current: &Generation,
+    desired: &Desired,
+    returning: &Returning,
+    now_ms: u64,
+) {
+    for (config, members) in desired.config.backends.iter().zip(&desired.members) {
+        let servers = current
+            .backend(&config.name)
+            .map_or(&[][..], |b| &b.servers[..]);
+        // Most changes leave the list as it is.
+        let mut by_key: Option<HashMap<&str, &Arc<Server>>> = None;
+        for (index, member) in members.iter().enumerate() {
+            let same_place = servers.get(index).filter(|s| s.key == member.key);
+            let server = same_place.or_else(|| {
+                let all = servers.iter().map(|s| (&*s.key, s));
+                let by_key = by_key.get_or_insert_with(|| all.collect());
+                let key = || (Arc::clone(&config.name), Arc::clone(&member.key));
+                let back = || returning.get(&key());
+                by_key.get(&*member.key).copied().or_else(back)
+            });
+            let Some(server) = server else { continue };
+            server.state.set_admin(member.admin, now_ms);
+            let has_check = config.check.is_some() && member.settings.check != Some(false);
+            let health = match member.health {
+                Some(health) => Some(health),
+                // Without checks it is UP unless somebody says otherwise; with checks
+                // that are switched off it stays what it is.
+                None if !has_check && server.check.is_none() => Some(Operational::Up),
+                None => None,
+            };
+            if let Some(health) = health {
+                server.state.set_operational(health, now_ms);
+            }
         }
     }
 }

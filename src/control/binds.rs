@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Control;
-use crate::config::{Bind, BindAddress, Config};
-use crate::generation::{Frontend, Generation};
+use crate::config::{Bind, BindAddress, Mode};
+use crate::generation::{Entrance, Frontend, Generation};
 use crate::net::ListenError;
 use crate::net::listen::{self, SocketFile};
 use crate::state::{BindId, FrontendId};
@@ -25,6 +25,7 @@ pub(super) struct Binds {
 #[derive(Debug)]
 struct Open {
     frontend: Arc<str>,
+    mode: Mode,
     bind: Bind,
     local: Option<SocketAddr>,
     file: Option<SocketFile>,
@@ -48,15 +49,24 @@ pub(super) struct Opened(Vec<(Bind, Vec<OwnedFd>)>);
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 impl Binds {
-    /// Opens what `config` asks for and is not open in just this way.
+    /// Opens what these frontends ask for and is not open in just this way.
     ///
     /// # Errors
     /// The first bind that cannot be opened; those opened before are closed again.
-    pub(super) fn open(&self, config: &Config, workers: usize) -> Result<Opened, ListenError> {
+    pub(super) fn open(
+        &self,
+        frontends: &[Entrance],
+        workers: usize,
+    ) -> Result<Opened, ListenError> {
         let mut opened = Opened::default();
-        for frontend in &config.frontends {
+        for frontend in frontends.iter().filter(|f| !f.paused).map(|f| &f.config) {
             for bind in &frontend.binds {
-                let same = |open: &Open| open.bind == *bind && open.frontend == frontend.name;
+                // A frontend of another mode is another frontend.
+                let same = |open: &Open| {
+                    open.bind == *bind
+                        && open.frontend == frontend.name
+                        && open.mode == frontend.mode
+                };
                 if self.open.values().any(same) {
                     continue;
                 }
@@ -112,7 +122,7 @@ impl Control {
     pub(super) async fn reconcile_binds(&self, next: &Generation, opened: Opened) {
         let mut fresh = opened.0;
         let mut wanted = HashMap::new();
-        for frontend in &next.frontends {
+        for frontend in next.frontends.iter().filter(|f| !f.paused) {
             for (bind, id) in frontend.config.binds.iter().zip(&frontend.bind_ids) {
                 wanted.insert(*id, (Arc::clone(frontend), bind.clone()));
             }
@@ -131,6 +141,7 @@ impl Control {
             self.give(*id, frontend.state.id, sockets).await;
             let open = Open {
                 frontend: Arc::clone(&frontend.config.name),
+                mode: frontend.config.mode,
                 bind: bind.clone(),
                 local: local.and_then(|address| address.as_socket()),
                 file: SocketFile::of(&bind.address),

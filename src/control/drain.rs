@@ -1,13 +1,15 @@
 //! Servers that left: no new work, what runs may finish, until their time is up.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::Control;
 use super::apply::ask;
+use super::change::DrainRow;
 use crate::generation::{Backend, Desired, Generation, Returning, Server};
+use crate::state::Admin;
 use crate::worker::Order;
 
 /// Servers that drain.
@@ -55,14 +57,17 @@ impl Draining {
 
     /// Those that `desired` wants back: they keep their identity and go on.
     pub(super) fn returning(&self, desired: &Desired) -> Returning {
-        let mut wanted = HashMap::new();
+        if self.servers.is_empty() {
+            return Returning::new();
+        }
+        let mut wanted = HashSet::new();
         for (backend, members) in desired.config.backends.iter().zip(&desired.members) {
             for member in members {
-                wanted.insert((&*backend.name, &*member.key), ());
+                wanted.insert((&*backend.name, &*member.key));
             }
         }
         let back = self.servers.iter().filter(|leaving| {
-            !leaving.cut && wanted.contains_key(&(&*leaving.backend.name, &*leaving.server.key))
+            !leaving.cut && wanted.contains(&(&*leaving.backend.name, &*leaving.server.key))
         });
         back.map(|leaving| {
             let key = (
@@ -84,11 +89,43 @@ impl Draining {
 }
 
 impl Control {
+    /// Servers that drain: those that left, then those that stay but take no work
+    /// (drain always, maintenance as long as it has some).
+    pub(crate) fn draining(&self) -> Vec<DrainRow> {
+        let now = Instant::now();
+        let drains = self.drains.borrow();
+        let left = drains.iter().map(|leaving| DrainRow {
+            backend: leaving.backend.name.to_string(),
+            server: leaving.server.name.to_string(),
+            left: leaving.left(),
+            cut_in: Some(leaving.deadline.saturating_duration_since(now)),
+        });
+        let mut rows: Vec<_> = left.collect();
+        for (backend, server) in self.generation().servers() {
+            let current = || server.state.counters.sum(|counters| counters.current.get());
+            let left = match server.state.admin() {
+                Admin::Ready => continue,
+                Admin::Drain => current(),
+                Admin::Maint => match current() {
+                    0 => continue,
+                    left => left,
+                },
+            };
+            rows.push(DrainRow {
+                backend: backend.name.to_string(),
+                server: server.name.to_string(),
+                left,
+                cut_in: None,
+            });
+        }
+        rows
+    }
+
     /// One look at all that drains: done, over time, or still waited for.
     pub(super) async fn look_after_draining(&self) {
         let now = Instant::now();
         let mut over = Vec::new();
-        self.draining.borrow_mut().servers.retain_mut(|leaving| {
+        self.drains.borrow_mut().servers.retain_mut(|leaving| {
             if leaving.left() == 0 {
                 fold(leaving);
                 return false;

@@ -2,37 +2,63 @@
 //! workers.
 //!
 //! One thread with a runtime of its own. Everything that changes the set takes
-//! one way: a [`Desired`] state goes through [`Control::apply`], which opens
-//! what must be opened, builds the next generation, publishes it, waits until
-//! every worker has passed it, and lets what left drain. This room must not
-//! touch bytes of traffic. Start at [`Control::apply`].
+//! one way: file, sources and overrides ([`Inputs`]) go through `Control::bring`,
+//! which merges them into a [`Desired`] state, opens what must be opened, builds
+//! the next generation, publishes it, waits until every worker has passed it, and
+//! lets what left drain. This room must not touch bytes of traffic. Start at
+//! `change.rs` (what may be asked), then `merge.rs` and `apply.rs`.
 
 mod apply;
 mod binds;
+mod change;
+mod describe;
+mod difference;
 mod drain;
+mod edit;
+mod files;
+mod history;
+mod inotify;
+mod merge;
+mod overrides;
+mod reload;
 mod run;
+mod save;
+mod sessions;
+mod snapshot;
+mod sources;
+mod spec;
 mod stop;
 mod supervise;
 mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::{BindAddress, Config};
+use crate::config::{BindAddress, Config, Global};
 use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
 
 pub(crate) use apply::ApplyError;
 use binds::Binds;
+pub use change::ReloadReport;
+pub(crate) use change::{
+    AddedState, AddressChange, Cause, DrainRow, GenerationRow, OverrideRow, Refusal, WeightChange,
+};
+use difference::Difference;
 use drain::Draining;
+use files::Files;
+use history::History;
+use merge::Inputs;
 pub(crate) use run::{Command, Inbox};
+use save::Saving;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 
@@ -42,11 +68,27 @@ pub(crate) struct Control {
     published: Arc<Published>,
     /// The workers.
     workers: Vec<Handle>,
-    /// What is wanted now.
-    desired: RefCell<Desired>,
+    /// The files the process was started with.
+    paths: Vec<PathBuf>,
+    /// What stays as it was at the start.
+    started: Global,
+    /// Values that came into the file from the environment.
+    expanded: RefCell<Arc<[String]>>,
+    /// All that decides what is served.
+    inputs: RefCell<Inputs>,
+    /// What is wanted now: the inputs, merged.
+    desired: RefCell<Arc<Desired>>,
+    /// Where that is not what is written.
+    differences: RefCell<Vec<Difference>>,
+    /// What the last merge could not take; each is said once.
+    merge_warnings: RefCell<HashSet<String>>,
+    history: RefCell<History>,
+    /// Looks at the files are one after the other.
+    files: tokio::sync::Mutex<Files>,
+    saving: Saving,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
-    draining: RefCell<Draining>,
+    drains: RefCell<Draining>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -69,6 +111,17 @@ pub(crate) struct Parts {
     pub(crate) origin: Instant,
 }
 
+/// What a process starts with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct First {
+    /// The configuration.
+    pub(crate) config: Arc<Config>,
+    /// The files it came from, to be followed and read again; empty = none.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Values in it that came from the environment.
+    pub(crate) expanded: Vec<String>,
+}
+
 impl Control {
     /// Brings the first configuration into force. Needs a local runtime.
     ///
@@ -76,21 +129,26 @@ impl Control {
     /// A bind could not be opened.
     pub(crate) async fn start(
         parts: Parts,
-        config: Arc<Config>,
+        first: First,
     ) -> Result<(Rc<Self>, mpsc::Receiver<HealthEvent>), ApplyError> {
         let seed = u64::from(std::process::id());
         let (health, events) = Health::new(parts.origin.into(), seed);
-        let empty = Desired {
-            config: Arc::default(),
-            members: Vec::new(),
-        };
         let control = Rc::new(Self {
             published: parts.published,
             workers: parts.workers,
-            desired: RefCell::new(empty),
+            paths: first.paths,
+            started: first.config.global.clone(),
+            expanded: RefCell::new(first.expanded.into()),
+            inputs: RefCell::default(),
+            desired: RefCell::new(Arc::new(Desired::nothing())),
+            differences: RefCell::default(),
+            merge_warnings: RefCell::default(),
+            history: RefCell::default(),
+            files: tokio::sync::Mutex::default(),
+            saving: Saving::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
-            draining: RefCell::default(),
+            drains: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
@@ -98,8 +156,38 @@ impl Control {
             stopping: Notify::new(),
             origin: parts.origin,
         });
-        control.apply(Desired::of_file(config)).await?;
+        control.restore(&first.config).await;
+        control.replace_config(first.config, &Cause::Start).await?;
+        control.name_restored();
         Ok((control, events))
+    }
+
+    /// Brings another configuration into force, with its server files.
+    ///
+    /// # Errors
+    /// A bind could not be opened; everything goes on as before.
+    pub(super) async fn replace_config(
+        &self,
+        config: Arc<Config>,
+        cause: &Cause,
+    ) -> Result<(), ApplyError> {
+        let (sources, report) = self.first_look(&config).await;
+        let turn = self.turn.lock().await;
+        let mut inputs = self.inputs.borrow().clone();
+        inputs.config = config;
+        for (id, members) in sources {
+            inputs.sources.set(id, members);
+        }
+        let brought = self.bring(&turn, inputs, cause, None).await?;
+        for warning in report.into_iter().chain(brought.warnings) {
+            tracing::warn!("{warning}");
+        }
+        Ok(())
+    }
+
+    /// Values that came into the file from the environment: never to be shown.
+    pub(crate) fn expanded(&self) -> Arc<[String]> {
+        Arc::clone(&self.expanded.borrow())
     }
 
     /// The generation in force.
@@ -121,4 +209,10 @@ impl Control {
     fn now_ms(&self) -> u64 {
         self.origin.elapsed().as_millis() as u64
     }
+}
+
+/// Wall clock, Unix seconds: what is kept on disk outlives a monotonic clock.
+fn unix_now() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }

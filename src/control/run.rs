@@ -9,9 +9,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::apply::ApplyError;
 use super::supervise::supervise;
-use super::{Control, Outcome, Stop, Stopping};
+use super::{Cause, Control, Outcome, ReloadReport, Stop, Stopping};
 use crate::config::Config;
-use crate::generation::{Desired, Report};
+use crate::generation::Report;
 use crate::health::HealthEvent;
 
 /// What the owner of an engine may ask.
@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Stop(Stop, oneshot::Sender<Stopping>),
     /// Bring another configuration into force.
     Apply(Arc<Config>, oneshot::Sender<Result<(), ApplyError>>),
+    /// Read the files again, asked for by these words.
+    Reload(String, oneshot::Sender<Result<ReloadReport, String>>),
 }
 
 /// Where control's news comes from.
@@ -35,6 +37,8 @@ pub(crate) struct Inbox {
 
 /// Changes of health within this time make one new schedule.
 const COALESCE: Duration = Duration::from_millis(10);
+/// How often overrides of what is not there are looked at.
+const SETTLE: Duration = Duration::from_secs(60);
 /// How often drains and workers are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -52,12 +56,20 @@ impl Control {
             Rc::clone(self).rebuild_when_stale()
         });
         let draining = supervise("drain", || Rc::clone(self).drain_always());
+        let following = supervise("files", || Rc::clone(self).follow_files());
+        let saving = supervise("save", || Rc::clone(self).save_always());
+        let settling = supervise("settle", || Rc::clone(self).settle_always());
         let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = listening => outcome,
             never = rebuilding => never,
             never = draining => never,
-        }
+            never = following => never,
+            never = saving => never,
+            never = settling => never,
+        };
+        self.save_changed().await;
+        outcome
     }
 
     async fn listen(self: Rc<Self>, inbox: Rc<tokio::sync::Mutex<Inbox>>) -> Outcome {
@@ -102,9 +114,13 @@ impl Control {
                 let _ = done.send(self.request_stop(how));
             }
             Command::Apply(config, done) => {
-                let applied = self.apply(Desired::of_file(config)).await;
+                let applied = self.replace_config(config, &Cause::Engine).await;
                 // Whoever asked may have gone.
-                let _ = done.send(applied.map(|_| ()));
+                let _ = done.send(applied);
+            }
+            Command::Reload(words, done) => {
+                // Whoever asked may have gone.
+                let _ = done.send(self.reload(Cause::Reload(words)).await);
             }
         }
     }
@@ -126,8 +142,29 @@ impl Control {
         loop {
             self.stale.notified().await;
             tokio::time::sleep(COALESCE).await;
-            if let Err(error) = self.rebuild().await {
+            let turn = self.turn.lock().await;
+            if let Err(error) = self.rebuild(&turn, &Cause::Health).await {
                 tracing::error!(%error, "schedules were not built again");
+            }
+        }
+    }
+
+    /// Overrides of what is not there any more end in time.
+    async fn settle_always(self: Rc<Self>) -> Outcome {
+        loop {
+            tokio::time::sleep(SETTLE).await;
+            if !self.inputs.borrow().overrides.wait_for_somebody() {
+                continue;
+            }
+            let turn = self.turn.lock().await;
+            let inputs = self.inputs.borrow().clone();
+            match self.bring(&turn, inputs, &Cause::Time, None).await {
+                Ok(brought) => {
+                    for line in brought.warnings {
+                        tracing::info!("{line}");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "overrides were not looked at"),
             }
         }
     }

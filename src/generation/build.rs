@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Backend, Desired, Frontend, Generation, Member, Server};
+use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Server};
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
-use crate::state::{BackendState, BindId, EndpointId, FrontendState, GenerationId, ServerState};
+use crate::state::{
+    BackendState, BindId, EndpointId, FrontendState, GenerationId, Operational, ServerState,
+};
 
 /// What a new generation brought, for those who act on it.
 #[derive(Debug, Default)]
@@ -86,10 +88,9 @@ impl Generation {
             }
         }
         let frontends: Box<[_]> = desired
-            .config
             .frontends
             .iter()
-            .map(|config| self.next_frontend(config, workers))
+            .map(|wanted| self.next_frontend(wanted, workers))
             .collect();
         for gone in &self.frontends {
             if !frontends.iter().any(|f| f.state.id == gone.state.id) {
@@ -106,13 +107,14 @@ impl Generation {
         )
     }
 
-    fn next_frontend(&self, config: &config::Frontend, workers: usize) -> Arc<Frontend> {
+    fn next_frontend(&self, wanted: &Entrance, workers: usize) -> Arc<Frontend> {
+        let Entrance { config, paused } = wanted;
         // A frontend that changed its mode is another one: its sessions cannot go on.
         let before = self
             .frontends
             .iter()
             .find(|f| f.config.name == config.name && f.config.mode == config.mode);
-        if let Some(before) = before.filter(|f| f.config == *config) {
+        if let Some(before) = before.filter(|f| f.config == *config && f.paused == *paused) {
             return Arc::clone(before);
         }
         let bind_id = |bind: &config::Bind| {
@@ -130,6 +132,7 @@ impl Generation {
                 || Arc::new(FrontendState::new(workers)),
                 |f| Arc::clone(&f.state),
             ),
+            paused: *paused,
             config: config.clone(),
         })
     }
@@ -266,6 +269,7 @@ fn next_server(
             Some(old) if old == check => Arc::clone(old),
             _ => Arc::clone(check),
         }),
+        check_enabled: member.check_enabled,
         check_address: check_address(settings),
         state,
     };
@@ -273,6 +277,7 @@ fn next_server(
         let state = ServerState::new(workers);
         // Before the schedule is built: a server that starts in maintenance gets no slot.
         state.set_admin(member.admin, 0);
+        state.set_operational(member.health.unwrap_or(Operational::Up), 0);
         let server = Arc::new(fresh(Arc::new(state), EndpointId::next()));
         change.started.push(Arc::clone(&server));
         return server;
@@ -300,6 +305,7 @@ fn unchanged(a: &Server, b: &Server) -> bool {
         && a.initial_weight == b.initial_weight
         && a.backup == b.backup
         && a.check == b.check
+        && a.check_enabled == b.check_enabled
         && a.check_address == b.check_address
 }
 

@@ -4,15 +4,26 @@
 use std::sync::Arc;
 
 use crate::config;
-use crate::state::Admin;
+use crate::state::{Admin, Operational};
 
 /// The merged, desired state. Level-triggered: it says all, not what changed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Desired {
-    /// Frontends, routes and the settings of backends.
+    /// What is written: the process and the backends are taken from it.
     pub(crate) config: Arc<config::Config>,
+    /// Frontends; backends are referred to by their index in `config`.
+    pub(crate) frontends: Vec<Entrance>,
     /// The servers of each of `config.backends`, in order.
     pub(crate) members: Vec<Vec<Member>>,
+}
+
+/// One frontend as it is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entrance {
+    /// Its settings, `maxconn` the effective one.
+    pub(crate) config: config::Frontend,
+    /// Its listeners are closed; what came in goes on.
+    pub(crate) paused: bool,
 }
 
 /// One server as it is to be.
@@ -20,12 +31,16 @@ pub(crate) struct Desired {
 pub(crate) struct Member {
     /// Identity in its backend.
     pub(crate) key: Arc<str>,
-    /// Settings as written or discovered.
+    /// Settings as written or discovered, addresses the effective ones.
     pub(crate) settings: config::Server,
     /// Effective weight, 0-256.
     pub(crate) weight: u16,
     /// What the operator wants of it.
     pub(crate) admin: Admin,
+    /// Whether the check it has, if any, is made.
+    pub(crate) check_enabled: bool,
+    /// The operator's word on the health of a server that is not checked.
+    pub(crate) health: Option<Operational>,
 }
 
 impl Member {
@@ -39,6 +54,8 @@ impl Member {
             } else {
                 Admin::Ready
             },
+            check_enabled: true,
+            health: None,
             settings: settings.clone(),
         }
     }
@@ -52,6 +69,26 @@ impl Desired {
             .iter()
             .map(|backend| backend.servers.iter().map(Member::written).collect())
             .collect();
-        Self { config, members }
+        Self {
+            frontends: Self::entrances(&config),
+            config,
+            members,
+        }
+    }
+
+    /// Nothing at all.
+    pub(crate) fn nothing() -> Self {
+        Self::of_file(Arc::default())
+    }
+
+    /// The frontends of a file, as written.
+    pub(crate) fn entrances(config: &config::Config) -> Vec<Entrance> {
+        let frontends = config.frontends.iter().cloned();
+        frontends
+            .map(|config| Entrance {
+                config,
+                paused: false,
+            })
+            .collect()
     }
 }

@@ -13,13 +13,15 @@ mod model;
 mod pick;
 mod publish;
 mod route;
+mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use build::{Change, Returning};
-pub(crate) use desired::{Desired, Member};
+pub(crate) use desired::{Desired, Entrance, Member};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};
 pub(crate) use route::RequestFacts;
+pub(crate) use status::{check_info, status, status_text};

@@ -50,6 +50,8 @@ pub(crate) struct Frontend {
     pub(crate) config: config::Frontend,
     /// Identity of each of `config.binds`.
     pub(crate) bind_ids: Box<[BindId]>,
+    /// Its listeners are closed; what came in goes on.
+    pub(crate) paused: bool,
     /// Shared by its generations.
     pub(crate) state: Arc<FrontendState>,
 }
@@ -103,6 +105,8 @@ pub(crate) struct Server {
     pub(crate) backup: bool,
     /// Health check of this server.
     pub(crate) check: Option<Arc<config::Check>>,
+    /// Whether it is made; an operator may pause it.
+    pub(crate) check_enabled: bool,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
     /// Shared by its generations.

@@ -218,7 +218,7 @@ fn frontends_keep_state_and_the_binds_they_still_have() {
 }
 
 #[test]
-fn frontend_that_changed_its_mode_leaves_but_its_binds_stay() {
+fn frontend_that_changed_its_mode_is_another_one_with_binds_of_its_own() {
     let (before, _) =
         Generation::first(&desired(vec![frontend("www", &[80], None)], Vec::new()), 2);
     let mut tcp = frontend("www", &[80], None);
@@ -226,7 +226,7 @@ fn frontend_that_changed_its_mode_leaves_but_its_binds_stay() {
     let (after, change) = before.next(&desired(vec![tcp], Vec::new()), 2);
     let (old, new) = (&before.frontends[0], &after.frontends[0]);
     assert_ne!(old.state.id, new.state.id);
-    assert_eq!(old.bind_ids, new.bind_ids);
+    assert_ne!(old.bind_ids, new.bind_ids);
     assert!(Arc::ptr_eq(&change.left_frontends[0], old));
 }
 
@@ -234,7 +234,7 @@ fn frontend_that_changed_its_mode_leaves_but_its_binds_stay() {
 fn view(generation: &Generation) -> String {
     let server = |server: &Server| {
         format!(
-            "{} {} {:?} {}/{} {} {:?} {:?} {:?}",
+            "{} {} {:?} {}/{} {} {:?} {} {:?} {:?}",
             server.key,
             server.name,
             server.address,
@@ -242,6 +242,7 @@ fn view(generation: &Generation) -> String {
             server.initial_weight,
             server.backup,
             server.check,
+            server.check_enabled,
             server.check_address,
             server.state.admin(),
         )
@@ -267,7 +268,7 @@ fn view(generation: &Generation) -> String {
     let frontends: Vec<_> = generation
         .frontends
         .iter()
-        .map(|frontend| (&frontend.config, frontend.bind_ids.len()))
+        .map(|frontend| (&frontend.config, frontend.bind_ids.len(), frontend.paused))
         .collect();
     let backends: Vec<_> = generation.backends.iter().map(backend).collect();
     format!("{frontends:#?} {backends:#?}")

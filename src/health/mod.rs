@@ -21,13 +21,13 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use event::{HealthEvent, status};
+pub(crate) use event::HealthEvent;
 use machine::Machine;
 use probe::{Target, probe};
 use task::{Context, Prober, Running, Subject, Task, millis};
 
 use crate::generation::{Generation, Server};
-use crate::state::{Admin, CheckCode, LastCheck, Operational, ServerId, ServerState};
+use crate::state::{Admin, CheckCode, EndpointId, LastCheck, Operational, ServerId, ServerState};
 
 /// The checks of the process. Lives on the control thread, within a local
 /// runtime; dropped, all checks end.
@@ -43,6 +43,8 @@ enum Presence {
     Checked(Running),
     /// In maintenance: not checked, and anew when it comes back.
     Paused,
+    /// The operator wants no checks for now: it stays what it is.
+    Disabled(EndpointId, Machine),
 }
 
 impl Health {
@@ -95,6 +97,16 @@ impl Health {
                 continue;
             }
             let check = Arc::clone(&subject.target.check);
+            if !server.check_enabled {
+                let machine = match old {
+                    Some(Presence::Checked(running)) => running.task.machine(),
+                    Some(Presence::Disabled(_, machine)) => machine,
+                    _ => Machine::new(check.rise, check.fall),
+                };
+                let disabled = Presence::Disabled(subject.endpoint, machine);
+                self.servers.insert(id, disabled);
+                continue;
+            }
             let machine = match old {
                 Some(Presence::Checked(running)) if running.task.subject == subject => {
                     self.servers.insert(id, Presence::Checked(running));
@@ -104,6 +116,15 @@ impl Health {
                     if running.task.subject.endpoint == subject.endpoint =>
                 {
                     running.task.machine().with_limits(check.rise, check.fall)
+                }
+                Some(Presence::Disabled(endpoint, machine)) if endpoint == subject.endpoint => {
+                    let mut machine = machine.with_limits(check.rise, check.fall);
+                    let up = server.state.operational() != Operational::Down;
+                    // What the operator said meanwhile is where the checks go on.
+                    if machine.is_up() != up {
+                        machine.force(up);
+                    }
+                    machine
                 }
                 _ => {
                     let machine = Machine::new(check.rise, check.fall);

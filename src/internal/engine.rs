@@ -1,7 +1,7 @@
 //! What tests read of a running engine until the observers show it.
 
 use crate::Engine;
-use crate::health;
+use crate::generation::status;
 use crate::state::{Counters, ServerState};
 
 /// Connections that each worker of the engine accepted on a frontend.
@@ -65,7 +65,7 @@ pub fn server(engine: &Engine, backend: &str, server: &str) -> Server {
         status => format!("{}/{status}", check.code.name()),
     });
     Server {
-        status: health::status(server),
+        status: status(server),
         check: check.unwrap_or_default(),
         current: sum(|c| c.current.get()),
         sessions: sum(|c| c.sessions.get()),

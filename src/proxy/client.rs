@@ -48,6 +48,7 @@ impl Client {
         let counters = frontend.state.counters.slot(shard.worker);
         counters.connections.add(1);
         shard.published.count_accepted();
+        counters.sessions.add(1);
         Self {
             slot: Slot::open(shard, Arc::clone(&frontend.state), peer),
             ip: Text::of(peer.address.ip()),

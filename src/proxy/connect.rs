@@ -76,10 +76,10 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
     loop {
         slot.set_server(Some(server.state.id));
         slot.arm(plan.connect);
+        server.counters.connects.add(1);
         let outcome = attempt(slot, &server).await;
         let end = match outcome {
             Attempt::Connected(stream) if server.state.is_usable() => {
-                server.counters.connects.add(1);
                 return Ok(Dialled {
                     stream,
                     server,

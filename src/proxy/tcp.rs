@@ -19,11 +19,13 @@ pub(crate) async fn serve(mut client: Client) {
     })
     .await;
     let started_us = client.shard().clock.now_us();
-    client.counters.sessions.add(1);
     let Some((plan, limits, server)) = assign(&mut client) else {
         return;
     };
     let Some(server) = server else {
+        connect::backend_counters(client.shard(), plan.backend, |counters| {
+            counters.connect_errors.add(1);
+        });
         return no_server(&client, plan, NO_SERVER);
     };
     let dialled = match connect::establish(&client.slot, plan, server).await {

@@ -107,6 +107,10 @@ fn account(client: &Client, upstream: &Use, up: &mut Half, down: &mut Half) {
     let (bytes_in, bytes_out) = (up.take_moved(), down.take_moved());
     client.counters.bytes_in.add(bytes_in);
     client.counters.bytes_out.add(bytes_out);
+    client
+        .counters
+        .spliced_out
+        .add(std::mem::take(&mut down.piped));
     upstream.counters.bytes_in.add(bytes_in);
     upstream.counters.bytes_out.add(bytes_out);
 }
@@ -141,6 +145,8 @@ struct Half {
     seen_done: bool,
     moved: u64,
     counted: u64,
+    /// Moved through a pipe and not counted yet.
+    piped: u64,
 }
 
 impl Half {
@@ -159,6 +165,7 @@ impl Half {
             seen_done: false,
             moved: 0,
             counted: 0,
+            piped: 0,
         }
     }
 
@@ -212,7 +219,9 @@ impl Half {
             self.moved += written as u64;
         }
         while let Some(pipe) = self.pipe.as_ref().filter(|pipe| pipe.held() > 0) {
-            self.moved += ready!(to.poll_drain(pipe, cx))? as u64;
+            let written = ready!(to.poll_drain(pipe, cx))? as u64;
+            self.moved += written;
+            self.piped += written;
         }
         Poll::Ready(Ok(()))
     }

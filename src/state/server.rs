@@ -2,10 +2,13 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Counters, PerWorker, ServerId};
 
 /// What the checks say (the operational axis).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Operational {
     /// May serve; also without any check.
     Up,
@@ -16,7 +19,8 @@ pub(crate) enum Operational {
 }
 
 /// What the operator says (the administrative axis).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Admin {
     /// Takes part.
     Ready,

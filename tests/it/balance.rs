@@ -37,9 +37,9 @@ fn weights_are_kept_to_the_request_on_two_and_on_four_workers() {
             .map(|((n, origin), weight)| server(n, origin.addr(), &format!(", weight = {weight}")))
             .collect();
         let check = "check = { interval = \"50ms\", fall = 1 }";
-        let lb = Lb::start(&config(workers, &servers, check));
+        let lb = Lb::start_whole(&config(workers, &servers, check));
         assert_eq!(
-            load(lb.addr("web"), 64, 7000),
+            load(lb.addr_of("web"), 64, 7000),
             BTreeMap::from([(200, 7000)])
         );
         let shares: Vec<usize> = origins.iter().map(asked).collect();
@@ -50,7 +50,7 @@ fn weights_are_kept_to_the_request_on_two_and_on_four_workers() {
             lb.server("web", "s1").status == "DOWN"
         });
         assert_eq!(
-            load(lb.addr("web"), 64, 7000),
+            load(lb.addr_of("web"), 64, 7000),
             BTreeMap::from([(200, 7000)])
         );
         // One cycle may be cut short by the schedule without the heavy one.
@@ -76,14 +76,14 @@ fn backups_serve_while_nobody_else_does() {
         server(3, second.addr(), ", backup = true"),
     ];
     let check = "check = { interval = \"20ms\", fall = 1, rise = 1 }";
-    let lb = Lb::start(&config(2, &servers, check));
-    load(lb.addr("web"), 4, 20);
+    let lb = Lb::start_whole(&config(2, &servers, check));
+    load(lb.addr_of("web"), 4, 20);
     assert_eq!([asked(&active), asked(&backup)], [20, 0]);
     drop(active);
     wait_until(PATIENCE, "it is out", || {
         lb.server("web", "s1").status == "DOWN"
     });
-    assert_eq!(load(lb.addr("web"), 4, 20), BTreeMap::from([(200, 20)]));
+    assert_eq!(load(lb.addr_of("web"), 4, 20), BTreeMap::from([(200, 20)]));
     assert_eq!(
         [asked(&backup), asked(&second)],
         [20, 0],
@@ -94,11 +94,11 @@ fn backups_serve_while_nobody_else_does() {
     });
     // The schedule is built anew a moment after the state has changed.
     wait_until(PATIENCE, "it serves again", || {
-        load(lb.addr("web"), 1, 1);
+        load(lb.addr_of("web"), 1, 1);
         asked(&back) > 0
     });
     let before = asked(&backup);
-    load(lb.addr("web"), 4, 20);
+    load(lb.addr_of("web"), 4, 20);
     assert_eq!(asked(&backup), before);
 }
 
@@ -109,24 +109,24 @@ fn weight_zero_gets_nothing() {
         server(1, none.addr(), ", weight = 0"),
         server(2, all.addr(), ", weight = 1"),
     ];
-    let lb = Lb::start(&config(2, &servers, ""));
-    load(lb.addr("web"), 4, 100);
+    let lb = Lb::start_whole(&config(2, &servers, ""));
+    load(lb.addr_of("web"), 4, 100);
     assert_eq!([asked(&none), asked(&all)], [0, 100]);
     lb.apply(&config(2, &servers[..1], "")).unwrap();
-    assert_eq!(load(lb.addr("web"), 4, 4), BTreeMap::from([(503, 4)]));
+    assert_eq!(load(lb.addr_of("web"), 4, 4), BTreeMap::from([(503, 4)]));
 }
 
 #[test]
 fn nobody_usable_is_a_503_that_says_when_to_come_again() {
     let servers = [server(1, free_addr(), ""), server(2, free_addr(), "")];
     let check = "check = { interval = \"20ms\", fall = 1 }\nretry_after = \"7s\"";
-    let lb = Lb::start(&config(2, &servers, check));
+    let lb = Lb::start_whole(&config(2, &servers, check));
     wait_until(PATIENCE, "both are out", || {
         ["s1", "s2"]
             .iter()
             .all(|name| lb.server("web", name).status == "DOWN")
     });
-    let mut client = RawClient::connect(lb.addr("web"));
+    let mut client = RawClient::connect(lb.addr_of("web"));
     for _ in 0..2 {
         let (head, _) = client.send(GET).read_response();
         assert_eq!(head.status(), 503);
@@ -138,8 +138,8 @@ fn nobody_usable_is_a_503_that_says_when_to_come_again() {
 
 #[test]
 fn every_try_refused_is_a_503_too() {
-    let lb = Lb::start(&config(2, &[server(1, free_addr(), "")], "retries = 2"));
-    assert_eq!(load(lb.addr("web"), 1, 3), BTreeMap::from([(503, 3)]));
+    let lb = Lb::start_whole(&config(2, &[server(1, free_addr(), "")], "retries = 2"));
+    assert_eq!(load(lb.addr_of("web"), 1, 3), BTreeMap::from([(503, 3)]));
     let server = lb.server("web", "s1");
     assert_eq!(
         (server.retries, server.redispatches, server.connect_errors),

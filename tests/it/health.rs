@@ -43,7 +43,7 @@ fn an_origin_is_asked_once_per_interval_whatever_the_workers() {
     let origin = Origin::ok("");
     let check = "check = { host = \"shop.example\", interval = \"100ms\" }";
     let begun = Instant::now();
-    let lb = Lb::start(&config(4, origin.addr(), check));
+    let lb = Lb::start_whole(&config(4, origin.addr(), check));
     wait_until(PATIENCE, "five checks", || origin.requests().len() >= 5);
     let intervals = begun.elapsed().as_millis() / 100;
     let requests = origin.requests();
@@ -59,7 +59,7 @@ fn an_origin_is_asked_once_per_interval_whatever_the_workers() {
 fn a_server_goes_after_exactly_fall_and_comes_after_exactly_rise() {
     let (origin, status) = turning();
     let check = "check = { interval = \"60ms\", fall = 3, rise = 4 }";
-    let lb = Lb::start(&config(2, origin.addr(), check));
+    let lb = Lb::start_whole(&config(2, origin.addr(), check));
     wait_for(&lb, "UP", "L7OK/200");
     let turn = |to| {
         status.store(to, Ordering::Relaxed);
@@ -82,7 +82,7 @@ fn a_server_goes_after_exactly_fall_and_comes_after_exactly_rise() {
 fn silence_is_a_timeout_and_a_closed_port_a_failed_connect() {
     let (origin, status) = turning();
     let check = "check = { interval = \"50ms\", timeout = \"100ms\", fall = 1, rise = 1 }";
-    let lb = Lb::start(&config(2, origin.addr(), check));
+    let lb = Lb::start_whole(&config(2, origin.addr(), check));
     wait_for(&lb, "UP", "L7OK/200");
     status.store(0, Ordering::Relaxed);
     wait_for(&lb, "DOWN", "L7TOUT");
@@ -96,7 +96,7 @@ fn silence_is_a_timeout_and_a_closed_port_a_failed_connect() {
 fn a_connect_check_asks_for_no_more_than_a_connect() {
     let origin = Origin::raw(|_, _| ());
     let check = "check = { type = \"tcp\", interval = \"50ms\", fall = 1, rise = 1 }";
-    let lb = Lb::start(&config(2, origin.addr(), check));
+    let lb = Lb::start_whole(&config(2, origin.addr(), check));
     wait_for(&lb, "UP", "L4OK");
     let addr = origin.addr();
     drop(origin);
@@ -115,17 +115,17 @@ fn refused_connects_count_when_asked_to() {
     };
     for observe in [true, false] {
         let origin = Origin::echoing_target();
-        let lb = Lb::start(&config(2, origin.addr(), &more(observe)));
+        let lb = Lb::start_whole(&config(2, origin.addr(), &more(observe)));
         wait_for(&lb, "UP", "L4OK");
         drop(origin);
         // Connects only: what is pooled was closed with the origin.
-        assert_eq!(load(lb.addr("web"), 1, 2).get(&503), Some(&2));
+        assert_eq!(load(lb.addr_of("web"), 1, 2).get(&503), Some(&2));
         if observe {
             wait_for(&lb, "UP 1/3", "L4CON");
-            load(lb.addr("web"), 1, 1);
+            load(lb.addr_of("web"), 1, 1);
             wait_for(&lb, "DOWN", "L4CON");
         } else {
-            load(lb.addr("web"), 1, 1);
+            load(lb.addr_of("web"), 1, 1);
             assert_eq!(lb.server("web", "s1").status, "UP");
         }
         assert_eq!(lb.server("web", "s1").connect_errors, 3);
@@ -135,9 +135,9 @@ fn refused_connects_count_when_asked_to() {
 #[test]
 fn without_a_check_nothing_is_asked() {
     let origin = Origin::ok("");
-    let lb = Lb::start(&config(2, origin.addr(), ""));
+    let lb = Lb::start_whole(&config(2, origin.addr(), ""));
     assert_eq!(lb.server("web", "s1").status, "no check");
-    RawClient::connect(lb.addr("web"))
+    RawClient::connect(lb.addr_of("web"))
         .send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         .read_response();
     assert_eq!((origin.connections(), origin.requests().len()), (1, 1));
@@ -179,7 +179,7 @@ fn sick_origins_harm_nobody_else() {
     };
     let pure = [healthy[0].addr(), healthy[1].addr()];
     let mixed = [pure[0], pure[1], slow.addr(), pausing.addr(), killed_at];
-    let lb = Lb::start(&format!(
+    let lb = Lb::start_whole(&format!(
         "[global]\nworkers = 2\nadmin = \"\"\n[defaults]\nobserve_connect = true\n\
          check = {{ interval = \"100ms\", timeout = \"200ms\", fall = 2, rise = 1 }}\n\
          [defaults.timeouts]\nserver = \"300ms\"\n\
@@ -192,8 +192,8 @@ fn sick_origins_harm_nobody_else() {
     let more = || Instant::now() < until;
     const CLIENTS: usize = 4;
     let (pure, mixed, kills) = thread::scope(|scope| {
-        let pure = scope.spawn(|| load_while(lb.addr("pure"), CLIENTS, more));
-        let mixed = scope.spawn(|| load_while(lb.addr("mixed"), CLIENTS, more));
+        let pure = scope.spawn(|| load_while(lb.addr_of("pure"), CLIENTS, more));
+        let mixed = scope.spawn(|| load_while(lb.addr_of("mixed"), CLIENTS, more));
         let mut kills = 0;
         while more() {
             let origin = Origin::answering_at(killed_at, |request| {

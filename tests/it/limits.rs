@@ -55,7 +55,7 @@ fn answered(clients: &[TcpStream]) -> usize {
 /// kernel's queue and come in as places become free.
 #[track_caller]
 fn eight_before_three(lb: &Lb) {
-    let mut clients: Vec<TcpStream> = (0..8).map(|_| asking(lb.addr("web"))).collect();
+    let mut clients: Vec<TcpStream> = (0..8).map(|_| asking(lb.addr_of("web"))).collect();
     for served in 0..8 {
         wait_until(PATIENCE, "three have come in", || {
             answered(&clients) == clients.len().min(3)
@@ -71,7 +71,7 @@ fn beyond_the_global_limit_clients_wait_in_the_queue() {
     let origin = Origin::ok("x");
     for workers in [1, 2] {
         let global = global(&format!("workers = {workers}\nmaxconn = 3"));
-        let lb = Lb::start(&(global + &listen("web", any(), &origin, "")));
+        let lb = Lb::start_whole(&(global + &listen("web", any(), &origin, "")));
         eight_before_three(&lb);
     }
 }
@@ -83,13 +83,13 @@ fn beyond_a_frontends_limit_its_own_clients_wait() {
         let web = listen("web", any(), &origin, maxconn);
         global("workers = 2") + &web + &listen("other", any(), &origin, "")
     };
-    let lb = Lb::start(&config("maxconn = 3"));
+    let lb = Lb::start_whole(&config("maxconn = 3"));
     eight_before_three(&lb);
     wait_until(PATIENCE, "all have gone", || lb.connections() == 0);
 
-    let clients: Vec<TcpStream> = (0..8).map(|_| asking(lb.addr("web"))).collect();
+    let clients: Vec<TcpStream> = (0..8).map(|_| asking(lb.addr_of("web"))).collect();
     wait_until(PATIENCE, "three have come in", || answered(&clients) == 3);
-    RawClient::connect(lb.addr("other"))
+    RawClient::connect(lb.addr_of("other"))
         .send(GET)
         .read_response();
     // A limit that is raised lets those in that wait.
@@ -108,13 +108,13 @@ fn short_connections_pass_a_full_frontend_quickly() {
         &origin,
         "maxconn = 2\nkeep_alive_requests = 1",
     );
-    let lb = Lb::start(&(global("workers = 2") + &web));
+    let lb = Lb::start_whole(&(global("workers = 2") + &web));
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    let mut client = RawClient::connect(lb.addr("web"));
+                    let mut client = RawClient::connect(lb.addr_of("web"));
                     client.send(GET).read_response();
                     assert_eq!(client.read_until_close(), b"");
                 }
@@ -176,9 +176,11 @@ fn two_thousand_clients_that_say_nothing_are_sent_away() {
         &origin,
         "[listen.timeouts]\nhttp_request = \"500ms\"",
     );
-    let lb = Lb::start(&(global("workers = 2") + &web));
-    let mut clients: Vec<TcpStream> = (0..2000).map(|_| connect(lb.addr("web"))).collect();
-    RawClient::connect(lb.addr("web")).send(GET).read_response();
+    let lb = Lb::start_whole(&(global("workers = 2") + &web));
+    let mut clients: Vec<TcpStream> = (0..2000).map(|_| connect(lb.addr_of("web"))).collect();
+    RawClient::connect(lb.addr_of("web"))
+        .send(GET)
+        .read_response();
     for client in &mut clients {
         assert_eq!(client.read(&mut [0; 64]).unwrap(), 0);
     }
@@ -275,6 +277,6 @@ fn an_exchange_that_waits_for_its_origin_is_small() {
 fn a_budget_of_one_accepts_all_the_same() {
     let origin = Origin::echoing_target();
     let web = listen("web", any(), &origin, "");
-    let lb = Lb::start(&(global("workers = 1\naccept_budget = 1") + &web));
-    assert_eq!(load(lb.addr("web"), 50, 500)[&200], 500);
+    let lb = Lb::start_whole(&(global("workers = 1\naccept_budget = 1") + &web));
+    assert_eq!(load(lb.addr_of("web"), 50, 500)[&200], 500);
 }

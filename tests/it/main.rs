@@ -7,6 +7,14 @@ mod balance;
 mod cli;
 mod harness;
 mod health;
+mod http_bodies;
+mod http_desync;
+mod http_faults;
+mod http_forwarding;
+mod http_interim;
+mod http_keep_alive;
+mod http_limits;
+mod http_stop;
 mod layers;
 mod limits;
 #[cfg(feature = "test-panic")]

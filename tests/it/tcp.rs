@@ -122,7 +122,7 @@ fn bytes_arrive_as_they_were_sent_both_ways_at_once() {
         let mut lb = None;
         let through = |origin| {
             let config = config(&[origin], &format!("pipes_max = {pipes_max}"));
-            lb.insert(Lb::start(&config)).connect("db")
+            lb.insert(Lb::start_whole(&config)).connect("db")
         };
         both_ways(through, LEN);
         let lb = lb.unwrap();
@@ -135,7 +135,7 @@ fn bytes_arrive_as_they_were_sent_both_ways_at_once() {
 #[test]
 fn small_messages_pass_one_by_one() {
     let origin = echo();
-    let lb = Lb::start(&config(&[origin.addr()], ""));
+    let lb = Lb::start_whole(&config(&[origin.addr()], ""));
     let mut client = lb.connect("db");
     for size in (1..3000).step_by(97) {
         let sent = vec![size as u8; size];
@@ -155,7 +155,7 @@ fn the_server_goes_on_after_the_client_has_finished() {
         send_pattern(&stream, 2, 8 << 20);
         stream.write_all(&got.1).unwrap();
     });
-    let lb = Lb::start(&config(&[origin.addr()], ""));
+    let lb = Lb::start_whole(&config(&[origin.addr()], ""));
     let client = lb.connect("db");
     let sent = send_pattern(&client, 1, 1 << 20);
     client.shutdown(Shutdown::Write).unwrap();
@@ -173,7 +173,7 @@ fn the_client_goes_on_after_the_server_has_finished() {
         stream.shutdown(Shutdown::Write).unwrap();
         done.send(receive(&stream)).unwrap();
     });
-    let lb = Lb::start(&config(&[origin.addr()], ""));
+    let lb = Lb::start_whole(&config(&[origin.addr()], ""));
     let client = lb.connect("db");
     let mut greeting = Vec::new();
     (&client).read_to_end(&mut greeting).unwrap();
@@ -196,7 +196,7 @@ fn a_reset_of_one_side_resets_the_other() {
         }
         ended.send(ends_orderly(&mut stream)).unwrap();
     });
-    let lb = Lb::start(&config(&[origin.addr()], ""));
+    let lb = Lb::start_whole(&config(&[origin.addr()], ""));
     let talk = || {
         let mut client = lb.connect("db");
         client.read_exact(&mut [0]).unwrap();
@@ -217,7 +217,7 @@ fn a_reset_of_one_side_resets_the_other() {
 fn idle_sessions_are_cut_and_busy_ones_are_not() {
     let origin = echo();
     let more = timeouts("tunnel = \"400ms\"");
-    let lb = Lb::start(&config(&[origin.addr()], &more));
+    let lb = Lb::start_whole(&config(&[origin.addr()], &more));
     let mut connect = |_| {
         let mut client = lb.connect("db");
         client.write_all(b"x").unwrap();
@@ -263,7 +263,7 @@ fn a_half_closed_session_has_its_own_timeout() {
     });
     drop(origin);
     let more = timeouts("tunnel = \"1h\"\nhalf_closed = \"200ms\"");
-    let lb = Lb::start(&config(&[silent.addr()], &more));
+    let lb = Lb::start_whole(&config(&[silent.addr()], &more));
     let mut client = lb.connect("db");
     client.write_all(b"x").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
@@ -314,19 +314,19 @@ fn a_side_that_never_reads_leaves_memory_flat() {
 
 #[test]
 fn nobody_to_serve_is_a_reset() {
-    let mut lb = Lb::start(&config(&[free_addr()], ""));
+    let mut lb = Lb::start_whole(&config(&[free_addr()], ""));
     assert!(!ends_orderly(&mut lb.connect("db")), "refused");
     assert_eq!(lb.server("db", "s1").connect_errors, 1);
     let disabled = "[global]\nadmin = \"\"\n[[listen]]\nname = \"db\"\nmode = \"tcp\"\n\
          bind = \"127.0.0.1:0\"\nserver = { name = \"s1\", address = \"127.0.0.1:9\", disabled = true }\n";
-    lb = Lb::start(disabled);
+    lb = Lb::start_whole(disabled);
     assert!(!ends_orderly(&mut lb.connect("db")), "in maintenance");
 }
 
 #[test]
 fn a_refused_connect_goes_to_another_server_at_once() {
     let origin = Origin::raw(|mut stream, _| stream.write_all(b"here").unwrap());
-    let lb = Lb::start(&config(&[free_addr(), origin.addr()], ""));
+    let lb = Lb::start_whole(&config(&[free_addr(), origin.addr()], ""));
     let begun = Instant::now();
     for _ in 0..20 {
         let mut answer = Vec::new();
@@ -355,7 +355,7 @@ fn a_server_that_does_not_answer_its_connect_is_left_for_another() {
         .collect();
     assert!(filler.len() < 4, "the backlog takes them all");
     let origin = Origin::raw(|mut stream, _| stream.write_all(b"here").unwrap());
-    let lb = Lb::start(&config(
+    let lb = Lb::start_whole(&config(
         &[addr, origin.addr()],
         &timeouts("connect = \"200ms\""),
     ));
@@ -396,7 +396,7 @@ fn urgent_data_passes_in_its_place_and_hangs_nobody() {
 fn urgent_data_passes_within_bulk_too() {
     let (done, received) = mpsc::channel();
     let origin = Origin::raw(move |stream, _| done.send(receive(&stream)).unwrap());
-    let lb = Lb::start(&config(&[origin.addr()], ""));
+    let lb = Lb::start_whole(&config(&[origin.addr()], ""));
     let client = lb.connect("db");
     let (mut hash, block) = (Sha256::new(), vec![5; 1 << 20]);
     for _ in 0..32 {

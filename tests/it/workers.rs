@@ -40,8 +40,8 @@ fn refusal(config: &str) -> String {
 #[test]
 fn each_worker_has_a_socket_of_its_own_and_its_share() {
     let origin = Origin::ok("x");
-    let lb = Lb::start(&config(4, "\"127.0.0.1:0\"", &origin));
-    let addr = lb.addr("web");
+    let lb = Lb::start_whole(&config(4, "\"127.0.0.1:0\"", &origin));
+    let addr = lb.addr_of("web");
     assert_eq!(listening_sockets(addr.port()), 4);
     for _ in 0..20 {
         let clients: Vec<_> = (0..100).map(|_| connect(addr)).collect();
@@ -62,7 +62,7 @@ fn clients_come_in_over_ipv4_ipv6_and_both() {
     let origin = Origin::ok("x");
     let (v4, both) = (free_addr().port(), free_addr().port());
     let binds = format!("[\"127.0.0.1:{v4}\", \"[::1]:0\", \"*:{both}\"]");
-    let lb = Lb::start(&config(2, &binds, &origin));
+    let lb = Lb::start_whole(&config(2, &binds, &origin));
     let v6 = lb
         .addresses()
         .into_iter()
@@ -91,7 +91,7 @@ fn a_bind_to_every_ipv6_address_leaves_ipv4_alone() {
     let origin = Origin::ok("x");
     let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = v4.local_addr().unwrap().port();
-    let lb = Lb::start(&config(1, &format!("\"[::]:{port}\""), &origin));
+    let lb = Lb::start_whole(&config(1, &format!("\"[::]:{port}\""), &origin));
     RawClient::connect(SocketAddr::new("::1".parse().unwrap(), port))
         .send(GET)
         .read_response();
@@ -147,7 +147,7 @@ fn a_unix_socket_has_its_mode_and_replaces_a_dead_one() {
         "{{ address = \"unix:{}\", mode = \"0600\" }}",
         path.display()
     );
-    let lb = Lb::start(&config(2, &bind, &origin));
+    let lb = Lb::start_whole(&config(2, &bind, &origin));
     assert_eq!(
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
@@ -174,7 +174,7 @@ fn a_socket_file_that_another_process_took_over_is_left() {
     let origin = Origin::ok("x");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("web.sock");
-    let lb = Lb::start(&config(1, &format!("\"unix:{}\"", path.display()), &origin));
+    let lb = Lb::start_whole(&config(1, &format!("\"unix:{}\"", path.display()), &origin));
     let successor = dir.path().join("new");
     let _listener = UnixListener::bind(&successor).unwrap();
     fs::rename(&successor, &path).unwrap();
@@ -195,7 +195,7 @@ fn connections_to_a_unix_socket_are_spread_over_the_workers() {
     let origin = Origin::ok("x");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("web.sock");
-    let lb = Lb::start(&config(2, &format!("\"unix:{}\"", path.display()), &origin));
+    let lb = Lb::start_whole(&config(2, &format!("\"unix:{}\"", path.display()), &origin));
     for _ in 0..20 {
         let clients: Vec<UnixStream> = (0..50)
             .map(|_| UnixStream::connect(&path).unwrap())
@@ -216,7 +216,7 @@ fn connections_to_a_unix_socket_are_spread_over_the_workers() {
 fn an_abstract_socket_is_served() {
     let origin = Origin::ok("x");
     let name = format!("rlb-it-{}", std::process::id());
-    let lb = Lb::start(&config(2, &format!("\"unix:@{name}\""), &origin));
+    let lb = Lb::start_whole(&config(2, &format!("\"unix:@{name}\""), &origin));
     let mut client = abstract_client(&name);
     client.write_all(GET.as_bytes()).unwrap();
     client.read_exact(&mut [0; 12]).unwrap();
@@ -262,8 +262,10 @@ fn a_descriptor_nobody_gave_us_is_refused() {
 fn a_bind_may_be_tied_to_an_interface() {
     let origin = Origin::ok("x");
     let bind = |interface| format!("{{ address = \"127.0.0.1:0\", interface = \"{interface}\" }}");
-    let lb = Lb::start(&config(2, &bind("lo"), &origin));
-    RawClient::connect(lb.addr("web")).send(GET).read_response();
+    let lb = Lb::start_whole(&config(2, &bind("lo"), &origin));
+    RawClient::connect(lb.addr_of("web"))
+        .send(GET)
+        .read_response();
     let said = refusal(&config(2, &bind("nope0"), &origin));
     assert_eq!(
         said,
@@ -278,12 +280,12 @@ fn the_kernel_has_the_options_of_the_file() {
     };
     let origin = Origin::ok("x");
     let bind = "{ address = \"127.0.0.1:0\", backlog = 77, keepalive = \"30s\" }";
-    let lb = Lb::start(&config(2, bind, &origin));
-    let port = format!("sport = :{}", lb.addr("web").port());
+    let lb = Lb::start_whole(&config(2, bind, &origin));
+    let port = format!("sport = :{}", lb.addr_of("web").port());
     let said = ss.run(["-Htlno", &port]).stdout;
     let backlogs: BTreeSet<_> = said.lines().map(|l| l.split_whitespace().nth(2)).collect();
     assert_eq!(backlogs, BTreeSet::from([Some("77")]), "{said}");
-    let client = connect(lb.addr("web"));
+    let client = connect(lb.addr_of("web"));
     let said = ss.run(["-Htnoi", "state", "established", &port]).stdout;
     assert!(said.contains("timer:(keepalive,"), "{said}");
     drop(client);

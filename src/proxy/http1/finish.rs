@@ -33,8 +33,11 @@ impl Exchange {
         self.pool(client, excess);
         let unread =
             self.stage == Stage::Answer && !self.up_done && self.end.cause != Cause::Client;
-        if let Some(rest) = self.up.finish(&shard) {
-            shard.buffers.give(rest);
+        match self.up.finish(&shard) {
+            // We answered ourselves, but the body was read to its end: this is the next request.
+            Some(rest) if self.keep_alive => client.ahead = Some(rest),
+            Some(rest) => shard.buffers.give(rest),
+            None => {}
         }
         let next = match self.end.cause {
             _ if self.keep_alive => Next::Request,
@@ -85,10 +88,10 @@ impl Exchange {
         let bytes_in = self.head_bytes + self.up.received;
         let class = response_class(self.status);
         let frontend = &client.counters;
-        frontend.sessions.add(1);
         frontend.requests.add(1);
         frontend.bytes_in.add(bytes_in);
         frontend.bytes_out.add(self.down.sent);
+        frontend.spliced_out.add(self.down.spliced);
         if self.status != 0 {
             frontend.responses[class].add(1);
         }
@@ -102,6 +105,7 @@ impl Exchange {
                 counters.responses[class].add(1);
             }
             match self.end.cause {
+                Cause::Internal => counters.internal_errors.add(1),
                 Cause::Client | Cause::ClientTimeout => counters.client_aborts.add(1),
                 Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
                 _ => {}

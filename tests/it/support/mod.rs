@@ -2,12 +2,15 @@
 //! real programs.
 //!
 //! Knows nothing of rlb's insides: what crosses a socket here is written and read as
-//! bytes, so that a fault of our parser cannot hide itself. Start with [`Rlb`],
-//! [`RawClient`] and [`Origin`]; real programs stand in [`real`].
+//! bytes, so that a fault of our parser cannot hide itself. Start with [`Lb`] (the engine
+//! in this process) or [`Rlb`] (the binary), [`RawClient`], and for servers [`Origin`]
+//! (answers by itself) or [`PlayedOrigin`] (played by the test); real programs stand in
+//! [`real`].
 
 mod lb;
 mod load;
 mod origin;
+mod played;
 mod process;
 mod raw;
 pub(crate) mod real;
@@ -18,9 +21,10 @@ use std::time::{Duration, Instant};
 
 pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
-pub(crate) use origin::{Answer, Origin};
+pub(crate) use origin::{Answer, Origin, Request};
+pub(crate) use played::PlayedOrigin;
 pub(crate) use process::Process;
-pub(crate) use raw::{Head, RawClient};
+pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use rlb::Rlb;
 
 /// How long a test waits for what should take milliseconds: long enough for a busy

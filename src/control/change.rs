@@ -1,0 +1,560 @@
+//! What may be asked of control at run time: one method per change, one change
+//! at a time. Each returns when every worker has passed it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::Control;
+use super::apply::{Removal, Turn};
+use super::difference::Words;
+use super::edit::Edit;
+use super::overrides::{ServerOverride, Set};
+use super::spec::{Spec, WEIGHT_MAX};
+use crate::config::{self, ServerAddress};
+use crate::state::{Admin, Operational};
+
+/// Why a change was not made. The admin socket says it in HAProxy's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// No backend of this name.
+    #[error("no such backend")]
+    NoSuchBackend,
+    /// No server of this name in the backend.
+    #[error("no such server")]
+    NoSuchServer,
+    /// No frontend of this name.
+    #[error("no such frontend")]
+    NoSuchFrontend,
+    /// No session of this index.
+    #[error("no such session")]
+    NoSuchSession,
+    /// The backend has a server of this name.
+    #[error("a server of this name exists already")]
+    AlreadyExists,
+    /// The name holds what a name cannot hold: one sentence.
+    #[error("{0}")]
+    BadName(String),
+    /// No health check is configured for this server.
+    #[error("no health check is configured for this server")]
+    NoCheck,
+    /// The frontend is enabled, or disabled, already.
+    #[error("the frontend is so already")]
+    AlreadySo,
+    /// The frontend was shut down.
+    #[error("the frontend was shut down")]
+    ShutDown,
+    /// In force, but these workers did not confirm it within a second.
+    #[error("in force, but not yet passed by workers {0:?}")]
+    Late(Vec<usize>),
+    /// Anything else: one sentence.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A weight as an operator says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WeightChange {
+    /// 0-256.
+    Absolute(u16),
+    /// Of the written weight; the result is capped at 256.
+    Percent(u32),
+}
+
+/// Old and new address of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AddressChange {
+    /// Before.
+    pub(crate) old: SocketAddr,
+    /// Now; may be the same.
+    pub(crate) new: SocketAddr,
+}
+
+/// How an added server starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddedState {
+    /// In maintenance and not checked, as in HAProxy.
+    Maint,
+    /// Serving and checked at once.
+    Up,
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadReport {
+    /// What is different now, one line each; empty = nothing.
+    pub changed: Vec<String>,
+    /// What the operator should know, one line each.
+    pub warnings: Vec<String>,
+    /// Settings that come into force with the next start only.
+    pub needs_restart: Vec<String>,
+}
+
+/// One value that runs otherwise than it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OverrideRow {
+    /// `web/s1`, or the name of a frontend.
+    pub(crate) object: String,
+    /// Which value: `weight`, `state`, `address`, ...
+    pub(crate) what: &'static str,
+    /// As in file or source; `None` = not there.
+    pub(crate) written: Option<String>,
+    /// As it runs.
+    pub(crate) running: String,
+    /// When it was set.
+    pub(crate) since: SystemTime,
+    /// The words that set it.
+    pub(crate) by: String,
+}
+
+/// One generation that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GenerationRow {
+    /// Its number.
+    pub(crate) id: u64,
+    /// When.
+    pub(crate) when: SystemTime,
+    /// Why, in words.
+    pub(crate) cause: String,
+    /// What changed, in words.
+    pub(crate) summary: String,
+}
+
+/// A server that takes no new work and still has some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DrainRow {
+    /// The backend it is in, or left.
+    pub(crate) backend: String,
+    /// It.
+    pub(crate) server: String,
+    /// Sessions or requests under way.
+    pub(crate) left: u64,
+    /// Time until they are cut; `None` = never: it was not removed.
+    pub(crate) cut_in: Option<Duration>,
+}
+
+/// What made a change, for the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The process started.
+    Start,
+    /// Files changed on disk: which.
+    File(String),
+    /// Somebody asked for a reload: by which words or which signal.
+    Reload(String),
+    /// A command, in its words.
+    Command(String),
+    /// A server's health changed.
+    Health,
+    /// A source of servers answered: which.
+    Source(String),
+    /// The program that embeds the engine.
+    Engine,
+    /// Something was absent for too long.
+    Time,
+}
+
+impl Control {
+    /// `set weight`.
+    ///
+    /// # Errors
+    /// See [`Refusal`]; this holds for all of these.
+    pub(crate) async fn set_weight(
+        &self,
+        backend: &str,
+        server: &str,
+        weight: WeightChange,
+    ) -> Result<(), Refusal> {
+        let words = match weight {
+            WeightChange::Absolute(weight) => format!("set weight {backend}/{server} {weight}"),
+            WeightChange::Percent(percent) => format!("set weight {backend}/{server} {percent}%"),
+        };
+        self.change_server(words, backend, server, |server| {
+            let written = server.written.weight;
+            let value = match weight {
+                WeightChange::Absolute(weight) => weight,
+                WeightChange::Percent(percent) => {
+                    let share = u64::from(written) * u64::from(percent) / 100;
+                    share.min(u64::from(WEIGHT_MAX)) as u16
+                }
+            };
+            if value > WEIGHT_MAX {
+                return Err(Refusal::Other(format!("a weight is at most {WEIGHT_MAX}")));
+            }
+            Set::put(&mut server.set.weight, value, &written, &server.stamp);
+            Ok(())
+        })
+        .await
+    }
+
+    /// `set server ... state`, `enable server`, `disable server`.
+    pub(crate) async fn set_state(
+        &self,
+        backend: &str,
+        server: &str,
+        state: Admin,
+    ) -> Result<(), Refusal> {
+        let words = format!("set server {backend}/{server} state {}", state.words());
+        self.change_server(words, backend, server, |server| {
+            let written = match server.written.disabled {
+                true => Admin::Maint,
+                false => Admin::Ready,
+            };
+            Set::put(&mut server.set.admin, state, &written, &server.stamp);
+            Ok(())
+        })
+        .await
+    }
+
+    /// `set server ... health`: until the next check, for good where none is made.
+    pub(crate) async fn set_health(
+        &self,
+        backend: &str,
+        server: &str,
+        health: Operational,
+    ) -> Result<(), Refusal> {
+        let words = format!("set server {backend}/{server} health {}", health.words());
+        let turn = self.turn.lock().await;
+        let generation = self.generation();
+        let found = generation.backend(backend).ok_or(Refusal::NoSuchBackend)?;
+        let found = found.server(server).ok_or(Refusal::NoSuchServer)?;
+        if found.check.is_some() && found.check_enabled {
+            self.health.borrow().force(found, health);
+            let rebuilt = self.rebuild(&turn, &Cause::Command(words)).await;
+            return rebuilt.map_err(|error| Refusal::Other(error.to_string()));
+        }
+        self.change_in_turn(&turn, words, |edit| {
+            let server = edit.server(backend, server)?;
+            let up = Operational::Up;
+            Set::put(&mut server.set.health, health, &up, &server.stamp);
+            Ok(None)
+        })
+        .await
+    }
+
+    /// `enable health`, `disable health`. [`Refusal::NoCheck`] where there is none to enable.
+    pub(crate) async fn set_checks_enabled(
+        &self,
+        backend: &str,
+        server: &str,
+        enabled: bool,
+    ) -> Result<(), Refusal> {
+        let word = if enabled { "enable" } else { "disable" };
+        let words = format!("{word} health {backend}/{server}");
+        self.change_server(words, backend, server, |server| {
+            if !server.has_check {
+                return if enabled {
+                    Err(Refusal::NoCheck)
+                } else {
+                    Ok(())
+                };
+            }
+            Set::put(&mut server.set.check_enabled, enabled, &true, &server.stamp);
+            if enabled {
+                server.set.health = None;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// `set server ... addr`; `port` `None` = as it is.
+    pub(crate) async fn set_address(
+        &self,
+        backend: &str,
+        server: &str,
+        ip: IpAddr,
+        port: Option<u16>,
+    ) -> Result<AddressChange, Refusal> {
+        let words = match port {
+            Some(port) => format!("set server {backend}/{server} addr {ip} port {port}"),
+            None => format!("set server {backend}/{server} addr {ip}"),
+        };
+        if port == Some(0) {
+            return Err(Refusal::Other("a server cannot have port 0".to_owned()));
+        }
+        let mut change = None;
+        self.change_server(words, backend, server, |server| {
+            let ServerAddress::Ip(old) = server.address else {
+                let sentence = "the server has a Unix socket, not an IP address";
+                return Err(Refusal::Other(sentence.to_owned()));
+            };
+            let new = SocketAddr::new(ip, port.unwrap_or(old.port()));
+            let value = Some(Set::new(new, &server.stamp));
+            match server.written.address == ServerAddress::Ip(new) {
+                true => server.set.address = None,
+                false if old == new => {}
+                false => server.set.address = value,
+            }
+            change = Some(AddressChange { old, new });
+            Ok(())
+        })
+        .await?;
+        change.ok_or(Refusal::NoSuchServer)
+    }
+
+    /// `set server ... check-addr`, `check-port`; `None` = as it is.
+    pub(crate) async fn set_check_address(
+        &self,
+        backend: &str,
+        server: &str,
+        ip: Option<IpAddr>,
+        port: Option<u16>,
+    ) -> Result<(), Refusal> {
+        let mut words = format!("set server {backend}/{server}");
+        if let Some(ip) = ip {
+            words.push_str(&format!(" check-addr {ip}"));
+        }
+        if let Some(port) = port {
+            words.push_str(&format!(" check-port {port}"));
+        }
+        if port == Some(0) {
+            return Err(Refusal::Other("a check cannot go to port 0".to_owned()));
+        }
+        self.change_server(words, backend, server, |server| {
+            if !server.has_check {
+                return Err(Refusal::NoCheck);
+            }
+            let (written, set, stamp) = (&server.written, &mut *server.set, &server.stamp);
+            if let Some(ip) = ip {
+                let slot = &mut set.check_address;
+                match written.check_address == Some(ip) {
+                    true => *slot = None,
+                    false => *slot = Some(Set::new(ip, stamp)),
+                }
+            }
+            if let Some(port) = port {
+                let slot = &mut set.check_port;
+                match written.check_port == Some(port) {
+                    true => *slot = None,
+                    false => *slot = Some(Set::new(port, stamp)),
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// `add server`.
+    pub(crate) async fn add_server(
+        &self,
+        backend: &str,
+        spec: config::Server,
+        start: AddedState,
+    ) -> Result<(), Refusal> {
+        let words = format!(
+            "add server {backend}/{} {}",
+            spec.name,
+            spec.address.words()
+        );
+        config::server_name_written(&spec.name).map_err(|fault| Refusal::BadName(fault.message))?;
+        if spec.weight > WEIGHT_MAX {
+            return Err(Refusal::Other(format!("a weight is at most {WEIGHT_MAX}")));
+        }
+        self.change(words, |edit| {
+            let (settings, members) = edit.backend(backend)?;
+            if members.iter().any(|m| m.settings.name == spec.name) {
+                return Err(Refusal::AlreadyExists);
+            }
+            let has_check = settings.check.is_some() && spec.check != Some(false);
+            let stamp = edit.stamp.clone();
+            let name = spec.name.to_string();
+            let set = edit.inputs.overrides.server_mut(backend, &name);
+            // Another identity than the one that had the name before.
+            *set = ServerOverride {
+                added: Some(Set::new(Spec(spec), &stamp)),
+                deleted: set.deleted.take(),
+                ..ServerOverride::default()
+            };
+            if start == AddedState::Maint {
+                set.admin = Some(Set::new(Admin::Maint, &stamp));
+                set.check_enabled = has_check.then(|| Set::new(false, &stamp));
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// `del server`; `drain` `None` = the backend's drain timeout.
+    pub(crate) async fn del_server(
+        &self,
+        backend: &str,
+        server: &str,
+        drain: Option<Duration>,
+    ) -> Result<(), Refusal> {
+        let words = match drain {
+            Some(drain) => format!(
+                "del server {backend}/{server} drain {}s",
+                drain.as_secs_f64()
+            ),
+            None => format!("del server {backend}/{server}"),
+        };
+        self.change(words, |edit| {
+            let (_, member) = edit.served(backend, server)?;
+            let key = std::sync::Arc::clone(&member.key);
+            let stamp = edit.stamp.clone();
+            let set = edit.inputs.overrides.server_mut(backend, &key);
+            let deleted = match set.added {
+                // Added over a written one that is deleted: that stays so.
+                Some(_) => set.deleted.take(),
+                None => Some(Set::new((), &stamp)),
+            };
+            *set = ServerOverride {
+                deleted,
+                ..ServerOverride::default()
+            };
+            let backend = backend.to_owned();
+            Ok(drain.map(|drain| Removal {
+                backend,
+                key,
+                drain,
+            }))
+        })
+        .await
+    }
+
+    /// `enable frontend`, `disable frontend`: listeners open and close, sessions go on.
+    pub(crate) async fn set_frontend_enabled(
+        &self,
+        frontend: &str,
+        enabled: bool,
+    ) -> Result<(), Refusal> {
+        let word = if enabled { "enable" } else { "disable" };
+        self.change(format!("{word} frontend {frontend}"), |edit| {
+            let stamp = edit.stamp.clone();
+            let (_, set) = edit.frontend(frontend)?;
+            if set.paused.is_none() == enabled {
+                return Err(Refusal::AlreadySo);
+            }
+            set.paused = (!enabled).then(|| Set::new((), &stamp));
+            Ok(None)
+        })
+        .await
+    }
+
+    /// `shutdown frontend`: it leaves, its sessions drain.
+    pub(crate) async fn shutdown_frontend(&self, frontend: &str) -> Result<(), Refusal> {
+        self.change(format!("shutdown frontend {frontend}"), |edit| {
+            let stamp = edit.stamp.clone();
+            let (_, set) = edit.frontend(frontend)?;
+            set.shut = Some(Set::new((), &stamp));
+            Ok(None)
+        })
+        .await
+    }
+
+    /// `set maxconn frontend`; 0 = only the limit of the process.
+    pub(crate) async fn set_frontend_maxconn(
+        &self,
+        frontend: &str,
+        maxconn: usize,
+    ) -> Result<(), Refusal> {
+        self.change(
+            format!("set maxconn frontend {frontend} {maxconn}"),
+            |edit| {
+                let stamp = edit.stamp.clone();
+                let (written, set) = edit.frontend(frontend)?;
+                let value = (maxconn > 0).then_some(maxconn);
+                Set::put(&mut set.maxconn, value, &written, &stamp);
+                Ok(None)
+            },
+        )
+        .await
+    }
+
+    /// Where running and written state differ.
+    pub(crate) fn overrides(&self) -> Vec<OverrideRow> {
+        let differences = self.differences.borrow();
+        let rows = differences.iter().map(|difference| OverrideRow {
+            object: difference.object.to_string(),
+            what: difference.what,
+            written: difference.written.clone(),
+            running: difference.set.clone(),
+            since: SystemTime::UNIX_EPOCH + Duration::from_secs(difference.at),
+            by: difference.by.clone(),
+        });
+        rows.collect()
+    }
+
+    /// `clear override b/s`: as written again; a server that was added leaves, one
+    /// that was deleted comes back.
+    pub(crate) async fn clear_override(&self, backend: &str, server: &str) -> Result<(), Refusal> {
+        self.change(format!("clear override {backend}/{server}"), |edit| {
+            let key = edit.key(backend, server)?;
+            *edit.inputs.overrides.server_mut(backend, &key) = ServerOverride::default();
+            Ok(None)
+        })
+        .await
+    }
+
+    /// `clear override f`, of a frontend: as written again.
+    pub(crate) async fn clear_frontend_override(&self, frontend: &str) -> Result<(), Refusal> {
+        self.change(format!("clear override {frontend}"), |edit| {
+            let frontends = &edit.inputs.config.frontends;
+            if !frontends.iter().any(|f| *f.name == *frontend) {
+                return Err(Refusal::NoSuchFrontend);
+            }
+            edit.inputs.overrides.frontends.remove(frontend);
+            Ok(None)
+        })
+        .await
+    }
+
+    /// `clear overrides`: everything as written again; how many servers and
+    /// frontends had some.
+    pub(crate) async fn clear_overrides(&self) -> Result<usize, Refusal> {
+        let mut cleared = 0;
+        self.change("clear overrides".to_owned(), |edit| {
+            cleared = std::mem::take(&mut edit.inputs.overrides).len();
+            Ok(None)
+        })
+        .await?;
+        Ok(cleared)
+    }
+
+    async fn change_server(
+        &self,
+        words: String,
+        backend: &str,
+        server: &str,
+        change: impl FnOnce(&mut super::edit::EditServer<'_>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        self.change(words, |edit| {
+            change(&mut edit.server(backend, server)?)?;
+            Ok(None)
+        })
+        .await
+    }
+
+    /// One change of the overrides, from words to effect.
+    async fn change(
+        &self,
+        words: String,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Option<Removal>, Refusal>,
+    ) -> Result<(), Refusal> {
+        let turn = self.turn.lock().await;
+        self.change_in_turn(&turn, words, change).await
+    }
+
+    async fn change_in_turn(
+        &self,
+        turn: &Turn<'_>,
+        words: String,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Option<Removal>, Refusal>,
+    ) -> Result<(), Refusal> {
+        let mut inputs = self.inputs.borrow().clone();
+        let desired = std::sync::Arc::clone(&self.desired.borrow());
+        let mut edit = Edit::new(&mut inputs, &desired, &words);
+        let removal = change(&mut edit)?;
+        let cause = Cause::Command(words);
+        let brought = self.bring(turn, inputs, &cause, removal).await;
+        let brought = brought.map_err(|error| Refusal::Other(error.to_string()))?;
+        for warning in &brought.warnings {
+            tracing::warn!("{warning}");
+        }
+        match brought.late.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::Late(brought.late.iter().map(|w| w.0).collect())),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a command may touch: the overrides, found by the names people use.
+
+use std::sync::Arc;
+
+use super::change::Refusal;
+use super::merge::Inputs;
+use super::overrides::{FrontendOverride, ServerOverride, Stamp};
+use super::unix_now;
+use crate::config::{self, ServerAddress};
+use crate::generation::{Desired, Member};
+
+/// The inputs of the next desired state, beside the one in force.
+pub(super) struct Edit<'a> {
+    /// To be changed.
+    pub(super) inputs: &'a mut Inputs,
+    desired: &'a Desired,
+    /// Now, and the words of the command.
+    pub(super) stamp: Stamp,
+}
+
+/// One server, and what was set on it.
+pub(super) struct EditServer<'a> {
+    /// As in the file or source, or as it was added.
+    pub(super) written: config::Server,
+    /// Where it listens now.
+    pub(super) address: ServerAddress,
+    /// Whether a check is configured, made or not.
+    pub(super) has_check: bool,
+    /// To be changed.
+    pub(super) set: &'a mut ServerOverride,
+    /// Now, and the words of the command.
+    pub(super) stamp: Stamp,
+}
+
+impl<'a> Edit<'a> {
+    pub(super) fn new(inputs: &'a mut Inputs, desired: &'a Desired, words: &str) -> Self {
+        Self {
+            inputs,
+            desired,
+            stamp: Stamp {
+                at: unix_now(),
+                by: words.to_owned(),
+            },
+        }
+    }
+
+    /// A backend and its servers as they are served.
+    pub(super) fn backend(
+        &self,
+        name: &str,
+    ) -> Result<(&'a config::Backend, &'a [Member]), Refusal> {
+        let backends = self.desired.config.backends.iter();
+        let mut both = backends.zip(&self.desired.members);
+        let found = both.find(|(backend, _)| *backend.name == *name);
+        let (backend, members) = found.ok_or(Refusal::NoSuchBackend)?;
+        Ok((backend, members))
+    }
+
+    /// A server that is served, and its backend.
+    pub(super) fn served(
+        &self,
+        backend: &str,
+        name: &str,
+    ) -> Result<(&'a config::Backend, &'a Member), Refusal> {
+        let (settings, members) = self.backend(backend)?;
+        let member = members.iter().find(|m| *m.settings.name == *name);
+        Ok((settings, member.ok_or(Refusal::NoSuchServer)?))
+    }
+
+    /// A server that is served, to be changed.
+    pub(super) fn server(&mut self, backend: &str, name: &str) -> Result<EditServer<'_>, Refusal> {
+        let (settings, member) = self.served(backend, name)?;
+        let written = self.inputs.written(backend, &member.key);
+        let written = written.unwrap_or(&member.settings).clone();
+        Ok(EditServer {
+            has_check: settings.check.is_some() && written.check != Some(false),
+            written,
+            address: member.settings.address.clone(),
+            set: self.inputs.overrides.server_mut(backend, &member.key),
+            stamp: self.stamp.clone(),
+        })
+    }
+
+    /// The key of a server that is served, or of one that is known but is not.
+    pub(super) fn key(&self, backend: &str, name: &str) -> Result<Arc<str>, Refusal> {
+        let (settings, _) = self.backend(backend)?;
+        if let Ok((_, member)) = self.served(backend, name) {
+            return Ok(Arc::clone(&member.key));
+        }
+        let set = self.inputs.overrides.servers.get(backend);
+        if set.is_some_and(|servers| servers.contains_key(name)) {
+            return Ok(name.into());
+        }
+        let mut found = self.inputs.sources.of(settings);
+        let found = found.find(|found| *found.settings().name == *name);
+        let key = found.map(|found| Arc::clone(&found.key));
+        key.ok_or(Refusal::NoSuchServer)
+    }
+
+    /// A frontend's written `maxconn`, and what was set on it.
+    pub(super) fn frontend(
+        &mut self,
+        name: &str,
+    ) -> Result<(Option<usize>, &mut FrontendOverride), Refusal> {
+        let frontends = &self.inputs.config.frontends;
+        let found = frontends.iter().find(|f| *f.name == *name);
+        let maxconn = found.ok_or(Refusal::NoSuchFrontend)?.maxconn;
+        let set = self.inputs.overrides.frontend_mut(name);
+        match set.shut {
+            Some(_) => Err(Refusal::ShutDown),
+            None => Ok((maxconn, set)),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! From files to what is served: on request, and when they change.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::change::{Cause, ReloadReport};
+use super::difference::newly_written;
+use super::files::{News, all_hops, server_files};
+use super::inotify::Watcher;
+use super::sources::{Found, SourceId};
+use super::{Control, Outcome, unix_now};
+use crate::config::{Config, Global};
+
+/// A burst of changes ends when nothing happened for this long.
+const QUIET: Duration = Duration::from_millis(100);
+/// But a burst is not waited out longer than this.
+const BURST_MAX: Duration = Duration::from_secs(1);
+/// Files are looked at this often even if nothing was noticed: network file
+/// systems tell nothing.
+const SLOW_LOOK: Duration = Duration::from_secs(10);
+
+impl Control {
+    /// Reads all files again.
+    ///
+    /// # Errors
+    /// The rendered diagnostics; everything goes on as before.
+    pub(crate) async fn reload(&self, cause: Cause) -> Result<ReloadReport, String> {
+        self.look(Some(cause)).await
+    }
+
+    /// Follows the files until the task is dropped.
+    pub(super) async fn follow_files(self: Rc<Self>) -> Outcome {
+        let mut watcher = Watcher::new()
+            .inspect_err(|error| {
+                tracing::warn!(%error, "files are looked at every 10 s only");
+            })
+            .ok();
+        loop {
+            if let Some(watcher) = &mut watcher {
+                let mut paths = self.paths.clone();
+                paths.extend(server_files(&self.inputs.borrow().config));
+                watcher.arm(&all_hops(paths).await);
+            }
+            // After arming, so that nothing falls between. What is wrong is in the log.
+            let before = Arc::clone(&self.inputs.borrow().config);
+            let _ = self.look(None).await;
+            if !Arc::ptr_eq(&before, &self.inputs.borrow().config) {
+                // It may name other server files.
+                continue;
+            }
+            let Some(watcher) = &mut watcher else {
+                tokio::time::sleep(SLOW_LOOK).await;
+                continue;
+            };
+            if tokio::time::timeout(SLOW_LOOK, watcher.changed())
+                .await
+                .is_ok()
+            {
+                let quiet =
+                    async { while tokio::time::timeout(QUIET, watcher.changed()).await.is_ok() {} };
+                // Either way it is time to look.
+                let _ = tokio::time::timeout(BURST_MAX, quiet).await;
+            }
+        }
+    }
+
+    /// What the server files of a configuration hold, and what is wrong with them.
+    pub(super) async fn first_look(
+        &self,
+        config: &Config,
+    ) -> (Vec<(SourceId, Vec<Found>)>, Vec<String>) {
+        let news = self.files.lock().await.look(&[], config, true).await;
+        match news {
+            Ok(news) => self.sets(&news),
+            Err(error) => (Vec::new(), vec![error]),
+        }
+    }
+
+    /// The good sets among the news, and a sentence for each bad one.
+    fn sets(&self, news: &News) -> (Vec<(SourceId, Vec<Found>)>, Vec<String>) {
+        let (mut sets, mut warnings) = (Vec::new(), Vec::new());
+        for file in &news.servers {
+            let id = SourceId::file(&file.path);
+            match &file.servers {
+                Ok(servers) => {
+                    let found = servers.iter().cloned().map(Found::written);
+                    sets.push((id, found.collect()));
+                }
+                Err(text) => {
+                    let kept = match self.inputs.borrow().sources.has(&id) {
+                        true => "the last good set stays",
+                        false => "no servers from it yet",
+                    };
+                    let path = file.path.display();
+                    tracing::error!("{path} is refused, {kept}\n{text}");
+                    let first = text.lines().next().unwrap_or_default();
+                    warnings.push(format!("{path}: {kept}: {first}"));
+                }
+            }
+        }
+        (sets, warnings)
+    }
+
+    /// Looks at the files, and brings into force what is new. `asked` = somebody
+    /// waits for the answer: all is read, whether it changed or not.
+    async fn look(&self, asked: Option<Cause>) -> Result<ReloadReport, String> {
+        // Looks are one after the other, so that an older content never wins.
+        let mut files = self.files.lock().await;
+        let current = Arc::clone(&self.inputs.borrow().config);
+        let mut news = files
+            .look(&self.paths, &current, asked.is_some())
+            .await
+            .inspect_err(|error| tracing::error!("{error}"))?;
+        if news.config.is_none() && news.servers.is_empty() {
+            return Ok(ReloadReport::default());
+        }
+        let (sets, warnings) = self.sets(&news);
+        let is_asked = asked.is_some();
+        let cause = asked.unwrap_or_else(|| Cause::File(names(&self.paths, &news)));
+        let mut report = ReloadReport {
+            warnings,
+            ..ReloadReport::default()
+        };
+        let turn = self.turn.lock().await;
+        let mut inputs = self.inputs.borrow().clone();
+        let mut is_new = false;
+        for (id, members) in sets {
+            is_new |= inputs.sources.set(id, members);
+        }
+        let only_servers = inputs.clone();
+        let refused = match news.config.take() {
+            None => None,
+            Some(Err(errors)) => Some(errors.render(false)),
+            Some(Ok(loaded)) => {
+                *self.expanded.borrow_mut() = loaded.expanded.into();
+                let is_other = loaded.config != *inputs.config;
+                if is_other || is_asked {
+                    let warnings = loaded.warnings.iter().map(|warning| warning.summary());
+                    report.warnings.extend(warnings);
+                    report.needs_restart = self.needs_restart(&loaded.config.global);
+                }
+                if is_other {
+                    inputs.config = Arc::new(loaded.config);
+                }
+                None
+            }
+        };
+        let outcome = match refused {
+            Some(text) => Err(text),
+            None => {
+                let before = self.differences.borrow().clone();
+                let brought = self.bring(&turn, inputs, &cause, None).await;
+                brought.map_err(|error| error.to_string()).map(|brought| {
+                    let now = unix_now();
+                    let differences = self.differences.borrow();
+                    let overridden = newly_written(&before, &differences);
+                    report
+                        .warnings
+                        .extend(overridden.map(|difference| difference.sentence(now)));
+                    report.warnings.extend(brought.warnings);
+                    report.changed = brought.changed;
+                })
+            }
+        };
+        if let Err(text) = outcome {
+            tracing::error!("the configuration is refused, the running one goes on\n{text}");
+            if is_new && let Err(error) = self.bring(&turn, only_servers, &cause, None).await {
+                files.forget_servers();
+                tracing::error!(%error, "server files were not taken");
+            }
+            return Err(text);
+        }
+        report.log();
+        Ok(report)
+    }
+
+    /// Settings that came into force at the start and stay as they were then.
+    fn needs_restart(&self, written: &Global) -> Vec<String> {
+        let started = &self.started;
+        let workers = self.workers.len();
+        let differing = [
+            (
+                "global.workers",
+                written.workers != started.workers && written.workers != Some(workers),
+            ),
+            ("global.pin", written.pin != started.pin),
+            ("global.maxconn", written.maxconn != started.maxconn),
+            ("global.pipes_max", written.pipes_max != started.pipes_max),
+            (
+                "global.accept_budget",
+                written.accept_budget != started.accept_budget,
+            ),
+            (
+                "global.close_idle_after",
+                written.close_idle_after != started.close_idle_after,
+            ),
+            ("global.admin", written.admin != started.admin),
+            ("global.user", written.user != started.user),
+            ("global.group", written.group != started.group),
+        ];
+        let names = differing.into_iter().filter(|(_, differs)| *differs);
+        names.map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+impl ReloadReport {
+    fn log(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        for setting in &self.needs_restart {
+            tracing::warn!("{setting} comes into force with the next start only");
+        }
+    }
+}
+
+/// What changed, by the names of files.
+fn names(paths: &[PathBuf], news: &News) -> String {
+    let config = paths.iter().filter(|_| news.config.is_some());
+    let servers = news.servers.iter().map(|file| &file.path);
+    let names: Vec<_> = config
+        .chain(servers)
+        .map(|path| path.display().to_string())
+        .collect();
+    names.join(", ")
+}

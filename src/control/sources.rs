@@ -1,0 +1,110 @@
+//! Where servers come from beside the configuration, and the last good answer of
+//! each: an error never means "no servers".
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::Spec;
+use crate::config;
+
+/// The last good answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Sources {
+    sets: BTreeMap<SourceId, Arc<Answer>>,
+}
+
+/// Names a source: its kind, a colon, what it is called there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SourceId(String);
+
+/// One good answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Answer {
+    /// In the order of the source.
+    pub(crate) members: Vec<Found>,
+}
+
+/// A server as a source knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Found {
+    /// Identity. A server file's is its name, as if it were written in the
+    /// configuration; a discovered one holds a `/`, which no name can.
+    pub(crate) key: Arc<str>,
+    /// Settings; the name is what the source suggests.
+    pub(crate) spec: Spec,
+}
+
+impl SourceId {
+    /// A server file.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self(format!("file:{}", path.display()))
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Found {
+    /// A server of a server file.
+    pub(crate) fn written(server: config::Server) -> Self {
+        Self {
+            key: Arc::clone(&server.name),
+            spec: Spec(server),
+        }
+    }
+
+    /// Its settings.
+    pub(crate) fn settings(&self) -> &config::Server {
+        &self.spec.0
+    }
+
+    /// Whether an operator wrote it, so that its name is its identity.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.key.contains('/')
+    }
+}
+
+impl Sources {
+    /// Takes a good answer; false = it is the one that is known.
+    pub(crate) fn set(&mut self, id: SourceId, members: Vec<Found>) -> bool {
+        let answer = Answer { members };
+        if self.sets.get(&id).is_some_and(|known| **known == answer) {
+            return false;
+        }
+        self.sets.insert(id, Arc::new(answer));
+        true
+    }
+
+    /// Whether this source ever gave a good answer.
+    pub(crate) fn has(&self, id: &SourceId) -> bool {
+        self.sets.contains_key(id)
+    }
+
+    /// What a backend's sources found, in their order.
+    pub(crate) fn of<'a>(&'a self, backend: &config::Backend) -> impl Iterator<Item = &'a Found> {
+        let ids = ids_of(backend).collect::<Vec<_>>();
+        let answers = ids.into_iter().filter_map(|id| self.sets.get(&id));
+        answers.flat_map(|answer| &answer.members)
+    }
+
+    /// Forgets the sources that this configuration does not name.
+    pub(crate) fn keep_named_in(&mut self, config: &config::Config) {
+        let named: Vec<_> = config.backends.iter().flat_map(ids_of).collect();
+        self.sets.retain(|id, _| named.contains(id));
+    }
+}
+
+/// The sources of a backend, in the order of the file.
+pub(crate) fn ids_of(backend: &config::Backend) -> impl Iterator<Item = SourceId> {
+    backend.server_files.iter().map(|path| SourceId::file(path))
+}

@@ -1,0 +1,120 @@
+//! A server's settings as they are kept on disk, and its address in words.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, ServerAddress};
+
+/// Settings of a server that can be written down. The format on disk is its own:
+/// the file's vocabulary may change without it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub(crate) struct Spec(pub(crate) config::Server);
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    name: String,
+    #[serde(flatten)]
+    address: Address,
+    weight: u16,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    backup: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    disabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check_port: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check_address: Option<IpAddr>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Address {
+    Address(SocketAddr),
+    Unix(PathBuf),
+    Abstract(String),
+}
+
+impl From<Spec> for Written {
+    fn from(Spec(server): Spec) -> Self {
+        Self {
+            name: server.name.to_string(),
+            address: match server.address {
+                ServerAddress::Ip(address) => Address::Address(address),
+                ServerAddress::Unix(path) => Address::Unix(path),
+                ServerAddress::Abstract(name) => Address::Abstract(name),
+            },
+            weight: server.weight,
+            backup: server.backup,
+            disabled: server.disabled,
+            check: server.check,
+            check_port: server.check_port,
+            check_address: server.check_address,
+        }
+    }
+}
+
+impl From<Written> for Spec {
+    fn from(written: Written) -> Self {
+        let address = match written.address {
+            Address::Address(address) => ServerAddress::Ip(address),
+            Address::Unix(path) => ServerAddress::Unix(path),
+            Address::Abstract(name) => ServerAddress::Abstract(name),
+        };
+        Self(config::Server {
+            weight: written.weight.min(WEIGHT_MAX),
+            backup: written.backup,
+            disabled: written.disabled,
+            check: written.check,
+            check_port: written.check_port,
+            check_address: written.check_address,
+            ..config::Server::new(written.name, address)
+        })
+    }
+}
+
+/// An address as the file writes it.
+pub(crate) fn address_text(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Ip(address) => address.to_string(),
+        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
+        ServerAddress::Abstract(name) => format!("unix:@{name}"),
+    }
+}
+
+/// HAProxy's.
+pub(crate) const WEIGHT_MAX: u16 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_survives_the_disk() {
+        for address in [
+            ServerAddress::Ip("[::1]:80".parse().unwrap()),
+            ServerAddress::Unix("/run/web.sock".into()),
+            ServerAddress::Abstract("web".into()),
+        ] {
+            let spec = Spec(config::Server {
+                weight: 7,
+                backup: true,
+                disabled: true,
+                check: Some(false),
+                check_port: Some(81),
+                check_address: Some([127, 0, 0, 9].into()),
+                ..config::Server::new("s1", address)
+            });
+            let text = serde_json::to_string(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<Spec>(&text).unwrap(), spec, "{text}");
+        }
+        let short = r#"{"name":"s1","address":"10.0.0.1:80","weight":1}"#;
+        let Spec(server) = serde_json::from_str(short).unwrap();
+        let plain = ServerAddress::Ip(([10, 0, 0, 1], 80).into());
+        assert_eq!(server, config::Server::new("s1", plain));
+    }
+}
