@@ -114,6 +114,9 @@ impl Control {
             .await
             .inspect_err(|error| tracing::error!("{error}"))?;
         if news.config.is_none() && news.servers.is_empty() {
+            if asked.is_some() {
+                tracing::info!("reloaded: the files are as they were");
+            }
             return Ok(ReloadReport::default());
         }
         let (sets, warnings) = self.sets(&news);
@@ -173,6 +176,9 @@ impl Control {
             return Err(text);
         }
         report.log();
+        if is_asked {
+            tracing::info!(changes = report.changed.len(), "reloaded");
+        }
         Ok(report)
     }
 

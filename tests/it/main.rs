@@ -3,8 +3,10 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod admin;
 mod balance;
 mod cli;
+mod ctl;
 mod harness;
 mod health;
 mod http_bodies;

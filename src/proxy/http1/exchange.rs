@@ -196,7 +196,7 @@ impl Exchange {
             head,
             Decoder::from(framing),
             if framing == Framing::Chunked {
-                Coding::Chunks
+                Coding::Chunked
             } else {
                 Coding::Plain
             },

@@ -335,7 +335,7 @@ impl Exchange {
         let mut out = shard.buffers.take_head(room);
         http::write_response(head, &reply, &mut out);
         let coding = match framing {
-            ResponseFraming::Chunked => Coding::ChunksAndTrailers,
+            ResponseFraming::Chunked => Coding::Chunked,
             _ => Coding::Plain,
         };
         (out, Decoder::from(head.framing), coding)
