@@ -89,7 +89,6 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
             // Its backend left the configuration while we dialled: nobody else is left to
             // do it, and what a server that left has in hand it may finish.
             Attempt::Connected(stream) if is_gone(shard, plan.backend) => {
-                server.counters.connects.add(1);
                 return Ok(Dialled {
                     stream,
                     server,

@@ -35,7 +35,7 @@ fn descriptors_and_sockets_do_not_grow_over_200_changes_of_binds() {
     let origin = Origin::echoing_target();
     let (first, second) = (free_addr(), free_addr());
     let with = |more: &str| config(&[first, second], &[&origin], more);
-    let lb = Lb::start(&config(&[first], &[&origin], ""));
+    let lb = Lb::start_whole(&config(&[first], &[&origin], ""));
     let mut before = 0;
     for round in 0..50 {
         // Another bind, other options of it, it alone, and back.
@@ -70,7 +70,7 @@ fn an_address_may_change_to_every_address_and_back() {
     let origin = Origin::echoing_target();
     let one = free_addr();
     let every = SocketAddr::from(([0, 0, 0, 0], one.port()));
-    let lb = Lb::start(&config(&[one], &[&origin], ""));
+    let lb = Lb::start_whole(&config(&[one], &[&origin], ""));
     for addr in [every, one, every] {
         lb.apply(&config(&[addr], &[&origin], "")).unwrap();
         load(one, 2, 10);
@@ -85,7 +85,7 @@ fn a_refused_change_leaves_everything_as_it_was() {
         free_addr(),
         std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
     );
-    let lb = Lb::start(&config(&[addr], &[&origin], ""));
+    let lb = Lb::start_whole(&config(&[addr], &[&origin], ""));
     let fresh = free_addr();
     let binds = [fresh, taken.local_addr().unwrap()];
     let error = lb.apply(&config(&binds, &[&origin], "")).unwrap_err();
@@ -130,7 +130,7 @@ fn knock(addr: SocketAddr, refused: Option<&AtomicUsize>, more: &AtomicBool, all
 fn a_bind_that_closes_and_opens_40_times_loses_nobody() {
     let origin = Origin::echoing_target();
     let (stays, comes_and_goes) = (free_addr(), free_addr());
-    let lb = Lb::start(&config(&[stays], &[&origin], ""));
+    let lb = Lb::start_whole(&config(&[stays], &[&origin], ""));
     let more = AtomicBool::new(true);
     let [refused, steady, moving] = [(); 3].map(|()| AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -165,7 +165,7 @@ fn a_frontend_that_leaves_still_serves_who_was_in_its_queue() {
         "{without}\n[[listen]]\nname = \"other\"\nbind = \"{goes}\"\nserver = \"{}\"\n",
         origin.addr()
     );
-    let lb = Lb::start(&without);
+    let lb = Lb::start_whole(&without);
     let (more, refused) = (AtomicBool::new(true), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -227,7 +227,7 @@ fn changes_fail_no_request_on_kept_connections() {
             origins[2].addr()
         ),
     ];
-    let lb = Lb::start(&variants[0]);
+    let lb = Lb::start_whole(&variants[0]);
     let more = AtomicBool::new(true);
     let statuses = thread::scope(|scope| {
         let load = scope.spawn(|| load_while(addr, 8, || more.load(Ordering::Relaxed)));
@@ -257,7 +257,7 @@ fn a_tcp_session_outlives_changes_around_it() {
             origin.addr()
         )
     };
-    let lb = Lb::start(&with(""));
+    let lb = Lb::start_whole(&with(""));
     let mut client = connect(addr);
     for round in 0..20 {
         let servers = if round % 2 == 0 {
