@@ -104,7 +104,7 @@ fn knock(addr: SocketAddr, refused: Option<&AtomicUsize>, more: &AtomicBool, all
     while more.load(Ordering::Relaxed) {
         // A SYN that meets a closing listener is dropped and sent again after 1 s.
         let stream = match (
-            TcpStream::connect_timeout(&addr, Duration::from_millis(250)),
+            TcpStream::connect_timeout(&addr, Duration::from_millis(60)),
             refused,
         ) {
             (Ok(stream), _) => stream,
@@ -184,7 +184,7 @@ fn a_frontend_that_leaves_still_serves_who_was_in_its_queue() {
 /// Whoever was let in gets an answer: of an origin, or that nobody serves here any more.
 fn knock_gone(addr: SocketAddr, refused: &AtomicUsize, more: &AtomicBool) {
     while more.load(Ordering::Relaxed) {
-        let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(250)) else {
+        let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(60)) else {
             refused.fetch_add(1, Ordering::Relaxed);
             continue;
         };
