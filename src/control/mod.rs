@@ -50,7 +50,7 @@ use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
 
-pub(crate) use admin::AdminSockets;
+pub(crate) use admin::{AdminSockets, check_admin_conversation};
 pub(crate) use apply::ApplyError;
 use binds::Binds;
 pub use change::ReloadReport;
@@ -181,7 +181,7 @@ impl Control {
         control.replace_config(first.config, &Cause::Start).await?;
         control.name_restored();
         // Behind the binds: a second process that finds them taken touches no socket of the first.
-        AdminSockets::reconcile(&control, &admin).await?;
+        AdminSockets::open(&control, &admin)?;
         Ok((control, events))
     }
 

@@ -48,49 +48,22 @@ impl Default for AdminSockets {
 }
 
 impl AdminSockets {
-    /// Makes the open sockets those of `wanted`; one that stays as it was is not
-    /// touched. The socket of a file that does not speak of it is not insisted on.
+    /// Opens these sockets and serves their clients. The socket of a file that does
+    /// not speak of it is not insisted on.
     ///
     /// # Errors
-    /// The first that cannot be opened; the others are.
-    pub(crate) async fn reconcile(
-        control: &Rc<Control>,
-        wanted: &[AdminSocket],
-    ) -> Result<(), OpenError> {
-        let left: Vec<Open> = {
-            let mut sockets = control.admin.borrow_mut();
-            let all = std::mem::take(&mut sockets.open);
-            let (kept, left) = all
-                .into_iter()
-                .partition(|open| wanted.contains(&open.socket));
-            sockets.open = kept;
-            left
-        };
-        for mut open in left {
-            open.accepting.abort();
-            // Its file is gone when it has ended, so that the path is free again.
-            let _ = (&mut open.accepting).await;
-        }
-        let mut refused = None;
+    /// The first that cannot be opened.
+    pub(crate) fn open(control: &Rc<Control>, wanted: &[AdminSocket]) -> Result<(), OpenError> {
         for socket in wanted {
-            if control
-                .admin
-                .borrow()
-                .open
-                .iter()
-                .any(|open| open.socket == *socket)
-            {
-                continue;
-            }
             match open(socket) {
                 Ok(listener) => control.admin.borrow_mut().add(control, socket, listener),
                 Err(error) if *socket == AdminSocket::default() => {
                     tracing::warn!("{error}; going on without it");
                 }
-                Err(error) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
             }
         }
-        refused.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// What `show cli sockets` lists.
