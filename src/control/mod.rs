@@ -30,6 +30,8 @@ mod sources;
 mod spec;
 mod stop;
 mod supervise;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 
@@ -65,6 +67,15 @@ use save::Saving;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 pub(crate) use view::Vitals;
+
+/// For benches.
+pub(crate) mod internal {
+    pub(crate) use super::apply::set_states;
+    pub(crate) use super::describe::describe;
+    pub(crate) use super::edit::Edit;
+    pub(crate) use super::merge::Inputs;
+    pub(crate) use super::overrides::Set;
+}
 
 /// The control plane of a process; lives on the control thread.
 pub(crate) struct Control {

@@ -50,7 +50,7 @@ impl Control {
                 // It may name other server files.
                 continue;
             }
-            let Some(watcher) = &mut watcher else {
+            let Some(watcher) = &watcher else {
                 tokio::time::sleep(SLOW_LOOK).await;
                 continue;
             };
@@ -158,10 +158,14 @@ impl Control {
                 brought.map_err(|error| error.to_string()).map(|brought| {
                     let now = unix_now();
                     let differences = self.differences.borrow();
-                    let overridden = newly_written(&before, &differences);
-                    report
-                        .warnings
-                        .extend(overridden.map(|difference| difference.sentence(now)));
+                    let fresh: Vec<_> = newly_written(&before, &differences).collect();
+                    // The log is told once; who asks is told each time which values
+                    // of the file are not in force.
+                    let named = differences.iter().filter(|difference| {
+                        is_asked && difference.written.is_some() || fresh.contains(difference)
+                    });
+                    let named = named.map(|difference| difference.sentence(now));
+                    report.warnings.extend(named);
                     report.warnings.extend(brought.warnings);
                     report.changed = brought.changed;
                 })

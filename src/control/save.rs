@@ -75,10 +75,11 @@ impl Control {
     /// Saves if something changed and there is a place for it.
     pub(super) async fn save_changed(&self) {
         let is_wanted = self.inputs.borrow().config.global.state_dir.is_some();
-        if is_wanted && self.saving.unsaved.get() {
-            if let Err(error) = self.save_state().await {
-                tracing::error!("{error}");
-            }
+        if is_wanted
+            && self.saving.unsaved.get()
+            && let Err(error) = self.save_state().await
+        {
+            tracing::error!("{error}");
         }
     }
 

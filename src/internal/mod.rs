@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod balance;
+pub mod change;
 pub mod config;
 pub mod engine;
 pub mod http;

@@ -26,3 +26,4 @@ mod panics;
 mod support;
 mod tcp;
 mod workers;
+mod workers_change;
