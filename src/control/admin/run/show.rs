@@ -9,7 +9,7 @@ use crate::control::admin::answer::Reply;
 use crate::control::admin::command::{Sessions, Show};
 use crate::control::admin::dump;
 use crate::control::admin::wire::level_word;
-use crate::observe::{self, SessionFilter, Snapshot, StatRequest};
+use crate::observe::{self, SessionFilter, SessionLine, Snapshot, StatRequest};
 use crate::worker::SessionRow;
 
 type Answer = Result<Reply, Reply>;
@@ -154,6 +154,7 @@ async fn show_sessions(control: &Rc<Control>, which: Sessions, json: bool) -> An
             return Err(Reply::refused("No such session (use 'show sess')."));
         }
     }
+    let rows: Vec<SessionLine> = rows.iter().map(line).collect();
     of_snapshot(control, move |snapshot| {
         let text = observe::sessions(snapshot, &rows, &filter);
         Ok(if json {
@@ -163,6 +164,17 @@ async fn show_sessions(control: &Rc<Control>, which: Sessions, json: bool) -> An
         })
     })
     .await
+}
+
+fn line(row: &SessionRow) -> SessionLine {
+    SessionLine {
+        worker: row.worker,
+        index: row.info.index,
+        peer: row.info.peer.address,
+        frontend: row.info.frontend.id,
+        server: row.info.server,
+        age_ms: row.info.age_ms,
+    }
 }
 
 fn borrowed(words: &[String]) -> Vec<&str> {
