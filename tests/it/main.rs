@@ -21,6 +21,7 @@ mod layers;
 mod limits;
 #[cfg(feature = "test-panic")]
 mod panics;
+mod real;
 mod support;
 mod tcp;
 mod workers;

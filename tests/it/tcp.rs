@@ -94,6 +94,10 @@ fn reset_on_close(stream: &TcpStream) {
 pub(crate) fn both_ways(through: impl FnOnce(SocketAddr) -> TcpStream, len: usize) {
     let (done, received) = mpsc::channel();
     let origin = Origin::raw(move |stream, _| {
+        // One that only looked whether somebody is there.
+        if !matches!(stream.peek(&mut [0]), Ok(1)) {
+            return;
+        }
         let sent = thread::scope(|scope| {
             let received = scope.spawn(|| receive(&stream));
             let sent = send_pattern(&stream, 2, len);
@@ -111,6 +115,16 @@ pub(crate) fn both_ways(through: impl FnOnce(SocketAddr) -> TcpStream, len: usiz
         assert_eq!(received.recv().unwrap(), (len, sent), "client to server");
         let answer = answer.join().unwrap();
         assert_eq!(answer, received.recv().unwrap(), "server to client");
+    });
+}
+
+/// Sends `len` bytes to an echo and compares what comes back.
+pub(crate) fn echoed_whole(client: &TcpStream, len: usize) {
+    thread::scope(|scope| {
+        let answer = scope.spawn(|| receive(client));
+        let sent = send_pattern(client, 3, len);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(answer.join().unwrap(), (len, sent));
     });
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{
-    Lb, Origin, PATIENCE, connect, free_addr, listening_sockets, load, load_while, wait_until,
+    Lb, Origin, PATIENCE, Rlb, connect, free_addr, listening_sockets, load, load_while, wait_until,
 };
 
 const CLOSING: &str = "GET /x HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
@@ -26,27 +26,27 @@ fn config(binds: &[SocketAddr], origins: &[&Origin], more: &str) -> String {
     )
 }
 
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 #[test]
 fn descriptors_and_sockets_do_not_grow_over_200_changes_of_binds() {
     let origin = Origin::echoing_target();
     let (first, second) = (free_addr(), free_addr());
-    let with = |more: &str| config(&[first, second], &[&origin], more);
-    let lb = Lb::start_whole(&config(&[first], &[&origin], ""));
+    let both = config(&[first, second], &[&origin], "");
+    let other = both.replace(&format!("\"{second}\""), &long(second));
+    // A process of its own: in ours other tests open and close at the same time.
+    let rlb = Rlb::with(config(&[first], &[&origin], ""))
+        .env("RLB_LOG", "info")
+        .ready_on(first)
+        .start();
     let mut before = 0;
     for round in 0..50 {
         // Another bind, other options of it, it alone, and back.
-        lb.apply(&with("")).unwrap();
-        let other = with("").replace(&format!("\"{second}\""), &long(second));
-        lb.apply(&other).unwrap();
+        rlb.reload(&both);
+        rlb.reload(&other);
         load(second, 1, 1);
-        lb.apply(&config(&[second], &[&origin], "")).unwrap();
-        lb.apply(&config(&[first], &[&origin], "")).unwrap();
+        rlb.reload(&config(&[second], &[&origin], ""));
+        rlb.reload(&config(&[first], &[&origin], ""));
         if round == 4 {
-            before = descriptors();
+            before = rlb.descriptors();
         }
     }
     assert_eq!(
@@ -55,7 +55,7 @@ fn descriptors_and_sockets_do_not_grow_over_200_changes_of_binds() {
     );
     // Connections of the clients above may still be closing.
     wait_until(PATIENCE, "as many descriptors as before", || {
-        descriptors() <= before
+        rlb.descriptors() <= before
     });
     load(first, 2, 10);
 }
