@@ -24,5 +24,6 @@ mod panics;
 mod real;
 mod support;
 mod tcp;
+mod tunnel;
 mod workers;
 mod workers_change;

@@ -34,7 +34,7 @@ fn timeouts(what: &str) -> String {
 }
 
 /// `len` bytes that differ from each other and from those of another seed.
-fn send_pattern(mut to: impl Write, seed: u32, len: usize) -> [u8; 32] {
+pub(crate) fn send_pattern(mut to: impl Write, seed: u32, len: usize) -> [u8; 32] {
     let block: Vec<u8> = (0..65_521_u32)
         .map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 13) as u8)
         .collect();
@@ -49,7 +49,7 @@ fn send_pattern(mut to: impl Write, seed: u32, len: usize) -> [u8; 32] {
 }
 
 /// All that comes until FIN: how much, and its hash.
-fn receive(mut from: impl Read) -> (usize, [u8; 32]) {
+pub(crate) fn receive(mut from: impl Read) -> (usize, [u8; 32]) {
     let (mut hash, mut len, mut bytes) = (Sha256::new(), 0, vec![0; 256 << 10]);
     loop {
         match from.read(&mut bytes).unwrap() {

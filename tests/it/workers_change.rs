@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
     Lb, Origin, PATIENCE, Rlb, connect, free_addr, listening_sockets, load, load_while, wait_until,
@@ -271,4 +271,35 @@ fn a_tcp_session_outlives_changes_around_it() {
         client.read_exact(&mut echoed).unwrap();
         assert_eq!(echoed, [round]);
     }
+}
+
+#[test]
+fn sessions_of_a_frontend_that_left_have_the_time_to_drain_and_no_more() {
+    let origin = Origin::raw(|stream, _| {
+        let (mut from, mut to) = (&stream, &stream);
+        let _ = std::io::copy(&mut from, &mut to);
+    });
+    let with = |name: &str| {
+        format!(
+            "[global]\nworkers = 2\nadmin = \"\"\ndrain_timeout = \"400ms\"\n[[frontend]]\n\
+             name = \"{name}\"\nmode = \"tcp\"\nbind = \"127.0.0.1:0\"\ndefault_backend = \"db\"\n\
+             [[backend]]\nname = \"db\"\nmode = \"tcp\"\nserver = \"{}\"\n",
+            origin.addr()
+        )
+    };
+    let lb = Lb::start_whole(&with("one"));
+    let mut client = connect(lb.addr());
+    let begun = Instant::now();
+    lb.apply(&with("another")).unwrap();
+    // It is idle, but not between two requests: it stays until its time is up.
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    let end = client.read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(400),
+        "{:?}",
+        begun.elapsed()
+    );
+    wait_until(PATIENCE, "it is gone", || lb.connections() == 0);
 }
