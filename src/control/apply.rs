@@ -174,12 +174,13 @@ impl Control {
 
     /// What left drains; frontends that left are marked, so that their sessions end.
     fn follow(&self, next: &Generation, change: Change, removal: Option<Removal>) {
-        for frontend in &change.left_frontends {
-            frontend.state.retire();
-        }
         let mut draining = self.drains.borrow_mut();
         draining.forget_returned(next);
         let default = self.desired.borrow().config.global.drain_timeout;
+        for frontend in change.left_frontends {
+            frontend.state.retire();
+            draining.add_frontend(frontend, tokio::time::Instant::now() + default);
+        }
         for (backend, server) in change.left {
             server.state.retire();
             let own = removal

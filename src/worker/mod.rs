@@ -217,6 +217,10 @@ fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
             let cut = |session: &crate::proxy::SessionInfo| session.server == Some(server);
             let _ = done.send(shard.sessions.kill(Kill::ServerCut, cut));
         }
+        Order::CloseFrontend { frontend, done } => {
+            let cut = |session: &crate::proxy::SessionInfo| session.frontend.id == frontend;
+            let _ = done.send(shard.sessions.kill(Kill::Admin, cut));
+        }
         Order::ListSessions { done } => {
             let now = shard.clock.now_ms();
             let rows = shard.sessions.list(now).into_iter();

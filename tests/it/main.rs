@@ -23,7 +23,9 @@ mod layers;
 mod limits;
 #[cfg(feature = "test-panic")]
 mod panics;
+mod real;
 mod support;
 mod tcp;
+mod tunnel;
 mod workers;
 mod workers_change;

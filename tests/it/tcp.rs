@@ -34,7 +34,7 @@ fn timeouts(what: &str) -> String {
 }
 
 /// `len` bytes that differ from each other and from those of another seed.
-fn send_pattern(mut to: impl Write, seed: u32, len: usize) -> [u8; 32] {
+pub(crate) fn send_pattern(mut to: impl Write, seed: u32, len: usize) -> [u8; 32] {
     let block: Vec<u8> = (0..65_521_u32)
         .map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 13) as u8)
         .collect();
@@ -49,7 +49,7 @@ fn send_pattern(mut to: impl Write, seed: u32, len: usize) -> [u8; 32] {
 }
 
 /// All that comes until FIN: how much, and its hash.
-fn receive(mut from: impl Read) -> (usize, [u8; 32]) {
+pub(crate) fn receive(mut from: impl Read) -> (usize, [u8; 32]) {
     let (mut hash, mut len, mut bytes) = (Sha256::new(), 0, vec![0; 256 << 10]);
     loop {
         match from.read(&mut bytes).unwrap() {
@@ -94,6 +94,10 @@ fn reset_on_close(stream: &TcpStream) {
 pub(crate) fn both_ways(through: impl FnOnce(SocketAddr) -> TcpStream, len: usize) {
     let (done, received) = mpsc::channel();
     let origin = Origin::raw(move |stream, _| {
+        // One that only looked whether somebody is there.
+        if !matches!(stream.peek(&mut [0]), Ok(1)) {
+            return;
+        }
         let sent = thread::scope(|scope| {
             let received = scope.spawn(|| receive(&stream));
             let sent = send_pattern(&stream, 2, len);
@@ -111,6 +115,16 @@ pub(crate) fn both_ways(through: impl FnOnce(SocketAddr) -> TcpStream, len: usiz
         assert_eq!(received.recv().unwrap(), (len, sent), "client to server");
         let answer = answer.join().unwrap();
         assert_eq!(answer, received.recv().unwrap(), "server to client");
+    });
+}
+
+/// Sends `len` bytes to an echo and compares what comes back.
+pub(crate) fn echoed_whole(client: &TcpStream, len: usize) {
+    thread::scope(|scope| {
+        let answer = scope.spawn(|| receive(client));
+        let sent = send_pattern(client, 3, len);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(answer.join().unwrap(), (len, sent));
     });
 }
 

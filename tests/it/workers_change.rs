@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
-    Lb, Origin, PATIENCE, connect, free_addr, listening_sockets, load, load_while, wait_until,
+    Lb, Origin, PATIENCE, Rlb, connect, free_addr, listening_sockets, load, load_while, wait_until,
 };
 
 const CLOSING: &str = "GET /x HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
@@ -26,27 +26,27 @@ fn config(binds: &[SocketAddr], origins: &[&Origin], more: &str) -> String {
     )
 }
 
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 #[test]
 fn descriptors_and_sockets_do_not_grow_over_200_changes_of_binds() {
     let origin = Origin::echoing_target();
     let (first, second) = (free_addr(), free_addr());
-    let with = |more: &str| config(&[first, second], &[&origin], more);
-    let lb = Lb::start_whole(&config(&[first], &[&origin], ""));
+    let both = config(&[first, second], &[&origin], "");
+    let other = both.replace(&format!("\"{second}\""), &long(second));
+    // A process of its own: in ours other tests open and close at the same time.
+    let rlb = Rlb::with(config(&[first], &[&origin], ""))
+        .env("RLB_LOG", "info")
+        .ready_on(first)
+        .start();
     let mut before = 0;
     for round in 0..50 {
         // Another bind, other options of it, it alone, and back.
-        lb.apply(&with("")).unwrap();
-        let other = with("").replace(&format!("\"{second}\""), &long(second));
-        lb.apply(&other).unwrap();
+        rlb.reload(&both);
+        rlb.reload(&other);
         load(second, 1, 1);
-        lb.apply(&config(&[second], &[&origin], "")).unwrap();
-        lb.apply(&config(&[first], &[&origin], "")).unwrap();
+        rlb.reload(&config(&[second], &[&origin], ""));
+        rlb.reload(&config(&[first], &[&origin], ""));
         if round == 4 {
-            before = descriptors();
+            before = rlb.descriptors();
         }
     }
     assert_eq!(
@@ -55,7 +55,7 @@ fn descriptors_and_sockets_do_not_grow_over_200_changes_of_binds() {
     );
     // Connections of the clients above may still be closing.
     wait_until(PATIENCE, "as many descriptors as before", || {
-        descriptors() <= before
+        rlb.descriptors() <= before
     });
     load(first, 2, 10);
 }
@@ -271,4 +271,35 @@ fn a_tcp_session_outlives_changes_around_it() {
         client.read_exact(&mut echoed).unwrap();
         assert_eq!(echoed, [round]);
     }
+}
+
+#[test]
+fn sessions_of_a_frontend_that_left_have_the_time_to_drain_and_no_more() {
+    let origin = Origin::raw(|stream, _| {
+        let (mut from, mut to) = (&stream, &stream);
+        let _ = std::io::copy(&mut from, &mut to);
+    });
+    let with = |name: &str| {
+        format!(
+            "[global]\nworkers = 2\nadmin = \"\"\ndrain_timeout = \"400ms\"\n[[frontend]]\n\
+             name = \"{name}\"\nmode = \"tcp\"\nbind = \"127.0.0.1:0\"\ndefault_backend = \"db\"\n\
+             [[backend]]\nname = \"db\"\nmode = \"tcp\"\nserver = \"{}\"\n",
+            origin.addr()
+        )
+    };
+    let lb = Lb::start_whole(&with("one"));
+    let mut client = connect(lb.addr());
+    let begun = Instant::now();
+    lb.apply(&with("another")).unwrap();
+    // It is idle, but not between two requests: it stays until its time is up.
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    let end = client.read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(400),
+        "{:?}",
+        begun.elapsed()
+    );
+    wait_until(PATIENCE, "it is gone", || lb.connections() == 0);
 }

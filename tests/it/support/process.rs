@@ -61,6 +61,14 @@ impl Process {
         kill_process(self.pid(), signal).expect("a running child");
     }
 
+    /// Whether another process traces all its threads.
+    pub(crate) fn is_traced(&self) -> bool {
+        let tasks = fs::read_dir(self.proc("task")).expect("a running child");
+        let mut statuses =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+        statuses.all(|status| !status.contains("TracerPid:\t0\n"))
+    }
+
     /// Bytes of memory it holds.
     pub(crate) fn resident(&self) -> usize {
         // VmRSS of `status` is off by what each core has not added yet.

@@ -19,7 +19,7 @@ use std::process::Command;
 pub(crate) use chromium::chromium;
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
-pub(crate) use tool::tool;
+pub(crate) use tool::{Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,12 @@ impl Part {
             Self::Curl | Self::Chromium => "--version",
         }
     }
+}
+
+/// Counts a part that a test has to do without for a reason of its own.
+pub(crate) fn skip(part: &str, reason: &str) {
+    record::skipped(part, reason);
+    eprintln!("SKIPPED: {part}: {reason}");
 }
 
 /// The program, or `None` when this test has to do without it; recorded either way.
