@@ -169,7 +169,7 @@ impl Control {
             }
         };
         if let Err(text) = outcome {
-            tracing::error!("the configuration is refused, the running one goes on\n{text}");
+            tracing::error!("the files are refused, everything goes on as before\n{text}");
             if is_new && let Err(error) = self.bring(&turn, only_servers, &cause, None).await {
                 files.forget_servers();
                 tracing::error!(%error, "server files were not taken");
@@ -177,6 +177,9 @@ impl Control {
             return Err(text);
         }
         report.log();
+        if is_asked {
+            tracing::info!("reloaded, {} changes", report.changed.len());
+        }
         Ok(report)
     }
 
