@@ -56,7 +56,7 @@ impl Service {
     /// # Errors
     /// A sentence: it does not start.
     pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
-        output::log(self.debug)?;
+        output::log(self.debug, self.quiet)?;
         let signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
         let config = self.loaded.config.clone();
         let engine = Engine::start_files(self.files, self.loaded).map_err(|e| e.to_string())?;

@@ -22,6 +22,9 @@ pub(crate) enum ApplyError {
     /// A bind could not be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// An admin socket could not be opened.
+    #[error(transparent)]
+    Admin(#[from] super::admin::OpenError),
 }
 
 /// What came of a change.
@@ -128,6 +131,7 @@ impl Control {
         }
         let (next, change) = current.next_with(&desired, self.workers.len(), &returning);
         let next = Arc::new(next);
+        self.close_leaving(&change.left_frontends).await;
         *self.desired.borrow_mut() = desired;
         self.publish(Arc::clone(&next));
         let late = self.refresh(&change.closed_endpoints).await;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::Control;
 use crate::config::{Bind, BindAddress, Mode};
-use crate::generation::{Entrance, Generation};
+use crate::generation::{Entrance, Frontend, Generation};
 use crate::net::ListenError;
 use crate::net::listen::{self, SocketFile};
 use crate::state::{BindId, FrontendId};
@@ -110,10 +110,6 @@ impl Binds {
             .map(|(id, open)| (*id, is_ours(&open.bind)))
             .collect()
     }
-
-    pub(super) fn clear(&mut self) {
-        self.open.clear();
-    }
 }
 
 /// Whether nobody else can hold the same socket: only then may its queue be filtered.
@@ -152,11 +148,18 @@ impl Control {
             };
             self.binds.borrow_mut().open.insert(*id, open);
         }
-        let open = self.binds.borrow().ids();
-        for (id, ours) in open.into_iter().filter(|(id, _)| !wanted.contains_key(id)) {
-            self.close_bind(id, ours).await;
-            self.binds.borrow_mut().open.remove(&id);
-        }
+        let open = self.binds.borrow().ids().into_iter();
+        let leaving: Vec<_> = open.filter(|(id, _)| !wanted.contains_key(id)).collect();
+        self.close_binds(&leaving).await;
+    }
+
+    /// Closes the binds of frontends that leave: before the generation without them
+    /// comes into force, so that whoever waits in their queues is still served.
+    pub(super) async fn close_leaving(&self, frontends: &[Arc<Frontend>]) {
+        let left = |id: &BindId| frontends.iter().any(|f| f.bind_ids.contains(id));
+        let open = self.binds.borrow().ids().into_iter();
+        let leaving: Vec<_> = open.filter(|(id, _)| left(id)).collect();
+        self.close_binds(&leaving).await;
     }
 
     /// One socket for each worker; a socket that cannot be had several times is
@@ -185,27 +188,26 @@ impl Control {
         }
     }
 
-    pub(super) async fn close_bind(&self, bind: BindId, gently: bool) {
-        if let Some(Open {
-            file: Some(file), ..
-        }) = self.binds.borrow().open.get(&bind)
-        {
-            file.remove();
-        }
+    /// Closes binds, those whose flag says so gently, and forgets them.
+    pub(super) async fn close_binds(&self, leaving: &[(BindId, bool)]) {
         let mut answers = Vec::new();
-        for worker in &self.workers {
-            let (done, answer) = oneshot::channel();
-            if worker
-                .orders
-                .send(Order::CloseBind { bind, gently, done })
-                .await
-                .is_ok()
-            {
-                answers.push(answer);
+        for (bind, gently) in leaving.iter().copied() {
+            // Taken out first: nobody is to find a file of a socket that is closing.
+            let open = self.binds.borrow_mut().open.remove(&bind);
+            if let Some(file) = open.and_then(|open| open.file) {
+                file.remove();
+            }
+            for worker in &self.workers {
+                let (done, answer) = oneshot::channel();
+                let order = Order::CloseBind { bind, gently, done };
+                if worker.orders.send(order).await.is_ok() {
+                    answers.push(answer);
+                }
             }
         }
+        let deadline = tokio::time::Instant::now() + CLOSE_MAX;
         for answer in answers {
-            if tokio::time::timeout(CLOSE_MAX, answer).await.is_err() {
+            if tokio::time::timeout_at(deadline, answer).await.is_err() {
                 tracing::warn!("a worker is late in closing a listener");
             }
         }

@@ -114,6 +114,9 @@ impl Control {
             .await
             .inspect_err(|error| tracing::error!("{error}"))?;
         if news.config.is_none() && news.servers.is_empty() {
+            if asked.is_some() {
+                tracing::info!("reloaded: the files are as they were");
+            }
             return Ok(ReloadReport::default());
         }
         let (sets, warnings) = self.sets(&news);
@@ -156,8 +159,8 @@ impl Control {
                     let now = unix_now();
                     let differences = self.differences.borrow();
                     let fresh: Vec<_> = newly_written(&before, &differences).collect();
-                    // The log is told once; who asks is told each time which values
-                    // of the file are not in force.
+                    // A file that changed is told of once; who asks, each time, which
+                    // values of the file are not in force.
                     let named = differences.iter().filter(|difference| {
                         is_asked && difference.written.is_some() || fresh.contains(difference)
                     });
@@ -178,7 +181,7 @@ impl Control {
         }
         report.log();
         if is_asked {
-            tracing::info!("reloaded, {} changes", report.changed.len());
+            tracing::info!(changes = report.changed.len(), "reloaded");
         }
         Ok(report)
     }

@@ -3,6 +3,7 @@
 //! The functions take bytes and panic when a rule of the room they name does not
 //! hold, so that a corpus can be replayed by an ordinary test.
 
+pub mod admin;
 pub mod balance;
 pub mod change;
 pub mod config;

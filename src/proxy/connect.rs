@@ -86,6 +86,15 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
                     retries,
                 });
             }
+            // Its backend left the configuration while we dialled: nobody else is left to
+            // do it, and what a server that left has in hand it may finish.
+            Attempt::Connected(stream) if is_gone(shard, plan.backend) => {
+                return Ok(Dialled {
+                    stream,
+                    server,
+                    retries,
+                });
+            }
             // It was drained while we dialled: no new work, and nobody's failure.
             Attempt::Connected(_) => {
                 let avoid = Some(server.state.id);
@@ -119,6 +128,10 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
         }
         server = next;
     }
+}
+
+fn is_gone(shard: &Shard, backend: BackendId) -> bool {
+    shard.with_generation(|generation| generation.backends.iter().all(|b| b.state.id != backend))
 }
 
 /// No server is usable: HAProxy's `SC`.

@@ -72,10 +72,8 @@ pub(crate) enum Coding {
     /// As it is.
     #[default]
     Plain,
-    /// In chunks; its trailers are dropped (requests: nobody needs them, many have been fooled).
-    Chunks,
-    /// In chunks, with its trailers.
-    ChunksAndTrailers,
+    /// In chunks, with those of its trailers that may be sent on.
+    Chunked,
 }
 
 /// What follows a piece of body.
@@ -331,7 +329,7 @@ impl Flow {
 
     fn poll_drain(
         &mut self,
-        to: &mut Stream,
+        to: &Stream,
         shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
@@ -410,13 +408,11 @@ impl Flow {
 
     fn end_of_body(&mut self) {
         self.ended = true;
-        let trailers = match self.coding {
-            Coding::Plain => return,
-            Coding::Chunks => None,
-            Coding::ChunksAndTrailers => self.decoder.take_trailers(),
-        };
+        if self.coding == Coding::Plain {
+            return;
+        }
         let after_data = !self.tail.bytes().is_empty();
-        self.tail = match (trailers, after_data) {
+        self.tail = match (self.decoder.take_trailers(), after_data) {
             (None, true) => Tail::Fixed(b"\r\n0\r\n\r\n"),
             (None, false) => Tail::Fixed(LAST_CHUNK),
             (Some(trailers), after_data) => {

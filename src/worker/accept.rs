@@ -90,15 +90,25 @@ impl Listeners {
         }
     }
 
-    /// Closes every listener of a bind; returns how many there were.
-    pub(super) async fn close(&mut self, bind: BindId, gently: bool) -> usize {
+    /// Hands out every listener of a bind, to be closed.
+    pub(super) fn take(&mut self, bind: BindId) -> Closing {
         let (closing, open) = std::mem::take(&mut self.open)
             .into_iter()
-            .partition(|l| l.bind == bind);
+            .partition(|listener| listener.bind == bind);
         self.open = open;
-        let closing: Vec<Listener> = closing;
-        let count = closing.len();
-        for listener in closing {
+        Closing(closing)
+    }
+}
+
+/// Listeners that accept no more.
+#[derive(Debug)]
+pub(super) struct Closing(Vec<Listener>);
+
+impl Closing {
+    /// Closes them; returns how many there were.
+    pub(super) async fn close(self, gently: bool) -> usize {
+        let count = self.0.len();
+        for listener in self.0 {
             listener.task.abort();
             // It holds the socket until it is gone. An error says that it was aborted.
             let _ = listener.task.await;

@@ -264,7 +264,7 @@ fn an_exchange_that_waits_for_its_origin_is_small() {
     let addr = free_addr();
     let rlb = weighed(addr, &origin);
     let connect = || sending(addr, "GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    let each = slope(&rlb, 1000, connect, |asked| {
+    let each = slope(&rlb, 600, connect, |asked| {
         wait_until(PATIENCE, "the origin has all", || {
             origin.requests().len() == asked
         });

@@ -3,8 +3,10 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod admin;
 mod balance;
 mod cli;
+mod ctl;
 mod harness;
 mod health;
 mod http_bodies;
@@ -14,6 +16,8 @@ mod http_forwarding;
 mod http_interim;
 mod http_keep_alive;
 mod http_limits;
+mod http_memory;
+mod http_soak;
 mod http_stop;
 mod layers;
 mod limits;
@@ -22,3 +26,4 @@ mod panics;
 mod support;
 mod tcp;
 mod workers;
+mod workers_change;

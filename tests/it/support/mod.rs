@@ -16,6 +16,7 @@ mod raw;
 pub(crate) mod real;
 mod rlb;
 
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -59,19 +60,32 @@ pub(crate) fn answers(addr: SocketAddr) -> bool {
 pub(crate) fn listening_sockets(port: u16) -> usize {
     const LISTEN: &str = "0A";
     let end = format!(":{port:04X}");
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| std::fs::read_to_string(file));
-    let tables = tables.map(Result::unwrap_or_default);
-    let rows = tables.iter().flat_map(|table| table.lines());
-    rows.filter(|row| {
-        let mut fields = row.split_whitespace().skip(1);
-        let local = fields.next().is_some_and(|local| local.ends_with(&end));
-        local && fields.nth(1) == Some(LISTEN)
-    })
-    .count()
+    let mut found = 0;
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let Ok(file) = std::fs::File::open(table) else {
+            continue;
+        };
+        for row in BufReader::new(file).lines().skip(1) {
+            let row = row.expect("text of the kernel");
+            let mut fields = row.split_whitespace().skip(1);
+            let (local, state) = (fields.next(), fields.nth(1));
+            // Those that listen come first; behind them are all that were ever closed.
+            if state != Some(LISTEN) {
+                break;
+            }
+            found += usize::from(local.is_some_and(|local| local.ends_with(&end)));
+        }
+    }
+    found
 }
 
-/// Between two looks at a condition; the only sleep of the tests.
-#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+/// Between two looks at a condition.
 fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
+    dawdle(Duration::from_millis(5));
+}
+
+/// For parts that are slow on purpose; a test waits with [`wait_until`] instead.
+#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+pub(crate) fn dawdle(time: Duration) {
+    std::thread::sleep(time);
 }
