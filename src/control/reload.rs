@@ -172,7 +172,7 @@ impl Control {
             }
         };
         if let Err(text) = outcome {
-            tracing::error!("the files are refused, everything goes on as before\n{text}");
+            tracing::error!("the configuration is refused, the running one goes on\n{text}");
             if is_new && let Err(error) = self.bring(&turn, only_servers, &cause, None).await {
                 files.forget_servers();
                 tracing::error!(%error, "server files were not taken");
