@@ -46,7 +46,9 @@ impl Control {
             cause: cause.to_string(),
             summary: changed.join("; "),
         };
-        tracing::info!(generation = row.id, cause = row.cause, "{}", row.summary);
+        if *cause != Cause::Start {
+            tracing::info!(generation = row.id, cause = row.cause, "{}", row.summary);
+        }
         self.history.borrow_mut().push(row);
     }
 }

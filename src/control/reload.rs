@@ -159,8 +159,8 @@ impl Control {
                     let now = unix_now();
                     let differences = self.differences.borrow();
                     let fresh: Vec<_> = newly_written(&before, &differences).collect();
-                    // The log is told once; who asks is told each time which values
-                    // of the file are not in force.
+                    // A file that changed is told of once; who asks, each time, which
+                    // values of the file are not in force.
                     let named = differences.iter().filter(|difference| {
                         is_asked && difference.written.is_some() || fresh.contains(difference)
                     });

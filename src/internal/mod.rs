@@ -10,3 +10,9 @@ pub mod config;
 pub mod engine;
 pub mod http;
 mod oracle;
+
+/// For control's tests, which cannot name the other plane by themselves.
+#[cfg(test)]
+pub(crate) mod workers {
+    pub(crate) use crate::worker::{Settings, start};
+}

@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::control::{Command, Control, First, Inbox, Outcome, Parts, Stop};
 use crate::generation::{Desired, Generation, Published};
+use crate::internal::workers;
 use crate::state::WorkerId;
-use crate::worker;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ impl Bench {
         let (reports, reports_in) = mpsc::channel(16);
         let (generation, _) = Generation::first(&Desired::nothing(), WORKERS);
         let published = Arc::new(Published::new(Arc::new(generation), 1000, reports));
-        let settings = worker::Settings {
+        let settings = workers::Settings {
             workers: WORKERS,
             pin: false,
             accept_budget: 16,
@@ -43,7 +43,7 @@ impl Bench {
             close_idle_after: Duration::from_secs(1),
             origin,
         };
-        let start = |id| worker::start(WorkerId(id), &settings, &published).unwrap();
+        let start = |id| workers::start(WorkerId(id), &settings, &published).unwrap();
         let parts = Parts {
             workers: (0..WORKERS).map(start).collect(),
             published,

@@ -15,7 +15,7 @@ fn lb(directory: &Path, state_dir: bool) -> String {
     };
     let nodes = directory.join("nodes.toml");
     format!(
-        "[global]\nadmin = \"\"\n{state}[[backend]]\nname = \"web\"\n\
+        "[global]\nadmin = \"\"\n{state}[[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\n\
          server = [{{ name = \"s1\", address = \"127.0.0.1:1\" }}, \
          {{ name = \"s2\", address = \"127.0.0.1:2\" }}]\n\
          source = [{{ file = \"{}\" }}]\n",
