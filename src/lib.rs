@@ -72,6 +72,8 @@ mod worker;
 pub use control::ReloadReport;
 pub use engine::{Engine, Exit, Handle, Limits, StartError, StopKind, Stopping};
 
+pub use net::{PrivilegeError, drop_privileges};
+
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]
 pub mod internal;

@@ -57,6 +57,7 @@ impl Service {
     /// A sentence: it does not start.
     pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
         output::log(self.debug)?;
+        rlb::drop_privileges(&self.loaded.config.global).map_err(|error| error.to_string())?;
         let signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
         let config = self.loaded.config.clone();
         let engine = Engine::start_files(self.files, self.loaded).map_err(|e| e.to_string())?;

@@ -38,9 +38,9 @@ pub struct Global {
     pub pipes_max: usize,
     /// Most connections accepted per wake of a listener. Default 64.
     pub accept_budget: usize,
-    /// Drop to this user after binding.
+    /// Become this user at the start.
     pub user: Option<String>,
-    /// Drop to this group after binding.
+    /// Become this group at the start; `None` = the user's own.
     pub group: Option<String>,
 }
 

@@ -6,9 +6,11 @@
 
 pub(crate) mod dial;
 pub(crate) mod listen;
+mod privileges;
 pub(crate) mod splice;
 mod stream;
 pub(crate) mod system;
 
 pub(crate) use listen::ListenError;
+pub use privileges::{PrivilegeError, drop_privileges};
 pub(crate) use stream::{Accept, Peer, Stream};

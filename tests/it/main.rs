@@ -8,4 +8,5 @@ mod harness;
 mod layers;
 #[cfg(feature = "test-panic")]
 mod panics;
+mod privileges;
 mod support;
