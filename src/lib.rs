@@ -65,6 +65,7 @@ mod generation;
 mod health;
 mod http;
 mod net;
+mod observe;
 mod proxy;
 mod state;
 mod worker;

@@ -13,6 +13,7 @@ mod model;
 mod pick;
 mod publish;
 mod route;
+mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub(crate) use desired::{Desired, Entrance, Member};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};
 pub(crate) use route::RequestFacts;
+pub(crate) use status::{check_info, status, status_text};

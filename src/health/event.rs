@@ -1,12 +1,10 @@
 //! What the checks found out, and the words for it.
 
 use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 
-use super::machine::status_text;
 use crate::generation::{Backend, Generation, Server};
-use crate::state::{Admin, CheckCode, LastCheck, Operational, ServerId};
+use crate::state::{LastCheck, Operational, ServerId};
 
 /// A server changed its operational state. The status byte says so already;
 /// what is left to do is to log it and to build a new schedule.
@@ -95,49 +93,6 @@ impl HealthEvent {
     }
 }
 
-/// What a code alone does not say: the system's words for an errno, the field's for a status.
-pub(super) fn info(check: LastCheck) -> String {
-    match check.code {
-        CheckCode::L4Con | CheckCode::SockErr if check.errno > 0 => {
-            let error = io::Error::from_raw_os_error(i32::from(check.errno)).to_string();
-            match error.split_once(" (os error") {
-                Some((words, _)) => words.to_owned(),
-                None => error,
-            }
-        }
-        CheckCode::L7Sts => http::StatusCode::from_u16(check.status)
-            .ok()
-            .and_then(|status| status.canonical_reason())
-            .unwrap_or_default()
-            .to_owned(),
-        _ => String::new(),
-    }
-}
-
-/// The status of a server in HAProxy's words: those of [`status_text`], `MAINT`,
-/// `DRAIN`, `no check`.
-pub(crate) fn status(server: &Server) -> String {
-    let state = &server.state;
-    let operational = state.operational();
-    let checked = match server.check.as_ref().filter(|_| server.check_enabled) {
-        Some(check) => status_text(operational, state.health(), check.rise, check.fall),
-        _ => match operational {
-            Operational::Up => "no check",
-            Operational::Stopping => "NOLB",
-            Operational::Down => "DOWN",
-        }
-        .to_owned(),
-    };
-    match (state.admin(), operational) {
-        (Admin::Maint, _) => "MAINT".to_owned(),
-        (Admin::Drain, Operational::Up) => match checked.strip_prefix("UP") {
-            Some(progress) => format!("DRAIN{progress}"),
-            None => "DRAIN".to_owned(),
-        },
-        _ => checked,
-    }
-}
-
 /// Usable servers: active, backup.
 fn usable(backend: &Backend) -> (usize, usize) {
     let usable = |backup| {
@@ -152,7 +107,9 @@ fn usable(backend: &Backend) -> (usize, usize) {
 mod tests {
     use super::*;
     use crate::config::Check;
+    use crate::generation::check_info;
     use crate::generation::testing::{backend, server, serving};
+    use crate::state::CheckCode;
 
     fn checked() -> Generation {
         let mut backup = server(3, 1);
@@ -170,7 +127,7 @@ mod tests {
             from: Operational::Up,
             to,
             check,
-            text: info(check),
+            text: check_info(check),
         }
     }
 
@@ -242,28 +199,5 @@ mod tests {
                 .contains("0 active and 0 backup")
         );
         assert_eq!(event.outage_line(&generation), None);
-    }
-
-    #[test]
-    fn status_is_in_the_words_of_haproxy() {
-        let generation = checked();
-        let server = &generation.backends[0].servers[0];
-        let state = &server.state;
-        state.set_health(4);
-        assert_eq!(status(server), "UP");
-        state.set_admin(Admin::Drain, 1);
-        assert_eq!(status(server), "DRAIN");
-        state.set_health(3);
-        assert_eq!(status(server), "DRAIN 2/3");
-        state.set_operational(Operational::Down, 1);
-        state.set_health(1);
-        assert_eq!(status(server), "DOWN 1/2");
-        state.set_admin(Admin::Maint, 1);
-        assert_eq!(status(server), "MAINT");
-        let unchecked = serving(vec![backend("web", vec![self::server(1, 1)])]);
-        let server = &unchecked.backends[0].servers[0];
-        assert_eq!(status(server), "no check");
-        server.state.set_admin(Admin::Drain, 1);
-        assert_eq!(status(server), "DRAIN");
     }
 }

@@ -1,7 +1,5 @@
 //! Rise and fall: pure, no clock, no sockets.
 
-use crate::state::Operational;
-
 /// HAProxy's `health` of one server, `0..=rise + fall - 1`. From `rise` on it is
 /// UP. A pass that reaches `rise` goes to the top, a failure that leaves it goes
 /// to the bottom: so exactly `fall` failures in a row take a healthy server
@@ -110,27 +108,13 @@ impl Machine {
     }
 }
 
-/// The status of a checked server in HAProxy's words: `UP`, `UP 1/3` (failures
-/// left before it is down, of `fall`), `DOWN`, `DOWN 1/2` (passes so far, of
-/// `rise`), `NOLB`, `NOLB 1/3`.
-pub(crate) fn status_text(operational: Operational, health: u32, rise: u32, fall: u32) -> String {
-    let up = |word: &str| match health + 1 {
-        above if above >= rise + fall => word.to_owned(),
-        above => format!("{word} {}/{fall}", above.saturating_sub(rise)),
-    };
-    match operational {
-        Operational::Up => up("UP"),
-        Operational::Stopping => up("NOLB"),
-        Operational::Down if health == 0 => "DOWN".to_owned(),
-        Operational::Down => format!("DOWN {health}/{rise}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::generation::status_text;
+    use crate::state::Operational;
 
     fn healthy(rise: u32, fall: u32) -> Machine {
         let mut machine = Machine::new(rise, fall);
@@ -189,12 +173,6 @@ mod tests {
         assert!(!machine.fail());
         machine.pass();
         assert!(machine.fail(), "it was on its way up");
-    }
-
-    #[test]
-    fn forced_stopping_is_nolb() {
-        assert_eq!(status_text(Operational::Stopping, 4, 2, 3), "NOLB");
-        assert_eq!(status_text(Operational::Stopping, 2, 2, 3), "NOLB 1/3");
     }
 
     proptest! {

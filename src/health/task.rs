@@ -12,10 +12,10 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::event::{HealthEvent, info};
+use super::event::HealthEvent;
 use super::machine::{Machine, Pace};
 use super::probe::Target;
-use crate::generation::{Backend, Server};
+use crate::generation::{Backend, Server, check_info};
 use crate::state::{Admin, CheckCode, EndpointId, LastCheck, Operational, ServerState};
 
 /// How a target is asked: through sockets, or as a test makes it up.
@@ -213,7 +213,7 @@ impl Task {
                 let Subject {
                     backend, server, ..
                 } = &self.subject;
-                tracing::warn!(%backend, %server, info = info(check), "cannot check");
+                tracing::warn!(%backend, %server, info = check_info(check), "cannot check");
             }
             self.state.record_check(check, machine.health(), false);
             return;
@@ -241,7 +241,7 @@ impl Task {
                 from,
                 to,
                 check,
-                text: info(check),
+                text: check_info(check),
             };
             // Fails only when control is gone, and we with it.
             let _ = self.context.events.send(event).await;

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::config::{self, Check, ServerAddress};
+use crate::generation::status;
 use crate::generation::testing::{backend, desired, server};
 
 /// Runs on a local runtime with a paused clock.

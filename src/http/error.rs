@@ -149,4 +149,6 @@ pub(crate) enum BodyError {
     TrailerTooLong,
     #[error("body cut short")]
     Truncated,
+    #[error("body over the limit")]
+    TooLarge,
 }

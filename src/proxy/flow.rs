@@ -52,8 +52,12 @@ pub(crate) struct Flow {
     /// The last byte of the body was decoded.
     ended: bool,
     bulk: bool,
+    /// The whole message stands in `head`, sent or not.
+    joined: bool,
     /// Bytes were moved since [`Self::take_progress`].
     progress: bool,
+    /// Payload bytes that may still come; only chunked bodies need it.
+    allowed: u64,
     /// Bytes read from the source as body (framing included).
     pub(crate) received: u64,
     /// Bytes written to the receiver.
@@ -104,6 +108,7 @@ impl Flow {
         self.head = head;
         self.head_sent = 0;
         self.ended = decoder.finished();
+        self.joined = self.ended;
         self.decoder = decoder;
         self.coding = coding;
         self.buf = first;
@@ -111,6 +116,12 @@ impl Flow {
         self.tail = Tail::None;
         self.tail_sent = 0;
         self.bulk = false;
+        self.allowed = u64::MAX;
+    }
+
+    /// At most this much payload is decoded from here on; more is [`BodyError::TooLarge`].
+    pub(crate) fn allow(&mut self, payload: u64) {
+        self.allowed = payload;
     }
 
     /// Decodes what was read with the head and joins it to the head where it is small.
@@ -129,6 +140,7 @@ impl Flow {
             self.head.extend_from_slice(self.tail.bytes());
             self.out = 0..0;
             self.tail = Tail::None;
+            self.joined = self.ended;
         }
         Ok(())
     }
@@ -160,14 +172,26 @@ impl Flow {
         self.ended
     }
 
-    /// Whether everything ever to be sent stands in `head`, so that it can be sent once more.
+    /// Whether everything ever sent still stands in `head`, so that it can be sent once more.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.ended && self.out.is_empty() && self.tail.bytes().is_empty()
+        self.joined
     }
 
     /// Sends from the head on again.
     pub(crate) fn rewind(&mut self) {
         self.head_sent = 0;
+    }
+
+    /// Drops what waits: the receiver will not get it.
+    pub(crate) fn discard(&mut self, shard: &Shard) {
+        if let Some(pipe) = self.pipe.take() {
+            shard.pipes.give(pipe);
+        }
+        self.head.clear();
+        self.head_sent = 0;
+        self.out = 0..0;
+        self.tail = Tail::None;
+        self.tail_sent = 0;
     }
 
     /// Whether any byte moved since the last call.
@@ -253,6 +277,8 @@ impl Flow {
             match read {
                 Ok(0) => {
                     self.decoder.eof().map_err(|_| FlowError::Source)?;
+                    // What followed the last piece was sent with it.
+                    self.tail = Tail::None;
                     self.end_of_body();
                 }
                 Ok(_) => self.progress = true,
@@ -354,6 +380,11 @@ impl Flow {
         let decoded = self.decoder.decode(buf.bytes_mut())?;
         buf.consume(decoded.consumed);
         self.received += decoded.consumed as u64;
+        let payload = decoded.data as u64;
+        self.allowed = self
+            .allowed
+            .checked_sub(payload)
+            .ok_or(BodyError::TooLarge)?;
         self.out = start..start + decoded.data;
         self.tail = Tail::None;
         self.tail_sent = 0;

@@ -20,27 +20,43 @@ impl Counter {
     }
 }
 
-/// A number that rises and falls. Written by the worker that owns the slot.
+/// A number that rises and falls, and the most it was. Written by the worker
+/// that owns the slot; control only takes the peak.
 #[derive(Debug, Default)]
-pub(crate) struct Gauge(AtomicU64);
+pub(crate) struct Gauge {
+    now: AtomicU64,
+    peak: AtomicU64,
+}
 
 impl Gauge {
     /// One more.
     #[inline]
     pub(crate) fn up(&self) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(1), Relaxed);
+        let now = self.now.load(Relaxed).wrapping_add(1);
+        self.now.store(now, Relaxed);
+        if now > self.peak.load(Relaxed) {
+            self.peak.store(now, Relaxed);
+        }
     }
 
     /// One less.
     #[inline]
     pub(crate) fn down(&self) {
-        self.0.store(self.0.load(Relaxed).wrapping_sub(1), Relaxed);
+        self.now
+            .store(self.now.load(Relaxed).wrapping_sub(1), Relaxed);
     }
 
     /// The value now.
     #[inline]
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.now.load(Relaxed)
+    }
+
+    /// The most it was since the last call; 0 if it did not rise. Control only.
+    /// A rise in the same instant may be missed: a peak may then be shown too
+    /// low by one, never a count.
+    pub(crate) fn take_peak(&self) -> u64 {
+        self.peak.swap(0, Relaxed)
     }
 }
 
@@ -79,9 +95,10 @@ impl Average {
         (self.sum.load(Relaxed), self.samples.load(Relaxed))
     }
 
-    /// Largest sample so far.
-    pub(crate) fn max(&self) -> u64 {
-        self.max.load(Relaxed)
+    /// Largest sample since the last call. Control only; as with
+    /// [`Gauge::take_peak`], one of the same instant may be missed.
+    pub(crate) fn take_max(&self) -> u64 {
+        self.max.swap(0, Relaxed)
     }
 }
 
@@ -125,7 +142,9 @@ pub(crate) struct Counters {
     pub(crate) client_aborts: Counter,
     /// Exchanges ended by the server: srv_abrt.
     pub(crate) server_aborts: Counter,
-    /// New connections: connect.
+    /// Failures of our own: eint.
+    pub(crate) internal_errors: Counter,
+    /// Connections tried: connect.
     pub(crate) connects: Counter,
     /// Connections taken from the pool: reuse.
     pub(crate) reuses: Counter,
@@ -150,6 +169,7 @@ impl Counters {
             (&self.redispatches, &other.redispatches),
             (&self.client_aborts, &other.client_aborts),
             (&self.server_aborts, &other.server_aborts),
+            (&self.internal_errors, &other.internal_errors),
             (&self.connects, &other.connects),
             (&self.reuses, &other.reuses),
         ];
@@ -167,7 +187,7 @@ impl Counters {
 pub(crate) struct FrontendCounters {
     /// Connections accepted: conn_tot.
     pub(crate) connections: Counter,
-    /// Requests (http) or sessions (tcp): stot.
+    /// Connections that were let in, in either mode: stot.
     pub(crate) sessions: Counter,
     /// HTTP requests: req_tot.
     pub(crate) requests: Counter,
@@ -175,6 +195,8 @@ pub(crate) struct FrontendCounters {
     pub(crate) bytes_in: Counter,
     /// To clients: bout.
     pub(crate) bytes_out: Counter,
+    /// Those of `bytes_out` that went by splice.
+    pub(crate) spliced_out: Counter,
     /// hrsp_1xx to hrsp_5xx, then hrsp_other.
     pub(crate) responses: [Counter; 6],
     /// Requests refused for their bytes: ereq.
@@ -183,7 +205,7 @@ pub(crate) struct FrontendCounters {
     pub(crate) denied: Counter,
     /// Connections refused at a limit: dcon.
     pub(crate) denied_connections: Counter,
-    /// Answered by rlb itself: intercepted.
+    /// Answered by rlb itself without any error (monitor): intercepted.
     pub(crate) intercepted: Counter,
     /// Failures of our own: eint.
     pub(crate) internal_errors: Counter,
@@ -214,7 +236,21 @@ mod tests {
         }
         let (sum, samples) = average.window();
         assert!((299..=300).contains(&(sum / samples)), "{}", sum / samples);
-        assert_eq!(average.max(), 300);
+        assert_eq!((average.take_max(), average.take_max()), (300, 0));
+    }
+
+    #[test]
+    fn peak_is_kept_until_it_is_taken() {
+        let gauge = Gauge::default();
+        gauge.up();
+        gauge.up();
+        gauge.down();
+        assert_eq!(
+            (gauge.get(), gauge.take_peak(), gauge.take_peak()),
+            (1, 2, 0)
+        );
+        gauge.up();
+        assert_eq!(gauge.take_peak(), 2);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) struct FrontendState {
     pub(crate) counters: PerWorker<FrontendCounters>,
     /// Connections now. Every worker writes, once per connection and not per request.
     connections: CachePadded<AtomicUsize>,
-    /// Most connections at once so far.
+    /// Most connections at once. Workers raise it, control takes it.
     connections_max: AtomicUsize,
     /// The frontend left the configuration (control writes, workers read).
     gone: AtomicBool,
@@ -54,9 +54,9 @@ impl FrontendState {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Most connections at once so far.
-    pub(crate) fn connections_max(&self) -> usize {
-        self.connections_max.load(Ordering::Relaxed)
+    /// Most connections at once since the last call; 0 if none came. Control only.
+    pub(crate) fn take_connections_max(&self) -> usize {
+        self.connections_max.swap(0, Ordering::Relaxed)
     }
 
     /// Marks that no generation holds this frontend any more.

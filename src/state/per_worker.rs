@@ -27,6 +27,13 @@ impl<T: Default> PerWorker<T> {
         Arc::clone(self.slots[index].get_or_init(Default::default))
     }
 
+    /// Every slot in the order of the workers, control's last; `None` = not made yet.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Option<&T>> {
+        self.slots
+            .iter()
+            .map(|slot| slot.get().map(|slot| &***slot))
+    }
+
     /// The slots made so far.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots

@@ -5,6 +5,14 @@
 
 mod cli;
 mod harness;
+mod http_bodies;
+mod http_desync;
+mod http_faults;
+mod http_forwarding;
+mod http_interim;
+mod http_keep_alive;
+mod http_limits;
+mod http_stop;
 mod layers;
 #[cfg(feature = "test-panic")]
 mod panics;

@@ -143,7 +143,7 @@ impl Exchange {
         self.asked = head.asked();
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
-        self.bodyless = head.framing == Framing::None;
+        self.bodyless = !head.framing.has_body();
         self.keep_alive = head.keep_alive;
     }
 
@@ -202,6 +202,9 @@ impl Exchange {
             },
             Some(buf),
         );
+        if let Some(limit) = client.frontend.config.limits.body {
+            self.up.allow(limit);
+        }
         if let Err(error) = self.up.decode_first() {
             self.refuse_body(client, error);
         }
@@ -282,16 +285,16 @@ impl Exchange {
                 }
                 self.answer(client, &answer);
             }
-            _ => self.abort(),
+            _ => self.abort(client),
         }
     }
 
     /// Nothing more can be told: both sides are closed.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort(&mut self, client: &Client) {
         self.stream = None;
         self.keep_alive = false;
         self.stage = Stage::Answer;
-        self.down.head.clear();
+        self.down.discard(client.shard());
     }
 
     /// Answers the client ourselves, whatever the server was about to do.
@@ -324,9 +327,10 @@ impl Exchange {
         self.stage == Stage::Answer
     }
 
-    /// Whether the client's connection stands at the end of the request.
+    /// Whether the client's connection stands at the end of the request. `up_done`
+    /// says less: a server that stopped reading leaves a body unread.
     fn is_request_read(&self) -> bool {
-        self.bodyless || self.up_done || self.up.ended()
+        self.bodyless || self.up.ended()
     }
 }
 
@@ -347,5 +351,7 @@ fn reason(end: SessionEnd) -> &'static str {
     }
 }
 
+/// Of a 413.
+pub(super) const BODY_TOO_LARGE: &str = "request body over the limit";
 /// Bytes of the largest answer of our own.
 const ANSWER_BOUND: usize = 1024;

@@ -33,8 +33,11 @@ impl Exchange {
         self.pool(client, excess);
         let unread =
             self.stage == Stage::Answer && !self.up_done && self.end.cause != Cause::Client;
-        if let Some(rest) = self.up.finish(&shard) {
-            shard.buffers.give(rest);
+        match self.up.finish(&shard) {
+            // We answered ourselves, but the body was read to its end: this is the next request.
+            Some(rest) if self.keep_alive => client.ahead = Some(rest),
+            Some(rest) => shard.buffers.give(rest),
+            None => {}
         }
         let next = match self.end.cause {
             _ if self.keep_alive => Next::Request,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Exchange;
-use super::exchange::{Answer, Target};
+use super::exchange::{Answer, BODY_TOO_LARGE, Target};
 use crate::config::HeaderMatch;
 use crate::generation::{Frontend, Generation, RequestFacts};
 use crate::http::{self, Framing, RequestHead, Slots};
@@ -34,11 +34,7 @@ pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
     } else {
         client.slot.set_idle(true);
     }
-    let next = poll_fn(|cx| waiting.poll(client, cx)).await;
-    if next.is_some() {
-        client.requests = client.requests.saturating_add(1);
-    }
-    next
+    poll_fn(|cx| waiting.poll(client, cx)).await
 }
 
 /// A wait for a whole request head.
@@ -153,26 +149,26 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let asked = |f: &httparse::Header<'_>| (f.name, f.value) == ("X-Rlb-Test-Panic", b"session");
     #[cfg(feature = "test-panic")]
     assert!(!head.fields.iter().any(asked), "asked for by the request");
+    client.requests = client.requests.saturating_add(1);
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
     exchange.describe(&head);
-    if let Some(answer) = refusal(client, &head) {
-        exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
-        exchange.answer(client, &answer);
-    } else {
-        match find_server(client, &head) {
-            Found::Server(target, server) => {
-                exchange.target = Some(target);
-                exchange.assign(client, server, &head, behind);
-            }
-            Found::NoServer(target) => {
-                exchange.target = Some(target);
-                exchange.fail(client, NO_SERVER);
-            }
-            Found::NoBackend => {
-                exchange.end = NO_SERVER;
-                exchange.answer(client, &Answer::of(503, "no route and no default backend"));
-            }
+    match find_server(client, &head) {
+        Found::Server(target, server) => {
+            exchange.target = Some(target);
+            exchange.assign(client, server, &head, behind);
+        }
+        Found::NoServer(target) => {
+            exchange.target = Some(target);
+            exchange.fail(client, NO_SERVER);
+        }
+        Found::NoBackend => {
+            exchange.end = NO_SERVER;
+            exchange.answer(client, &Answer::of(503, "no route and no default backend"));
+        }
+        Found::NotForUs(answer) => {
+            exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
+            exchange.answer(client, &answer);
         }
     }
     let (framing, len) = (head.framing, head.len);
@@ -186,7 +182,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
 /// request. Body bytes are never left where a request would be looked for.
 fn settle(client: &mut Client, exchange: &mut Exchange, framing: Framing, buf: Buf) {
     if exchange.is_answered() {
-        if framing == Framing::None && !buf.is_empty() {
+        if !framing.has_body() && !buf.is_empty() {
             client.ahead = Some(buf);
         } else {
             client.shard().buffers.give(buf);
@@ -213,7 +209,7 @@ fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
     }
     match (head.framing, client.frontend.config.limits.body) {
         (Framing::Length(length), Some(limit)) if length > limit => {
-            Some(Answer::closing(413, "request body over the limit"))
+            Some(Answer::closing(413, BODY_TOO_LARGE))
         }
         _ => None,
     }
@@ -223,6 +219,7 @@ enum Found {
     Server(Target, Use),
     NoServer(Target),
     NoBackend,
+    NotForUs(Answer),
 }
 
 /// Frontend, route, backend and server out of one look at one generation.
@@ -230,6 +227,10 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
     let shard = std::rc::Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
+        // Before a server is picked: who is refused takes nobody's turn.
+        if let Some(answer) = refusal(client, head) {
+            return Found::NotForUs(answer);
+        }
         let Some(backend) = route(generation, &client.frontend, head) else {
             return Found::NoBackend;
         };

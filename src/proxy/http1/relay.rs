@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Exchange;
-use super::exchange::Stage;
+use super::exchange::{Answer, BODY_TOO_LARGE, Stage};
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
 use crate::proxy::buffers::{BODY, Buf, REQUEST};
@@ -73,17 +73,7 @@ impl Exchange {
             .up
             .poll_body(&mut client.stream, stream, client.slot.shard(), cx)
         {
-            Poll::Pending => {
-                if client
-                    .frontend
-                    .config
-                    .limits
-                    .body
-                    .is_some_and(|limit| self.up.received > limit)
-                {
-                    self.body_too_large(client);
-                }
-            }
+            Poll::Pending => {}
             Poll::Ready(Ok(())) => {
                 self.up_done = true;
                 client.ahead = self.up.take_rest(buffers).or_else(|| client.ahead.take());
@@ -101,7 +91,7 @@ impl Exchange {
                     During::Data
                 };
                 self.end = SessionEnd::new(Cause::Client, during);
-                self.abort();
+                self.abort(client);
             }
         }
     }
@@ -110,17 +100,12 @@ impl Exchange {
     pub(super) fn refuse_body(&mut self, client: &mut Client, error: BodyError) {
         tracing::debug!(peer = %client.peer.address, %error, "request body refused");
         client.counters.request_errors.add(1);
-        self.fail(client, SessionEnd::new(Cause::Proxy, During::Data));
-    }
-
-    fn body_too_large(&mut self, client: &mut Client) {
-        self.end = SessionEnd::new(Cause::Proxy, During::Data);
-        if self.stage == Stage::Head {
-            let answer = super::exchange::Answer::closing(413, "request body over the limit");
-            self.answer(client, &answer);
-        } else {
-            self.abort();
+        let end = SessionEnd::new(Cause::Proxy, During::Data);
+        if error == BodyError::TooLarge && self.stage == Stage::Head && !self.down.is_pending() {
+            self.end = end;
+            return self.answer(client, &Answer::closing(413, BODY_TOO_LARGE));
         }
+        self.fail(client, end);
     }
 
     /// Waits for the response head. `None` = the stage has changed.
@@ -133,7 +118,7 @@ impl Exchange {
             )
             .is_err()
             {
-                return Poll::Ready(Some(self.client_left()));
+                return Poll::Ready(Some(self.client_left(client)));
             }
             match self.answer.take() {
                 Some(buf)
@@ -144,7 +129,8 @@ impl Exchange {
                     if self.stage != Stage::Head {
                         return Poll::Ready(None);
                     }
-                    if self.down.is_pending() {
+                    if self.answer_tried == 0 {
+                        // An interim one: the final may stand right behind it.
                         continue;
                     }
                 }
@@ -157,7 +143,7 @@ impl Exchange {
                 Poll::Ready(_) => return Poll::Ready(self.server_left(client)),
                 Poll::Pending => {
                     if self.up_done && self.watch(client, cx).is_err() {
-                        return Poll::Ready(Some(self.client_left()));
+                        return Poll::Ready(Some(self.client_left(client)));
                     }
                     return Poll::Pending;
                 }
@@ -221,9 +207,9 @@ impl Exchange {
         Ok(())
     }
 
-    fn client_left(&mut self) -> Step {
+    fn client_left(&mut self, client: &Client) -> Step {
         self.end = SessionEnd::new(Cause::Client, self.during());
-        self.abort();
+        self.abort(client);
         Step::Done
     }
 
@@ -263,6 +249,8 @@ impl Exchange {
                 self.down.start(head_out, decoder, coding, Some(buf));
                 self.stage = Stage::Body;
                 if let Err(error) = self.down.decode_first() {
+                    // Nothing of it was sent: the client can still be told.
+                    self.down.discard(client.shard());
                     self.stage = Stage::Head;
                     self.bad_answer(client, &error);
                 }
@@ -362,10 +350,10 @@ impl Exchange {
                 .poll_body(stream, &mut client.stream, client.slot.shard(), cx)
         ) {
             Ok(()) => {}
-            Err(FlowError::Sink) => return Poll::Ready(self.client_left()),
+            Err(FlowError::Sink) => return Poll::Ready(self.client_left(client)),
             Err(FlowError::Source | FlowError::Framing(_)) => {
                 self.end = SessionEnd::new(Cause::Server, During::Data);
-                self.abort();
+                self.abort(client);
             }
         }
         Poll::Ready(Step::Done)
@@ -378,7 +366,7 @@ impl Exchange {
         )
         .is_err()
         {
-            return Poll::Ready(self.client_left());
+            return Poll::Ready(self.client_left(client));
         }
         Poll::Ready(if self.stage == Stage::Switching {
             Step::Tunnel

@@ -2,10 +2,14 @@
 //! real programs.
 //!
 //! Knows nothing of rlb's insides: what crosses a socket here is written and read as
-//! bytes, so that a fault of our parser cannot hide itself. Start with [`Rlb`],
-//! [`RawClient`] and [`Origin`]; real programs stand in [`real`].
+//! bytes, so that a fault of our parser cannot hide itself. Start with [`Lb`] (the engine
+//! in this process) or [`Rlb`] (the binary), [`RawClient`], and for servers [`Origin`]
+//! (answers by itself) or [`PlayedOrigin`] (played by the test); real programs stand in
+//! [`real`].
 
+mod lb;
 mod origin;
+mod played;
 mod process;
 mod raw;
 pub(crate) mod real;
@@ -14,9 +18,11 @@ mod rlb;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-pub(crate) use origin::{Answer, Origin};
+pub(crate) use lb::Lb;
+pub(crate) use origin::{Answer, Origin, Request};
+pub(crate) use played::PlayedOrigin;
 pub(crate) use process::Process;
-pub(crate) use raw::{Head, RawClient};
+pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use rlb::Rlb;
 
 /// How long a test waits for what should take milliseconds: long enough for a busy

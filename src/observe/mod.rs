@@ -1,0 +1,45 @@
+//! What is seen from outside: counters and states as HAProxy's texts, CSV, JSON
+//! and Prometheus, and our own tables.
+//!
+//! Reads only. On the control thread [`Samples`] turns sums into rates, maxima
+//! and ages once a second, and [`Snapshot::take`] copies everything into plain
+//! owned data; what renders it is pure, `&Snapshot` to text, and may run on any
+//! thread. This room must not know how state came about, nor who asks.
+//! Every text ends with a line end and without the empty line that closes an
+//! answer on the socket. Start at [`View`], then `snapshot.rs`.
+
+mod columns;
+mod csv;
+mod info;
+mod lines;
+mod numbers;
+mod process;
+mod prometheus;
+mod rows;
+mod samples;
+mod servers;
+mod sessions;
+mod snapshot;
+mod tables;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod text;
+mod totals;
+mod value;
+
+pub(crate) use csv::{Filter, Form, StatRequest, Which, stat};
+pub(crate) use info::info;
+pub(crate) use numbers::Numbers;
+pub(crate) use process::{ProcessFacts, cpu_time, node_name};
+pub(crate) use prometheus::{CONTENT_TYPE, Selection, prometheus};
+pub(crate) use rows::{
+    BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work,
+};
+pub(crate) use samples::{Rate, Samples};
+pub(crate) use servers::{backends, servers_conn, servers_state};
+pub(crate) use sessions::{SessionFilter, parse_pointer, pointer, sessions};
+pub(crate) use snapshot::{Departing, Snapshot, View};
+pub(crate) use tables::{DrainRow, GenerationRow, OverrideRow, Table, Tabular};
+pub(crate) use text::{env, errors, iso_time, log_time, version};

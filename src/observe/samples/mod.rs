@@ -1,0 +1,219 @@
+//! From sums to rates, maxima and ages: what only time can tell.
+//!
+//! Pure: the time comes in, so tests need no clock. [`Samples::sample`] is to be
+//! called once a second; between two calls [`Samples::look`] keeps maxima and
+//! ages fresh. All entries hang on identities and go with them.
+
+use std::collections::HashMap;
+
+mod series;
+#[cfg(test)]
+mod tests;
+
+use super::Numbers;
+use super::rows::Usable;
+use super::snapshot::View;
+use super::totals::{FrontendTotals, Totals};
+use crate::generation::{Backend, Server};
+use crate::state::{BackendId, FrontendId, ServerId};
+pub(crate) use series::Rate;
+use series::Sight;
+pub(super) use series::{BackendSeries, FrontendSeries, ProcessSeries, Series};
+
+/// What was learnt over time. Lives on the control thread.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    numbers: Numbers,
+    /// When `sample` was called last.
+    last_ms: u64,
+    frontends: HashMap<FrontendId, FrontendSeries>,
+    backends: HashMap<BackendId, BackendSeries>,
+    servers: HashMap<ServerId, Series>,
+    process: ProcessSeries,
+}
+
+impl Samples {
+    /// HAProxy's numbers, for names given as `#id`.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// Rates over the time since the last call. To be called once a second.
+    pub(crate) fn sample(&mut self, view: &View<'_>) {
+        self.look(view);
+        self.forget(view.now_ms);
+        let elapsed_ms = view.now_ms.saturating_sub(self.last_ms);
+        if elapsed_ms == 0 {
+            return;
+        }
+        self.last_ms = view.now_ms;
+        let mut all = self.process.gone;
+        for series in self.frontends.values_mut() {
+            let totals = series.totals;
+            series.connections.sample(totals.connections, elapsed_ms);
+            series.sessions.sample(totals.sessions, elapsed_ms);
+            series.requests.sample(totals.requests, elapsed_ms);
+            all.add(&totals);
+        }
+        let backends = self
+            .backends
+            .values_mut()
+            .map(|backend| &mut backend.series);
+        for series in backends.chain(self.servers.values_mut()) {
+            series.sessions.sample(series.total, elapsed_ms);
+        }
+        let process = &mut self.process;
+        process
+            .connections
+            .sample(view.process.accepted, elapsed_ms);
+        process.sessions.sample(all.sessions, elapsed_ms);
+        process.bytes_out.sample(all.bytes_out, elapsed_ms);
+        let busy = view.process.cpu.saturating_sub(process.cpu).as_millis();
+        let time = u128::from(elapsed_ms) * view.process.workers.max(1) as u128;
+        process.idle_pct = 100 - u32::try_from((busy * 100 / time).min(100)).unwrap_or(100);
+        process.cpu = view.process.cpu;
+    }
+
+    /// Maxima, ages and numbers as of now.
+    pub(crate) fn look(&mut self, view: &View<'_>) {
+        let now_ms = view.now_ms;
+        self.numbers.assign(view.generation);
+        for frontend in &view.generation.frontends {
+            let state = &frontend.state;
+            let series = self.frontends.entry(state.id).or_default();
+            let peak = state.take_connections_max().max(state.connections());
+            series.peak = series.peak.max(peak as u64);
+            series.totals = FrontendTotals::of(&state.counters);
+            series.seen_ms = now_ms;
+        }
+        let departing = view.departing_by_backend();
+        for backend in &view.generation.backends {
+            let mut all = Sight::take(&backend.state.counters);
+            let leaving = departing.get(&backend.state.id).into_iter().flatten();
+            let servers = backend.servers.iter().map(|server| &**server);
+            for server in servers.chain(leaving.copied()) {
+                let sight = Sight::take(&server.state.counters);
+                let entry = self.servers.entry(server.id());
+                let series = entry.or_insert_with(|| Series::new(now_ms));
+                series.look(&sight, now_ms);
+                all.add(&sight);
+            }
+            self.look_at_backend(backend, &all, now_ms);
+        }
+    }
+
+    fn look_at_backend(&mut self, backend: &Backend, all: &Sight, now_ms: u64) {
+        let up = Usable::of(backend).is_up(backend);
+        let entry = self.backends.entry(backend.state.id);
+        let series = entry.or_insert_with(|| BackendSeries::new(up, now_ms));
+        series.series.look(all, now_ms);
+        series.watch(up, now_ms);
+    }
+
+    /// Forgets what was not seen by the look at `now_ms`.
+    fn forget(&mut self, now_ms: u64) {
+        let gone = &mut self.process.gone;
+        self.frontends.retain(|_, series| {
+            let stays = series.seen_ms == now_ms;
+            if !stays {
+                gone.add(&series.totals);
+            }
+            stays
+        });
+        self.backends.retain(|_, b| b.series.seen_ms == now_ms);
+        self.servers.retain(|_, series| series.seen_ms == now_ms);
+        let Self {
+            numbers,
+            frontends,
+            backends,
+            servers,
+            ..
+        } = self;
+        numbers.retain(
+            |id| frontends.contains_key(&id),
+            |id| backends.contains_key(&id),
+            |id| servers.contains_key(&id),
+        );
+    }
+
+    /// `clear counters`: maxima begin anew.
+    pub(crate) fn clear_maxima(&mut self, view: &View<'_>) {
+        // What the counters still hold belongs to the past.
+        self.look(view);
+        for series in self.frontends.values_mut() {
+            series.clear_maxima();
+        }
+        for backend in self.backends.values_mut() {
+            backend.series.clear_maxima();
+        }
+        for series in self.servers.values_mut() {
+            series.clear_maxima();
+        }
+        let process = &mut self.process;
+        for rate in [&mut process.connections, &mut process.sessions] {
+            rate.max = 0;
+        }
+    }
+
+    /// `clear counters all`: everything is shown from 0 on. Averages follow the
+    /// last requests anyway, and go on.
+    pub(crate) fn clear_all(&mut self, view: &View<'_>) {
+        self.clear_maxima(view);
+        for series in self.frontends.values_mut() {
+            series.baseline = series.totals;
+        }
+        let departing = view.departing_by_backend();
+        for backend in &view.generation.backends {
+            let mut all = Totals::of(&backend.state.counters);
+            let leaving = departing.get(&backend.state.id).into_iter().flatten();
+            let servers = backend.servers.iter().map(|server| &**server);
+            for server in servers.chain(leaving.copied()) {
+                let totals = Totals::of(&server.state.counters);
+                all.add(&totals);
+                self.clear_series(server, totals);
+            }
+            if let Some(series) = self.backends.get_mut(&backend.state.id) {
+                let downs = series.downs;
+                series.series.clear(all, (0, downs));
+            }
+        }
+    }
+
+    /// `clear counters server b/s`.
+    pub(crate) fn clear_server(&mut self, view: &View<'_>, server: &Server) {
+        self.look(view);
+        self.clear_series(server, Totals::of(&server.state.counters));
+    }
+
+    fn clear_series(&mut self, server: &Server, totals: Totals) {
+        let checks = (server.state.check_failures(), server.state.downs());
+        if let Some(series) = self.servers.get_mut(&server.id()) {
+            series.clear(totals, checks);
+        }
+    }
+
+    pub(super) fn frontend(&self, id: FrontendId) -> Option<&FrontendSeries> {
+        self.frontends.get(&id)
+    }
+
+    pub(super) fn backend(&self, id: BackendId) -> Option<&BackendSeries> {
+        self.backends.get(&id)
+    }
+
+    pub(super) fn server(&self, id: ServerId) -> Option<&Series> {
+        self.servers.get(&id)
+    }
+
+    pub(super) fn process(&self) -> &ProcessSeries {
+        &self.process
+    }
+
+    /// Totals of all frontends there ever were.
+    pub(super) fn all_frontends(&self) -> FrontendTotals {
+        let mut all = self.process.gone;
+        for series in self.frontends.values() {
+            all.add(&series.totals);
+        }
+        all
+    }
+}

@@ -1,0 +1,160 @@
+//! Sums over workers.
+
+use crate::state::{Average, Counters, FrontendCounters, PerWorker, Times};
+
+/// A struct of sums with one field per counter of that name.
+macro_rules! totals {
+    ($(#[$doc:meta])* $name:ident of $counters:ident { $($field:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub(crate) struct $name {
+            $(
+                #[doc = concat!("Sum of [`", stringify!($counters), "::", stringify!($field), "`].")]
+                pub(crate) $field: u64,
+            )*
+            /// 1xx to 5xx, then others.
+            pub(crate) responses: [u64; 6],
+        }
+
+        impl $name {
+            /// The sums now.
+            pub(crate) fn of(counters: &PerWorker<$counters>) -> Self {
+                let mut sum = Self::default();
+                for slot in counters.iter() {
+                    $(sum.$field = sum.$field.wrapping_add(slot.$field.get());)*
+                    for (sum, counter) in sum.responses.iter_mut().zip(&slot.responses) {
+                        *sum = sum.wrapping_add(counter.get());
+                    }
+                }
+                sum
+            }
+
+            /// Adds another's.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$field = self.$field.wrapping_add(other.$field);)*
+                for (own, other) in self.responses.iter_mut().zip(other.responses) {
+                    *own = own.wrapping_add(other);
+                }
+            }
+
+            /// What came since `baseline`.
+            pub(crate) fn since(&self, baseline: &Self) -> Self {
+                let mut since = *self;
+                $(since.$field = self.$field.saturating_sub(baseline.$field);)*
+                for (own, before) in since.responses.iter_mut().zip(baseline.responses) {
+                    *own = own.saturating_sub(before);
+                }
+                since
+            }
+        }
+    };
+}
+
+totals! {
+    /// What was done for a server or backend.
+    Totals of Counters {
+        sessions, picked, requests, bytes_in, bytes_out, connect_errors, response_errors,
+        retries, redispatches, client_aborts, server_aborts, internal_errors, connects, reuses,
+    }
+}
+
+totals! {
+    /// What was done for a frontend.
+    FrontendTotals of FrontendCounters {
+        connections, sessions, requests, bytes_in, bytes_out, spliced_out, request_errors,
+        denied, denied_connections, intercepted, internal_errors,
+    }
+}
+
+/// A sum and its samples: joined with others before it becomes an average.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mean {
+    /// Microseconds.
+    pub(crate) sum: u64,
+    /// How many.
+    pub(crate) samples: u64,
+}
+
+impl Mean {
+    fn add(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.samples += other.samples;
+    }
+
+    /// Milliseconds, rounded; 0 without samples.
+    pub(crate) fn millis(self) -> u64 {
+        match self.sum.checked_div(self.samples) {
+            Some(micros) => to_millis(micros),
+            None => 0,
+        }
+    }
+}
+
+/// Queue, connect, response, total.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Means(pub(crate) [Mean; 4]);
+
+impl Means {
+    /// The windows of all workers, joined.
+    pub(crate) fn of(counters: &PerWorker<Counters>) -> Self {
+        let mut means = Self::default();
+        for slot in counters.iter() {
+            for (mean, average) in means.0.iter_mut().zip(averages(&slot.times)) {
+                let (sum, samples) = average.window();
+                mean.add(Mean { sum, samples });
+            }
+        }
+        means
+    }
+
+    /// Joins another's by weight.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            own.add(other);
+        }
+    }
+}
+
+/// The averages in the order of HAProxy's columns.
+pub(super) fn averages(times: &Times) -> [&Average; 4] {
+    [&times.queue, &times.connect, &times.response, &times.total]
+}
+
+/// Microseconds as milliseconds, rounded.
+pub(super) fn to_millis(micros: u64) -> u64 {
+    micros.saturating_add(500) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::WorkerId;
+
+    #[test]
+    fn sums_go_over_all_workers() {
+        let counters = PerWorker::<Counters>::new(2);
+        for worker in 0..3 {
+            let slot = counters.slot(WorkerId(worker));
+            slot.requests.add(2);
+            slot.responses[1].add(1);
+        }
+        let totals = Totals::of(&counters);
+        assert_eq!((totals.requests, totals.responses[1]), (6, 3));
+        let mut twice = totals;
+        twice.add(&totals);
+        assert_eq!(twice.since(&totals), totals);
+        assert_eq!(totals.since(&twice), Totals::default(), "never below zero");
+    }
+
+    #[test]
+    fn averages_are_joined_by_weight() {
+        let counters = PerWorker::<Counters>::new(2);
+        counters.slot(WorkerId(0)).times.total.add(9_000);
+        for _ in 0..3 {
+            counters.slot(WorkerId(1)).times.total.add(1_000);
+        }
+        let means = Means::of(&counters);
+        assert_eq!(means.0[3].millis(), 3);
+        assert_eq!(means.0[0].millis(), 0);
+    }
+}
