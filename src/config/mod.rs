@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-mod address;
+pub(crate) mod address;
 mod check;
 mod defaults;
 mod diagnostics;
@@ -26,7 +26,7 @@ mod keys;
 mod load;
 mod model;
 mod resolve;
-mod suggest;
+pub(crate) mod suggest;
 mod syntax;
 mod tree;
 mod units;

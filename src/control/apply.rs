@@ -22,6 +22,9 @@ pub(crate) enum ApplyError {
     /// A bind could not be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// An admin socket could not be opened.
+    #[error(transparent)]
+    Admin(#[from] super::admin::OpenError),
 }
 
 /// What came of a change.

@@ -8,6 +8,7 @@
 //! lets what left drain. This room must not touch bytes of traffic. Start at
 //! `change.rs` (what may be asked), then `merge.rs` and `apply.rs`.
 
+mod admin;
 mod apply;
 mod binds;
 mod change;
@@ -29,6 +30,7 @@ mod sources;
 mod spec;
 mod stop;
 mod supervise;
+mod view;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -46,6 +48,7 @@ use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
 use crate::worker::Handle;
 
+pub(crate) use admin::AdminSockets;
 pub(crate) use apply::ApplyError;
 use binds::Binds;
 pub use change::ReloadReport;
@@ -89,6 +92,9 @@ pub(crate) struct Control {
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     drains: RefCell<Draining>,
+    /// What is remembered for those who look.
+    shown: view::Shown,
+    admin: RefCell<AdminSockets>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -126,7 +132,7 @@ impl Control {
     /// Brings the first configuration into force. Needs a local runtime.
     ///
     /// # Errors
-    /// A bind could not be opened.
+    /// A bind or an admin socket could not be opened.
     pub(crate) async fn start(
         parts: Parts,
         first: First,
@@ -149,6 +155,8 @@ impl Control {
             binds: RefCell::default(),
             health: RefCell::new(health),
             drains: RefCell::default(),
+            shown: view::Shown::default(),
+            admin: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
@@ -156,9 +164,12 @@ impl Control {
             stopping: Notify::new(),
             origin: parts.origin,
         });
+        let admin = first.config.global.admin.clone();
         control.restore(&first.config).await;
         control.replace_config(first.config, &Cause::Start).await?;
         control.name_restored();
+        // Behind the binds: a second process that finds them taken touches no socket of the first.
+        AdminSockets::reconcile(&control, &admin).await?;
         Ok((control, events))
     }
 

@@ -56,6 +56,7 @@ impl Control {
             Rc::clone(self).rebuild_when_stale()
         });
         let draining = supervise("drain", || Rc::clone(self).drain_always());
+        let sampling = supervise("sample", || Rc::clone(self).sample_always());
         let following = supervise("files", || Rc::clone(self).follow_files());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
@@ -64,6 +65,7 @@ impl Control {
             outcome = listening => outcome,
             never = rebuilding => never,
             never = draining => never,
+            never = sampling => never,
             never = following => never,
             never = saving => never,
             never = settling => never,

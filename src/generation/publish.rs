@@ -40,8 +40,11 @@ pub(crate) struct Published {
     connections: CachePadded<AtomicUsize>,
     /// Connections that were accepted ever. Workers write, once per connection.
     accepted: CachePadded<AtomicU64>,
-    /// Most client connections of the process.
-    pub(crate) maxconn: usize,
+    /// Most client connections of the process now. Control writes, workers read once per
+    /// connection.
+    maxconn: AtomicUsize,
+    /// What the process was made for: its descriptors are counted for so many.
+    maxconn_max: usize,
     /// Pipes (splice) of the process now. Workers write, once per pipe made or closed.
     pub(crate) pipes: Arc<AtomicUsize>,
     /// Sessions that ended in a panic.
@@ -62,7 +65,8 @@ impl Published {
             phase: AtomicU8::new(Phase::Running as u8),
             connections: CachePadded::new(AtomicUsize::new(0)),
             accepted: CachePadded::new(AtomicU64::new(0)),
-            maxconn,
+            maxconn: AtomicUsize::new(maxconn),
+            maxconn_max: maxconn,
             pipes: Arc::default(),
             panics: AtomicU64::new(0),
             reports,
@@ -86,7 +90,7 @@ impl Published {
 
     /// Takes a place for a client connection; false = the process is full.
     pub(crate) fn enter(&self) -> bool {
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.maxconn {
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.maxconn() {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
@@ -97,6 +101,23 @@ impl Published {
     /// Gives a place back.
     pub(crate) fn leave(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Most client connections now.
+    pub(crate) fn maxconn(&self) -> usize {
+        self.maxconn.load(Ordering::Relaxed)
+    }
+
+    /// Sets that, 0 = as it was at the start; false = it would be more than that.
+    /// Connections above it stay. Control only.
+    pub(crate) fn set_maxconn(&self, maxconn: usize) -> bool {
+        let wanted = match maxconn {
+            0 => self.maxconn_max,
+            wanted if wanted > self.maxconn_max => return false,
+            wanted => wanted,
+        };
+        self.maxconn.store(wanted, Ordering::Relaxed);
+        true
     }
 
     /// Client connections now.

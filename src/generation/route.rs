@@ -23,8 +23,20 @@ impl Frontend {
     where
         F: Fn(&HeaderMatch) -> bool,
     {
+        match self.matching_route(request) {
+            Some(index) => Some(self.config.routes[index].backend),
+            None => self.config.default_backend,
+        }
+    }
+
+    /// Index of the rule for this request.
+    #[inline]
+    pub(crate) fn matching_route<F>(&self, request: &RequestFacts<'_, F>) -> Option<usize>
+    where
+        F: Fn(&HeaderMatch) -> bool,
+    {
         if self.config.routes.is_empty() {
-            return self.config.default_backend;
+            return None;
         }
         let host = without_port(request.host);
         let path = request
@@ -32,14 +44,8 @@ impl Frontend {
             .split(|byte| *byte == b'?')
             .next()
             .unwrap_or_default();
-        let matched = self
-            .config
-            .routes
-            .iter()
-            .find(|route| matches(route, request, host, path));
-        matched
-            .map(|route| route.backend)
-            .or(self.config.default_backend)
+        let mut routes = self.config.routes.iter();
+        routes.position(|route| matches(route, request, host, path))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each module is a subject; [`support`] holds what they share. Ports come from the
 //! system, and a test waits for a condition, never for a guess.
 
+mod admin;
 mod cli;
 mod harness;
 mod http_bodies;

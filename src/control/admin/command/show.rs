@@ -1,0 +1,134 @@
+//! `show ...`.
+
+use super::units::time;
+use super::{Arguments, Command, Target};
+use crate::control::admin::answer::Reply;
+use std::time::Duration;
+
+/// What is to be shown; the last part says whether as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// The words behind `show info`.
+    Info(Vec<String>),
+    /// The words behind `show stat`.
+    Stat(Vec<String>),
+    ServersState(Option<String>, bool),
+    ServersConn(Option<String>, bool),
+    Backends(bool),
+    Sessions(Sessions, bool),
+    Errors(Option<String>),
+    /// One variable, or all.
+    Env(Option<String>, bool),
+    Version(bool),
+    Sockets(bool),
+    Processes,
+    Overrides(bool),
+    Generations(bool),
+    Drain(bool),
+}
+
+/// Which sessions are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    All,
+    Id(String),
+    Server(Target),
+    Backend(String),
+    Frontend(String),
+    Older(Duration),
+}
+
+type Parsed = Result<Command, Reply>;
+
+fn show(show: Show) -> Parsed {
+    Ok(Command::Show(show))
+}
+
+/// The first word that is not one of form.
+fn subject<'a>(arguments: &Arguments<'a>) -> Option<&'a str> {
+    arguments.get(0).filter(|word| *word != "json")
+}
+
+/// May stand behind any `show`.
+fn json(arguments: &Arguments<'_>) -> bool {
+    arguments.words.last() == Some(&"json")
+}
+
+fn owned(arguments: &Arguments<'_>) -> Vec<String> {
+    arguments
+        .words
+        .iter()
+        .map(|word| (*word).to_owned())
+        .collect()
+}
+
+pub(super) fn info(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Info(owned(arguments)))
+}
+
+pub(super) fn stat(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Stat(owned(arguments)))
+}
+
+pub(super) fn servers_state(arguments: &Arguments<'_>) -> Parsed {
+    let backend = subject(arguments).map(str::to_owned);
+    show(Show::ServersState(backend, json(arguments)))
+}
+
+pub(super) fn servers_conn(arguments: &Arguments<'_>) -> Parsed {
+    let backend = subject(arguments).map(str::to_owned);
+    show(Show::ServersConn(backend, json(arguments)))
+}
+
+pub(super) fn backends(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Backends(json(arguments)))
+}
+
+pub(super) fn sessions(arguments: &Arguments<'_>) -> Parsed {
+    let sessions = match arguments.words {
+        ["server", server, ..] => Sessions::Server(Target::parse(server)?),
+        ["backend", name, ..] => Sessions::Backend((*name).to_owned()),
+        ["frontend", name, ..] => Sessions::Frontend((*name).to_owned()),
+        ["older", age, ..] => Sessions::Older(
+            time(age, Duration::from_secs(1)).ok_or_else(|| Reply::refused("Invalid age."))?,
+        ),
+        [id, ..] if id.starts_with("0x") => Sessions::Id((*id).to_owned()),
+        _ => Sessions::All,
+    };
+    show(Show::Sessions(sessions, json(arguments)))
+}
+
+pub(super) fn errors(arguments: &Arguments<'_>) -> Parsed {
+    let word = subject(arguments);
+    let proxy = word.filter(|word| !matches!(*word, "request" | "response" | "-1"));
+    show(Show::Errors(proxy.map(str::to_owned)))
+}
+
+pub(super) fn env(arguments: &Arguments<'_>) -> Parsed {
+    let name = subject(arguments).map(str::to_owned);
+    show(Show::Env(name, json(arguments)))
+}
+
+pub(super) fn version(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Version(json(arguments)))
+}
+
+pub(super) fn sockets(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Sockets(json(arguments)))
+}
+
+pub(super) fn processes(_: &Arguments<'_>) -> Parsed {
+    show(Show::Processes)
+}
+
+pub(super) fn overrides(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Overrides(json(arguments)))
+}
+
+pub(super) fn generations(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Generations(json(arguments)))
+}
+
+pub(super) fn drain(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Drain(json(arguments)))
+}

@@ -1,0 +1,189 @@
+//! Texts of the admin socket that the observe room does not have: JSON of what
+//! is a table, the environment, processes, and control's rows as its tables.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::answer::Reply;
+use crate::control::{DrainRow, GenerationRow, OverrideRow};
+use crate::observe::{self, Table, Tabular};
+
+/// One line of JSON.
+pub(super) fn json(value: &impl Serialize) -> String {
+    // Values of text keys: there is nothing that could fail.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// `# a b c` and lines of words as an array of objects.
+pub(super) fn table_json(table: &str) -> String {
+    let mut lines = table.lines();
+    let header = lines.next().unwrap_or_default();
+    let names: Vec<&str> = header.trim_start_matches('#').split_whitespace().collect();
+    let rows = lines.filter(|line| !line.is_empty()).map(|line| {
+        let cells = line.split_whitespace().map(Value::from);
+        let names = names.iter().map(|name| (*name).to_owned());
+        Value::Object(names.zip(cells).collect::<Map<_, _>>())
+    });
+    json(&rows.collect::<Vec<_>>())
+}
+
+/// `0x...: name=value name=value` as an array of objects.
+pub(super) fn sessions_json(text: &str) -> String {
+    let rows = text.lines().filter_map(|line| {
+        let (id, fields) = line.split_once(':')?;
+        let mut row = Map::new();
+        row.insert("id".to_owned(), Value::from(id));
+        for field in fields.split_whitespace() {
+            if let Some((name, value)) = field.split_once('=') {
+                row.insert(name.to_owned(), Value::from(value));
+            }
+        }
+        Some(Value::Object(row))
+    });
+    json(&rows.collect::<Vec<_>>())
+}
+
+/// `show env`. `hidden` are values that went from the environment into the file.
+pub(super) fn env(name: Option<&str>, as_json: bool, hidden: &[String]) -> Result<String, Reply> {
+    let variables = std::env::vars_os().map(|(name, value)| {
+        let readable = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        (readable(name), readable(value))
+    });
+    let is_hidden = |value: &str| hidden.iter().any(|hidden| value.contains(hidden.as_str()));
+    let text = observe::env(variables, name, is_hidden).map_err(Reply::refused)?;
+    if !as_json {
+        return Ok(text);
+    }
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let object: Map<_, _> = pairs
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect();
+    Ok(json(&object))
+}
+
+/// `show proc`: one process that is master and worker in one.
+pub(super) fn processes(uptime: Duration) -> String {
+    let seconds = uptime.as_secs();
+    let uptime = format!(
+        "{}d{:02}h{:02}m{:02}s",
+        seconds / 86_400,
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    );
+    let line = |pid: &str, kind: &str, reloads: &str, uptime: &str, version: &str| {
+        format!("{pid:<15} {kind:<15} {reloads:<15} {uptime:<15} {version:<15}\n")
+    };
+    let pid = std::process::id().to_string();
+    let version = observe::version();
+    let version = version.trim_end();
+    line("#<PID>", "<type>", "<reloads>", "<uptime>", "<version>")
+        + &line(&pid, "master", "0 [failed: 0]", &uptime, version)
+        + "# workers\n"
+        + &line(&pid, "worker", "0", &uptime, version)
+}
+
+/// `show overrides`.
+pub(super) fn overrides(rows: &[OverrideRow], as_json: bool) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let (backend, server) = row.object.split_once('/').unwrap_or((&row.object, ""));
+            observe::OverrideRow {
+                backend: backend.into(),
+                server: server.into(),
+                what: row.what.to_owned(),
+                written: row.written.clone().unwrap_or_default(),
+                running: row.running.clone(),
+                set_unix_ms: unix_ms(row.since),
+                words: row.by.clone(),
+            }
+        })
+        .collect();
+    table(&rows, as_json)
+}
+
+/// `show generations`.
+pub(super) fn generations(rows: &[GenerationRow], as_json: bool) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| observe::GenerationRow {
+            id: row.id,
+            unix_ms: unix_ms(row.when),
+            cause: row.cause.clone(),
+            summary: row.summary.clone(),
+        })
+        .collect();
+    table(&rows, as_json)
+}
+
+/// `show drain`.
+pub(super) fn drains(rows: &[DrainRow], as_json: bool) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| observe::DrainRow {
+            backend: row.backend.as_str().into(),
+            server: row.server.as_str().into(),
+            left: row.left,
+            cut_in_ms: row.cut_in.map(|left| left.as_millis() as u64),
+        })
+        .collect();
+    table(&rows, as_json)
+}
+
+fn table<T: Tabular>(rows: &[T], as_json: bool) -> String {
+    let table = Table(rows);
+    if as_json { table.json() } else { table.text() }
+}
+
+/// Milliseconds of Unix time, now.
+pub(super) fn now_unix_ms() -> u64 {
+    unix_ms(SystemTime::now())
+}
+
+fn unix_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_become_objects() {
+        assert_eq!(
+            table_json("# a b\n1 x\n2 y\n"),
+            r#"[{"a":"1","b":"x"},{"a":"2","b":"y"}]"#
+        );
+        assert_eq!(
+            sessions_json("0x1f: proto=tcpv4 fe=web exp=\n"),
+            r#"[{"exp":"","fe":"web","id":"0x1f","proto":"tcpv4"}]"#
+        );
+    }
+
+    #[test]
+    fn values_that_went_into_the_file_are_hidden_wherever_they_stand() {
+        let path = std::env::var("PATH").unwrap();
+        let all = env(None, false, &[]).unwrap();
+        assert!(all.contains(&format!("PATH={path}\n")));
+        let hidden = env(None, false, &[path.clone()]).unwrap();
+        assert!(hidden.contains("PATH=***\n") && !hidden.contains(&path));
+        assert_eq!(
+            env(Some("PATH"), true, &[path]).unwrap(),
+            r#"{"PATH":"***"}"#
+        );
+        assert!(env(Some("NO SUCH NAME"), false, &[]).is_err());
+    }
+
+    #[test]
+    fn one_process_is_shown_as_master_and_worker() {
+        let text = processes(Duration::from_secs(2));
+        assert!(text.starts_with(
+            "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
+        ));
+        assert!(text.contains(" 0 [failed: 0]   0d00h00m02s "));
+    }
+}

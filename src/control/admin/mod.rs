@@ -1,0 +1,20 @@
+//! The admin socket: HAProxy's runtime API and words of our own.
+//!
+//! `wire.rs` is the conversation as bytes and `command/` what the words mean;
+//! both are pure. `server.rs` holds the sockets, `client.rs` one client,
+//! `run/` what each command does to [`Control`](super::Control) and says.
+//! Nothing here changes state by itself: that is `change.rs`. Start at
+//! [`wire::Session`], then [`command::Command`].
+
+mod answer;
+mod client;
+mod command;
+mod dump;
+mod run;
+mod server;
+mod socket;
+mod wire;
+mod words;
+
+pub(crate) use server::AdminSockets;
+pub(crate) use socket::OpenError;

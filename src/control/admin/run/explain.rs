@@ -1,0 +1,193 @@
+//! `explain METHOD URL [header...]`: what a request would meet, without sending one.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, ServerAddress};
+use crate::control::admin::command::Explained;
+use crate::generation::{Backend, Frontend, Generation, RequestFacts, Server, status};
+
+/// Frontends on the port of the URL (all, without one), the route that each
+/// takes, and the share of each server of the backend it leads to. `addresses`
+/// tells where binds to port 0 came to listen.
+pub(super) fn explain(
+    generation: &Generation,
+    addresses: &[(Arc<str>, SocketAddr)],
+    request: &Explained,
+) -> String {
+    let listens = |frontend: &Frontend| match request.port {
+        None => true,
+        Some(port) => {
+            frontend
+                .config
+                .binds
+                .iter()
+                .any(|bind| port_of(&bind.address) == Some(port))
+                || addresses
+                    .iter()
+                    .any(|(name, address)| *name == frontend.config.name && address.port() == port)
+        }
+    };
+    let mut text = format!("{} {}", request.method, request.target);
+    if !request.host.is_empty() {
+        text += &format!(", host {}", request.host);
+    }
+    text.push('\n');
+    let mut found = false;
+    for frontend in generation.frontends.iter().filter(|f| listens(f)) {
+        found = true;
+        explain_frontend(&mut text, generation, frontend, request);
+    }
+    if !found {
+        let port = request.port.unwrap_or_default();
+        text += &format!("no frontend listens on port {port}\n");
+    }
+    text
+}
+
+fn port_of(address: &BindAddress) -> Option<u16> {
+    match address {
+        BindAddress::Ip(address) => Some(address.port()),
+        BindAddress::Any(port) => Some(*port),
+        _ => None,
+    }
+}
+
+fn explain_frontend(
+    text: &mut String,
+    generation: &Generation,
+    frontend: &Frontend,
+    request: &Explained,
+) {
+    let binds: Vec<String> = frontend
+        .config
+        .binds
+        .iter()
+        .map(|bind| bind.address.to_string())
+        .collect();
+    *text += &format!("frontend {} ({})\n", frontend.config.name, binds.join(", "));
+    let backend = match frontend.config.mode {
+        Mode::Tcp => {
+            *text += "  tcp: every connection goes the same way\n";
+            frontend.config.default_backend
+        }
+        Mode::Http => {
+            let has_field = |wanted: &HeaderMatch| {
+                request.headers.iter().any(|(name, value)| {
+                    *name == wanted.name && wanted.value.as_ref().is_none_or(|v| v == value)
+                })
+            };
+            let facts = RequestFacts {
+                method: &request.method,
+                host: request.host.as_bytes(),
+                target: request.target.as_bytes(),
+                has_field,
+            };
+            match frontend.matching_route(&facts) {
+                Some(index) => {
+                    let route = &frontend.config.routes[index];
+                    *text += &format!("  route {}: {}\n", index + 1, conditions(route));
+                    Some(route.backend)
+                }
+                None => {
+                    if !frontend.config.routes.is_empty() {
+                        *text += "  no route matches\n";
+                    }
+                    frontend.config.default_backend
+                }
+            }
+        }
+    };
+    match backend.and_then(|index| generation.backends.get(index)) {
+        Some(backend) => explain_backend(text, backend),
+        None => *text += "  no default_backend: answered with 503\n",
+    }
+}
+
+fn conditions(route: &Route) -> String {
+    let mut words = Vec::new();
+    match &route.host {
+        Some(HostMatch::Exact(host)) => words.push(format!("host {host}")),
+        Some(HostMatch::Suffix(suffix)) => words.push(format!("host *{suffix}")),
+        None => {}
+    }
+    words.extend(
+        route
+            .path_prefix
+            .iter()
+            .map(|path| format!("path_prefix {path}")),
+    );
+    if !route.methods.is_empty() {
+        words.push(format!("method {}", route.methods.join(" or ")));
+    }
+    for header in &route.headers {
+        words.push(match &header.value {
+            Some(value) => format!("header {}: {value}", header.name),
+            None => format!("header {}", header.name),
+        });
+    }
+    if words.is_empty() {
+        return "any request".to_owned();
+    }
+    words.join(", ")
+}
+
+fn explain_backend(text: &mut String, backend: &Backend) {
+    let takes = |server: &Server| server.weight > 0 && server.state.is_usable();
+    let active = |server: &&Arc<Server>| !server.backup && takes(server);
+    let total: u32 = backend
+        .servers
+        .iter()
+        .filter(active)
+        .map(|s| u32::from(s.weight))
+        .sum();
+    // Only the first usable backup serves, and only without active servers.
+    let backup = backend
+        .servers
+        .iter()
+        .find(|server| total == 0 && server.backup && takes(server));
+    let usable = backend
+        .servers
+        .iter()
+        .filter(|server| takes(server))
+        .count();
+    let all = backend.servers.len();
+    *text += &format!(
+        "  backend {}: {usable} of {all} servers usable\n",
+        backend.name
+    );
+    for server in &backend.servers {
+        let share = if active(&server) {
+            format!(
+                "{:.1}%",
+                f64::from(server.weight) * 100.0 / f64::from(total)
+            )
+        } else if backup.is_some_and(|backup| backup.id() == server.id()) {
+            "100.0%".to_owned()
+        } else {
+            "-".to_owned()
+        };
+        let kind = if server.backup { ", backup" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "    {} {} weight {} {share} {}{kind}",
+            server.name,
+            address(&server.address),
+            server.weight,
+            status(server),
+        );
+    }
+    if total == 0 && backup.is_none() {
+        *text += "  no usable server: answered with 503\n";
+    }
+}
+
+fn address(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Ip(address) => address.to_string(),
+        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
+        ServerAddress::Abstract(name) => format!("unix:@{name}"),
+    }
+}

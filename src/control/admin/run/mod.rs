@@ -1,0 +1,123 @@
+//! What each command does to control, and says.
+//!
+//! `change.rs` asks [`Control`] to change something, `show.rs` reads, the rest
+//! is what needs neither. Start at [`run`].
+
+mod change;
+mod explain;
+mod refusal;
+mod show;
+mod wait;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::answer::Reply;
+use super::command::{Added, Command, Target};
+use crate::control::{Cause, Control};
+use crate::generation::{Backend, Frontend, Server};
+
+/// Runs a command and answers it.
+pub(super) async fn run(control: &Rc<Control>, command: Command) -> Reply {
+    obey(control, command)
+        .await
+        .unwrap_or_else(|refusal| refusal)
+}
+
+async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
+    match command {
+        Command::Answer(reply) => Ok(reply),
+        // The client's task has taken it.
+        Command::Talk(_) => Ok(Reply::Silent),
+        Command::Show(show) => show::show(control, show).await,
+        Command::GetWeight(target) => {
+            let (_, server) = find(control, &target)?;
+            let (weight, initial) = (server.weight, server.initial_weight);
+            Ok(Reply::Dump(format!("{weight} (initial {initial})")))
+        }
+        Command::Server(target, change) => {
+            let (backend, server) = find(control, &target)?;
+            change::server(control, &backend, &server, change?).await
+        }
+        Command::AddServer(_, added) if added.help => Ok(Added::help()),
+        Command::AddServer(target, added) => change::add(control, &target, &added).await,
+        Command::Frontend(name, change) => {
+            match find_frontend(control, &name) {
+                Ok(frontend) => change::frontend(control, &frontend.config.name, change?).await,
+                // One that was shut down is served no more, and still known.
+                Err(refusal) => change::frontend(control, &name, change.or(Err(refusal))?).await,
+            }
+        }
+        Command::MaxconnGlobal(maxconn) => change::maxconn_global(control, maxconn),
+        Command::ShutdownSession(id) => change::shutdown_session(control, &id).await,
+        Command::ClearCounters { all } => {
+            control.clear_counters(all);
+            Ok(Reply::Silent)
+        }
+        Command::ClearOverride(object) => change::clear_override(control, &object).await,
+        Command::ClearOverrides => change::clear_overrides(control).await,
+        Command::Wait(delay, condition) => wait::wait(control, delay, condition).await,
+        Command::Explain(request) => {
+            let addresses = control.addresses();
+            Ok(Reply::Dump(explain::explain(
+                &control.generation(),
+                &addresses,
+                &request,
+            )))
+        }
+        Command::SaveState => {
+            let path = control.save_state().await.map_err(refusal::refused)?;
+            Ok(Reply::info(format!("State saved to {}.", path.display())))
+        }
+        Command::Reload => Ok(reload(control).await),
+    }
+}
+
+/// As the master process of HAProxy answers: whether it worked, then what there
+/// is to read.
+async fn reload(control: &Control) -> Reply {
+    Reply::Dump(
+        match control.reload(Cause::Reload("reload".to_owned())).await {
+            Ok(report) => {
+                let changed = report.changed.iter().cloned();
+                let warnings = report
+                    .warnings
+                    .iter()
+                    .map(|line| format!("warning: {line}"));
+                let restart = report
+                    .needs_restart
+                    .iter()
+                    .map(|line| format!("needs a restart: {line}"));
+                let lines: Vec<String> = changed.chain(warnings).chain(restart).collect();
+                let lines = if lines.is_empty() {
+                    "nothing changed".to_owned()
+                } else {
+                    lines.join("\n")
+                };
+                format!("Success=1\n--\n{lines}")
+            }
+            Err(diagnostics) => format!("Success=0\n--\n{diagnostics}"),
+        },
+    )
+}
+
+/// The server that a command is about, and its backend.
+fn find(control: &Control, target: &Target) -> Result<(Arc<Backend>, Arc<Server>), Reply> {
+    let backend = find_backend(control, &target.backend)?;
+    let server = control
+        .find_server(&backend, &target.server)
+        .ok_or_else(|| Reply::refused("No such server."))?;
+    Ok((backend, server))
+}
+
+fn find_backend(control: &Control, name: &str) -> Result<Arc<Backend>, Reply> {
+    control
+        .find_backend(name)
+        .ok_or_else(|| Reply::refused("No such backend."))
+}
+
+fn find_frontend(control: &Control, name: &str) -> Result<Arc<Frontend>, Reply> {
+    control
+        .find_frontend(name)
+        .ok_or_else(|| Reply::refused("No such frontend."))
+}
