@@ -18,7 +18,7 @@ use crate::control::{
 };
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
-use crate::net::system;
+use crate::net::{ServiceManager, system};
 use crate::state::WorkerId;
 use crate::worker::{self, Settings};
 
@@ -62,6 +62,16 @@ struct Listening {
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     published: Arc<Published>,
+}
+
+/// What an engine is started with beside its configuration.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where the configuration was read; followed from then on.
+    pub files: Vec<PathBuf>,
+    /// Told when the engine serves, reloads, lives and stops.
+    pub manager: ServiceManager,
 }
 
 /// What the engine derived from the system.
@@ -168,10 +178,21 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing stays behind then.
     pub fn start_files(paths: Vec<PathBuf>, loaded: Loaded) -> Result<Self, StartError> {
+        let mut options = Options::default();
+        options.files = paths;
+        Self::start_with(loaded, options)
+    }
+
+    /// [`start_files`](Self::start_files), with all that a process may bring.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing stays behind then.
+    pub fn start_with(loaded: Loaded, options: Options) -> Result<Self, StartError> {
         Self::start_first(First {
             config: Arc::new(loaded.config),
-            paths,
+            paths: options.files,
             expanded: loaded.expanded,
+            manager: options.manager,
         })
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rlb::config::{Backend, Config, Loaded, Mode, Probe};
-use rlb::{Engine, Exit, StopKind};
+use rlb::{Engine, Exit, Options, ServiceManager, StopKind};
 
 use super::output::{self, Count, complain, say};
 use super::pidfile::PidFile;
@@ -57,10 +57,17 @@ impl Service {
     /// A sentence: it does not start.
     pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
         output::log(self.debug)?;
+        let manager = ServiceManager::from_env(false)?;
+        for warning in rlb::take_inherited(&self.loaded.config)? {
+            tracing::warn!("{warning}");
+        }
         rlb::drop_privileges(&self.loaded.config.global).map_err(|error| error.to_string())?;
         let signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
         let config = self.loaded.config.clone();
-        let engine = Engine::start_files(self.files, self.loaded).map_err(|e| e.to_string())?;
+        let mut options = Options::default();
+        options.files = self.files;
+        options.manager = manager;
+        let engine = Engine::start_with(self.loaded, options).map_err(|e| e.to_string())?;
         signals.steer(Steered {
             engine: engine.handle(),
             first: self.first_stop,

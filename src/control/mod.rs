@@ -46,6 +46,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::config::{BindAddress, Config, Global};
 use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
+use crate::net::ServiceManager;
 use crate::worker::Handle;
 
 pub(crate) use admin::AdminSockets;
@@ -95,6 +96,8 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// Who started the process.
+    manager: ServiceManager,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -118,7 +121,7 @@ pub(crate) struct Parts {
 }
 
 /// What a process starts with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct First {
     /// The configuration.
     pub(crate) config: Arc<Config>,
@@ -126,6 +129,8 @@ pub(crate) struct First {
     pub(crate) paths: Vec<PathBuf>,
     /// Values in it that came from the environment.
     pub(crate) expanded: Vec<String>,
+    /// Who started the process.
+    pub(crate) manager: ServiceManager,
 }
 
 impl Control {
@@ -157,6 +162,7 @@ impl Control {
             drains: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            manager: first.manager,
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
@@ -170,6 +176,8 @@ impl Control {
         control.name_restored();
         // Behind the binds: a second process that finds them taken touches no socket of the first.
         AdminSockets::reconcile(&control, &admin).await?;
+        // Each worker has answered from within its accept loop.
+        control.manager.ready();
         Ok((control, events))
     }
 

@@ -79,6 +79,7 @@ impl Control {
     /// `drain_delay` + `drain_timeout` and a moment.
     pub(super) async fn stop_serving(&self) {
         let global = self.desired.borrow().config.global.clone();
+        self.manager.stopping(self.published.connections());
         if !self.is_cut_wanted() {
             // The command that asked for it says the same to the operator.
             tracing::debug!(sessions = self.published.connections(), "draining");

@@ -84,7 +84,7 @@ pub(crate) fn open(bind: &Bind, count: usize, probe: bool) -> Result<Vec<OwnedFd
             ])
         }
         BindAddress::Fd(number) => {
-            let fd = inherited(*number).map_err(fail)?;
+            let fd = super::inherited::listener(*number).map_err(fail)?;
             set_options(bind, &fd).map_err(fail)?;
             Ok(vec![fd])
         }
@@ -222,27 +222,6 @@ fn own(bind: &Bind, path: &Path) -> Result<(), ListenError> {
         std::os::unix::fs::chown(path, user, group).map_err(fail)?;
     }
     Ok(())
-}
-
-/// A duplicate of an inherited descriptor, so that our closing it is ours alone.
-fn inherited(number: i32) -> io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{number}");
-    if !Path::new(&path).exists() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("descriptor {number} was not inherited"),
-        ));
-    }
-    // Reopening a socket through /proc is refused (ENXIO), so it is fetched from ourselves.
-    let own = rustix::process::pidfd_open(
-        rustix::process::getpid(),
-        rustix::process::PidfdFlags::empty(),
-    )?;
-    Ok(rustix::process::pidfd_getfd(
-        &own,
-        number,
-        rustix::process::PidfdGetfdFlags::empty(),
-    )?)
 }
 
 /// Makes a listening socket refuse new connections in silence (their SYN is

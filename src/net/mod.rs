@@ -5,12 +5,16 @@
 //! Start at [`Stream`] and [`listen::open`].
 
 pub(crate) mod dial;
+mod inherited;
 pub(crate) mod listen;
+mod notify;
 mod privileges;
 pub(crate) mod splice;
 mod stream;
 pub(crate) mod system;
 
+pub use inherited::take_inherited;
 pub(crate) use listen::ListenError;
+pub use notify::ServiceManager;
 pub use privileges::{PrivilegeError, drop_privileges};
 pub(crate) use stream::{Accept, Peer, Stream};

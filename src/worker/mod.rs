@@ -197,7 +197,7 @@ async fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
             fd,
             done,
         } => {
-            let _ = done.send(listeners.open(bind, frontend, fd));
+            listeners.open(bind, frontend, fd, done);
         }
         Order::CloseBind { bind, gently, done } => {
             let _ = done.send(listeners.close(bind, gently).await);

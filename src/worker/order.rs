@@ -19,7 +19,7 @@ pub(crate) enum Order {
         frontend: FrontendId,
         /// The socket.
         fd: OwnedFd,
-        /// An error if the socket cannot be polled.
+        /// Answered from within the accept loop; an error if the socket cannot be polled.
         done: oneshot::Sender<std::io::Result<()>>,
     },
     /// Stop accepting and close. `gently` = the sockets are ours alone: nothing

@@ -19,3 +19,4 @@ mod layers;
 mod panics;
 mod privileges;
 mod support;
+mod systemd;

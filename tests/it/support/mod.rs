@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) use lb::Lb;
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
-pub(crate) use process::Process;
+pub(crate) use process::{Process, temp_dir};
 pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use rlb::Rlb;
 

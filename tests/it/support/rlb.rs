@@ -19,7 +19,7 @@ pub(crate) struct Builder {
     config: String,
     ready_on: Vec<SocketAddr>,
     args: Vec<OsString>,
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, OsString)>,
 }
 
 impl Rlb {
@@ -55,8 +55,8 @@ impl Builder {
     }
 
     /// One more variable in its environment.
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
         self
     }
 
@@ -68,7 +68,7 @@ impl Builder {
         std::fs::write(&file, &self.config).expect("temporary directory");
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_rlb")));
         command.arg("-f").arg(&file).args(&self.args);
-        command.envs(self.env.iter().copied());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start(&mut command, dir);
         process.wait_ready(|| self.ready_on.iter().all(|addr| answers(*addr)));
         Rlb(process)
