@@ -52,6 +52,7 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
         loaded,
         files: Vec::new(),
         pidfile: None,
+        takeover: None,
         first_stop: StopKind::Now,
         quiet,
         debug,

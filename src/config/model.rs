@@ -389,6 +389,17 @@ pub enum ServerAddress {
     Abstract(String),
 }
 
+impl std::fmt::Display for ServerAddress {
+    /// As it is written in a file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
+        }
+    }
+}
+
 /// Active health check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {

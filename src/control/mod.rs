@@ -30,6 +30,7 @@ mod sources;
 mod spec;
 mod stop;
 mod supervise;
+mod takeover;
 mod view;
 mod watch;
 
@@ -50,6 +51,7 @@ use crate::net::ServiceManager;
 use crate::worker::Handle;
 
 pub(crate) use admin::AdminSockets;
+use admin::Rivals;
 pub(crate) use apply::ApplyError;
 use binds::Binds;
 pub use change::ReloadReport;
@@ -65,6 +67,8 @@ pub(crate) use run::{Command, Inbox};
 use save::Saving;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
+use takeover::Shared;
+pub(crate) use takeover::{Predecessor, TakeoverError};
 
 /// The control plane of a process; lives on the control thread.
 pub(crate) struct Control {
@@ -98,6 +102,8 @@ pub(crate) struct Control {
     admin: RefCell<AdminSockets>,
     /// Who started the process.
     manager: ServiceManager,
+    /// Whose the listening sockets are.
+    shared: RefCell<Shared>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -131,6 +137,8 @@ pub(crate) struct First {
     pub(crate) expanded: Vec<String>,
     /// Who started the process.
     pub(crate) manager: ServiceManager,
+    /// The running process whose place we take.
+    pub(crate) predecessor: Option<Predecessor>,
 }
 
 impl Control {
@@ -163,6 +171,7 @@ impl Control {
             shown: view::Shown::default(),
             admin: RefCell::default(),
             manager: first.manager,
+            shared: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
@@ -171,11 +180,21 @@ impl Control {
             origin: parts.origin,
         });
         let admin = first.config.global.admin.clone();
-        control.restore(&first.config).await;
+        let mut predecessor = first.predecessor;
+        control.restore(&first.config, predecessor.as_ref()).await;
+        if let Some(predecessor) = &mut predecessor {
+            control.health.borrow_mut().expect(predecessor.known());
+            let taken = std::mem::take(&mut predecessor.taken);
+            control.binds.borrow_mut().take_over(taken);
+        }
         control.replace_config(first.config, &Cause::Start).await?;
         control.name_restored();
-        // Behind the binds: a second process that finds them taken touches no socket of the first.
-        AdminSockets::reconcile(&control, &admin).await?;
+        control.health.borrow_mut().expect(Vec::new());
+        match predecessor {
+            Some(predecessor) => control.take_over(predecessor, &admin).await?,
+            // Behind the binds: a second process that finds them taken touches no socket of the first.
+            None => AdminSockets::reconcile(&control, &admin, Rivals::Respect).await?,
+        }
         // Each worker has answered from within its accept loop.
         control.manager.ready();
         Ok((control, events))

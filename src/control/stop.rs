@@ -79,8 +79,12 @@ impl Control {
     /// `drain_delay` + `drain_timeout` and a moment.
     pub(super) async fn stop_serving(&self) {
         let global = self.desired.borrow().config.global.clone();
-        self.manager.stopping(self.published.connections());
-        if !self.is_cut_wanted() {
+        // A successor serves: to the service manager, and to clients, nothing stops.
+        let is_succeeded = self.shared.borrow().is_given();
+        if !is_succeeded {
+            self.manager.stopping(self.published.connections());
+        }
+        if !self.is_cut_wanted() && !is_succeeded {
             // The command that asked for it says the same to the operator.
             tracing::debug!(sessions = self.published.connections(), "draining");
             self.wait_until(Instant::now() + global.drain_delay, || false)
@@ -90,6 +94,7 @@ impl Control {
         self.published.advance(Phase::Draining);
         let binds = self.binds.borrow().ids();
         for (bind, ours) in binds {
+            let ours = ours && self.shared.borrow().is_ours(bind);
             self.close_bind(bind, ours && !self.is_cut_wanted()).await;
         }
         self.binds.borrow_mut().clear();

@@ -52,6 +52,10 @@ impl Control {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
+            // A successor lives for us.
+            if self.shared.borrow().is_given() {
+                return std::future::pending().await;
+            }
             if self.workers.iter().all(|worker| worker.pulse.age() < LATE) {
                 self.manager.alive();
             }

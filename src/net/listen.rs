@@ -103,6 +103,24 @@ pub(crate) fn open(bind: &Bind, count: usize, probe: bool) -> Result<Vec<OwnedFd
     }
 }
 
+/// Makes sockets that another process opened for the same address be as `bind` says.
+///
+/// # Errors
+/// See [`ListenError`]
+pub(crate) fn adopt(bind: &Bind, sockets: &[OwnedFd]) -> Result<(), ListenError> {
+    let fail = |error| ListenError::of(bind, error);
+    for socket in sockets {
+        set_options(bind, socket).map_err(fail)?;
+        // Only its backlog changes.
+        let backlog = i32::try_from(bind.backlog).unwrap_or(i32::MAX);
+        SockRef::from(socket).listen(backlog).map_err(fail)?;
+    }
+    match &bind.address {
+        BindAddress::Unix(path) => own(bind, path),
+        _ => Ok(()),
+    }
+}
+
 fn open_tcp(
     bind: &Bind,
     mut address: SocketAddr,

@@ -1,7 +1,7 @@
 //! Accepting: each worker from listeners of its own.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +86,19 @@ impl Listeners {
             frontend,
             local_port: local.as_socket().map(|address| address.port()),
         }))
+    }
+
+    /// Every listening socket once more.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub(super) fn duplicates(&self) -> io::Result<Vec<(BindId, OwnedFd)>> {
+        let open = self.open.iter();
+        open.map(|listener| {
+            let fd = listener.door.accept.as_fd().try_clone_to_owned()?;
+            Ok((listener.bind, fd))
+        })
+        .collect()
     }
 
     /// Accepting never ends by itself: where it did, it panicked, and clients

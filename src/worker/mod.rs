@@ -202,6 +202,9 @@ async fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
         Order::CloseBind { bind, gently, done } => {
             let _ = done.send(listeners.close(bind, gently).await);
         }
+        Order::ShareBinds { done } => {
+            let _ = done.send(listeners.duplicates());
+        }
         Order::Refresh { closed, done } => {
             shard.with_generation(|_| ());
             for endpoint in closed.iter() {

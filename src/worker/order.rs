@@ -32,6 +32,11 @@ pub(crate) enum Order {
         /// Sockets closed.
         done: oneshot::Sender<usize>,
     },
+    /// Duplicate every listening socket: they are to be handed to another process.
+    ShareBinds {
+        /// The duplicates, or that there are no descriptors left.
+        done: oneshot::Sender<std::io::Result<Vec<(BindId, OwnedFd)>>>,
+    },
     /// Look at the generation in force and close what is pooled to these endpoints.
     Refresh {
         /// Endpoints nobody uses any more.

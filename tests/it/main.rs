@@ -20,3 +20,4 @@ mod panics;
 mod privileges;
 mod support;
 mod systemd;
+mod takeover;

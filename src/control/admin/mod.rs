@@ -17,4 +17,4 @@ mod wire;
 mod words;
 
 pub(crate) use server::AdminSockets;
-pub(crate) use socket::OpenError;
+pub(crate) use socket::{OpenError, Rivals};
