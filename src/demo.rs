@@ -53,6 +53,7 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
         loaded,
         files: Vec::new(),
         pidfile: None,
+        takeover: None,
         first_stop: StopKind::Now,
         quiet,
         debug,

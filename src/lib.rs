@@ -71,7 +71,9 @@ mod state;
 mod worker;
 
 pub use control::ReloadReport;
-pub use engine::{Engine, Exit, Handle, Limits, StartError, StopKind, Stopping};
+pub use engine::{Engine, Exit, Handle, Limits, Options, StartError, StopKind, Stopping};
+
+pub use net::{PrivilegeError, ServiceManager, drop_privileges, take_inherited};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]

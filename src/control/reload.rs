@@ -27,7 +27,10 @@ impl Control {
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
     pub(crate) async fn reload(&self, cause: Cause) -> Result<ReloadReport, String> {
-        self.look(Some(cause)).await
+        self.manager.reloading();
+        let report = self.look(Some(cause)).await;
+        self.manager.reloaded();
+        report
     }
 
     /// Follows the files until the task is dropped.

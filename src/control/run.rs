@@ -60,6 +60,7 @@ impl Control {
         let following = supervise("files", || Rc::clone(self).follow_files());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
+        let living = supervise("watchdog", || Rc::clone(self).live_always());
         let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
         let outcome = tokio::select! {
             outcome = listening => outcome,
@@ -69,6 +70,7 @@ impl Control {
             never = following => never,
             never = saving => never,
             never = settling => never,
+            never = living => never,
         };
         self.save_changed().await;
         outcome

@@ -80,11 +80,7 @@ impl From<Written> for Spec {
 
 /// An address as the file writes it.
 pub(crate) fn address_text(address: &ServerAddress) -> String {
-    match address {
-        ServerAddress::Ip(address) => address.to_string(),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
-        ServerAddress::Abstract(name) => format!("unix:@{name}"),
-    }
+    address.to_string()
 }
 
 /// HAProxy's.

@@ -23,8 +23,11 @@ mod layers;
 mod limits;
 #[cfg(feature = "test-panic")]
 mod panics;
+mod privileges;
 mod real;
 mod support;
+mod systemd;
+mod takeover;
 mod tcp;
 mod tunnel;
 mod workers;

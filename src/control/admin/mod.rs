@@ -20,4 +20,4 @@ mod words;
 
 pub(crate) use rules::check as check_admin_conversation;
 pub(crate) use server::AdminSockets;
-pub(crate) use socket::OpenError;
+pub(crate) use socket::{OpenError, Rivals};

@@ -102,6 +102,7 @@ pub(super) fn file(path: PathBuf) -> First {
         config: Arc::new(loaded.config),
         paths,
         expanded: loaded.expanded,
+        ..First::default()
     }
 }
 

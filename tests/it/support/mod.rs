@@ -24,7 +24,7 @@ pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
-pub(crate) use process::Process;
+pub(crate) use process::{Process, temp_dir};
 pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use rlb::Rlb;
 
