@@ -257,7 +257,8 @@ fn foreign_line(line: &str) -> Option<String> {
     let second = found.next().unwrap_or_default();
     let second = second.trim_end_matches(['{', ';', ':']);
     // A word that is rlb's own is followed by `=`.
-    if line[first.len()..].trim_start().starts_with('=') {
+    let behind = line.split_once(first).map_or("", |(_, behind)| behind);
+    if behind.trim_start().starts_with('=') {
         return None;
     }
     words::foreign(&format!("{first} {second}")).or_else(|| words::foreign(first))
