@@ -43,9 +43,8 @@ const MEANING: [(SignalKind, Wish); 5] = [
 ];
 
 impl Signals {
-    /// Takes the process's signals. A wish to stop is kept until there is an engine
-    /// to steer, a second one ends the process; a wish to reload is void until
-    /// then: the files are being read.
+    /// Takes the process's signals. A wish is kept until there is an engine to steer
+    /// (a file may have changed after it was read); a second one to stop ends the process.
     ///
     /// # Errors
     /// The system refuses a handler or a thread.
@@ -75,7 +74,7 @@ fn listen(
     mut taken: Vec<(Signal, Wish)>,
     mut starting: oneshot::Receiver<Steered>,
 ) {
-    let mut stop_wanted = false;
+    let (mut stop_wanted, mut reload_wanted) = (false, false);
     let steered = loop {
         let next = runtime.block_on(async {
             tokio::select! {
@@ -84,7 +83,7 @@ fn listen(
             }
         });
         match next {
-            Ok(Wish::Reload) => {}
+            Ok(Wish::Reload) => reload_wanted = true,
             Ok(Wish::Stop) if stop_wanted => std::process::exit(0),
             Ok(Wish::Stop) => stop_wanted = true,
             Err(Ok(steered)) => break steered,
@@ -94,6 +93,8 @@ fn listen(
     };
     if stop_wanted {
         stop(&steered);
+    } else if reload_wanted {
+        drop(steered.engine.reload());
     }
     loop {
         match runtime.block_on(wish(&mut taken)) {

@@ -41,6 +41,10 @@ impl Stream {
     }
 
     /// Reads into `buffer`; 0 = the peer is done.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "one task may wait for each direction: of two, one would never be woken"
+    )]
     #[inline]
     pub(crate) fn poll_read(
         &mut self,
@@ -64,6 +68,10 @@ impl Stream {
     }
 
     /// Writes some of `bytes`.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "one task may wait for each direction: of two, one would never be woken"
+    )]
     #[inline]
     pub(crate) fn poll_write(
         &mut self,
@@ -76,6 +84,10 @@ impl Stream {
     }
 
     /// Writes some of `slices`.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "one task may wait for each direction: of two, one would never be woken"
+    )]
     #[inline]
     pub(crate) fn poll_writev(
         &mut self,
@@ -264,7 +276,7 @@ impl Accept {
     /// # Errors
     /// As accept(2): per-connection failures as well as EMFILE and friends.
     pub(crate) fn try_accept(&self) -> io::Result<Option<(Stream, Peer)>> {
-        match self.fd.try_io(Interest::READABLE, |fd| accept(fd)) {
+        match self.fd.try_io(Interest::READABLE, accept) {
             Ok(accepted) => Ok(Some(accepted)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),

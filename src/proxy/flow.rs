@@ -329,7 +329,7 @@ impl Flow {
 
     fn poll_drain(
         &mut self,
-        to: &mut Stream,
+        to: &Stream,
         shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {

@@ -36,7 +36,7 @@ fn weights_are_kept_to_the_request_on_two_and_on_four_workers() {
             .zip([5, 1, 1])
             .map(|((n, origin), weight)| server(n, origin.addr(), &format!(", weight = {weight}")))
             .collect();
-        let check = "check = { interval = \"50ms\", fall = 1 }";
+        let check = "check = { interval = \"50ms\", timeout = \"5s\", fall = 1 }";
         let lb = Lb::start_whole(&config(workers, &servers, check));
         assert_eq!(
             load(lb.addr_of("web"), 64, 7000),
@@ -75,7 +75,7 @@ fn backups_serve_while_nobody_else_does() {
         server(2, backup.addr(), ", backup = true"),
         server(3, second.addr(), ", backup = true"),
     ];
-    let check = "check = { interval = \"20ms\", fall = 1, rise = 1 }";
+    let check = "check = { interval = \"20ms\", timeout = \"5s\", fall = 1, rise = 1 }";
     let lb = Lb::start_whole(&config(2, &servers, check));
     load(lb.addr_of("web"), 4, 20);
     assert_eq!([asked(&active), asked(&backup)], [20, 0]);
@@ -119,7 +119,7 @@ fn weight_zero_gets_nothing() {
 #[test]
 fn nobody_usable_is_a_503_that_says_when_to_come_again() {
     let servers = [server(1, free_addr(), ""), server(2, free_addr(), "")];
-    let check = "check = { interval = \"20ms\", fall = 1 }\nretry_after = \"7s\"";
+    let check = "check = { interval = \"20ms\", timeout = \"5s\", fall = 1 }\nretry_after = \"7s\"";
     let lb = Lb::start_whole(&config(2, &servers, check));
     wait_until(PATIENCE, "both are out", || {
         ["s1", "s2"]

@@ -41,7 +41,7 @@ fn wait_for(lb: &Lb, status: &str, check: &str) {
 #[test]
 fn an_origin_is_asked_once_per_interval_whatever_the_workers() {
     let origin = Origin::ok("");
-    let check = "check = { host = \"shop.example\", interval = \"100ms\" }";
+    let check = "check = { host = \"shop.example\", interval = \"100ms\", timeout = \"5s\" }";
     let begun = Instant::now();
     let lb = Lb::start_whole(&config(4, origin.addr(), check));
     wait_until(PATIENCE, "five checks", || origin.requests().len() >= 5);
@@ -58,7 +58,7 @@ fn an_origin_is_asked_once_per_interval_whatever_the_workers() {
 #[test]
 fn a_server_goes_after_exactly_fall_and_comes_after_exactly_rise() {
     let (origin, status) = turning();
-    let check = "check = { interval = \"60ms\", fall = 3, rise = 4 }";
+    let check = "check = { interval = \"60ms\", timeout = \"5s\", fall = 3, rise = 4 }";
     let lb = Lb::start_whole(&config(2, origin.addr(), check));
     wait_for(&lb, "UP", "L7OK/200");
     let turn = |to| {
@@ -95,7 +95,8 @@ fn silence_is_a_timeout_and_a_closed_port_a_failed_connect() {
 #[test]
 fn a_connect_check_asks_for_no_more_than_a_connect() {
     let origin = Origin::raw(|_, _| ());
-    let check = "check = { type = \"tcp\", interval = \"50ms\", fall = 1, rise = 1 }";
+    let check =
+        "check = { type = \"tcp\", interval = \"50ms\", timeout = \"5s\", fall = 1, rise = 1 }";
     let lb = Lb::start_whole(&config(2, origin.addr(), check));
     wait_for(&lb, "UP", "L4OK");
     let addr = origin.addr();

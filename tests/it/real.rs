@@ -96,7 +96,7 @@ fn a_user_with_few_pipes_is_served_all_the_same() {
     let mut running = None;
     let through = |origin| {
         let config = tcp(bind, origin);
-        running.insert(Rlb::with(config).ready_on(bind).user(65_534).start());
+        running = Some(Rlb::with(config).ready_on(bind).user(65_534).start());
         connect(bind)
     };
     both_ways(through, 64 << 20);

@@ -97,7 +97,7 @@ impl Exchange {
     }
 
     /// The client's body is not what its framing said.
-    pub(super) fn refuse_body(&mut self, client: &mut Client, error: BodyError) {
+    pub(super) fn refuse_body(&mut self, client: &Client, error: BodyError) {
         tracing::debug!(peer = %client.peer.address, %error, "request body refused");
         client.counters.request_errors.add(1);
         let end = SessionEnd::new(Cause::Proxy, During::Data);
@@ -214,7 +214,7 @@ impl Exchange {
     }
 
     /// The server closed before its answer was whole.
-    fn server_left(&mut self, client: &mut Client) -> Option<Step> {
+    fn server_left(&mut self, client: &Client) -> Option<Step> {
         self.stream = None;
         let untouched = self.answer.is_none() && self.interims == 0;
         if self.reused && untouched && !self.resent && self.idempotent && self.up.is_replayable() {
@@ -230,7 +230,7 @@ impl Exchange {
     }
 
     /// Parses response bytes; sets the next stage when the final head is there.
-    fn understand(&mut self, client: &mut Client, mut buf: Buf) {
+    fn understand(&mut self, client: &Client, mut buf: Buf) {
         let Some(target) = self.target else { return };
         let mut slots = Slots::new();
         match http::parse_response(buf.bytes(), &target.limits, self.asked, &mut slots) {
@@ -262,7 +262,7 @@ impl Exchange {
         }
     }
 
-    fn bad_answer(&mut self, client: &mut Client, error: &dyn std::fmt::Display) {
+    fn bad_answer(&mut self, client: &Client, error: &dyn std::fmt::Display) {
         if let Some(server) = &self.server {
             server.counters.response_errors.add(1);
             tracing::debug!(
@@ -276,7 +276,7 @@ impl Exchange {
     }
 
     /// Passes a 1xx on, to those who know them.
-    fn interim(&mut self, client: &mut Client, head: &ResponseHead<'_, '_>) {
+    fn interim(&mut self, client: &Client, head: &ResponseHead<'_, '_>) {
         self.interims += 1;
         if self.interims > INTERIMS_MAX {
             return self.fail(client, SessionEnd::new(Cause::Proxy, During::Headers));
@@ -397,7 +397,7 @@ impl Exchange {
         }
     }
 
-    fn time_out(&mut self, client: &mut Client) {
+    fn time_out(&mut self, client: &Client) {
         let end = if self.stage == Stage::Answer || self.down.is_pending() {
             SessionEnd::new(Cause::ClientTimeout, During::Last)
         } else if self.waits_for_client() {
