@@ -14,11 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::{BindAddress, Config, Loaded};
 pub use crate::control::Stopping;
 use crate::control::{
-    ApplyError, Command, Control, First, Inbox, Outcome, Parts, ReloadReport, Stop,
+    ApplyError, Command, Control, First, Inbox, Outcome, Parts, Predecessor, ReloadReport, Stop,
 };
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
-use crate::net::system;
+use crate::net::{ServiceManager, system};
 use crate::state::WorkerId;
 use crate::worker::{self, Settings};
 
@@ -64,6 +64,19 @@ pub struct Handle {
     published: Arc<Published>,
 }
 
+/// What an engine is started with beside its configuration.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where the configuration was read; followed from then on.
+    pub files: Vec<PathBuf>,
+    /// Told when the engine serves, reloads, lives and stops.
+    pub manager: ServiceManager,
+    /// The admin socket of a running process whose listening sockets, overrides
+    /// and knowledge are taken over; that one drains when this one serves.
+    pub takeover: Option<PathBuf>,
+}
+
 /// What the engine derived from the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -99,6 +112,9 @@ pub enum StartError {
     /// A bind could not be opened.
     #[error("{0}")]
     Listen(String),
+    /// Nothing was taken over; the running process goes on.
+    #[error("{0}")]
+    Takeover(String),
     /// The file asks for more connections than the process may have descriptors for.
     #[error(
         "maxconn = {maxconn} needs {needed} file descriptors and the limit is {limit}; raise it (`ulimit -Hn {needed}`, LimitNOFILE={needed}) or write maxconn = {possible}"
@@ -168,10 +184,26 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing stays behind then.
     pub fn start_files(paths: Vec<PathBuf>, loaded: Loaded) -> Result<Self, StartError> {
+        let mut options = Options::default();
+        options.files = paths;
+        Self::start_with(loaded, options)
+    }
+
+    /// [`start_files`](Self::start_files), with all that a process may bring.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing stays behind then.
+    pub fn start_with(loaded: Loaded, options: Options) -> Result<Self, StartError> {
+        let predecessor = options.takeover.as_deref().map(Predecessor::ask);
+        let predecessor = predecessor
+            .transpose()
+            .map_err(|error| StartError::Takeover(error.to_string()))?;
         Self::start_first(First {
             config: Arc::new(loaded.config),
-            paths,
+            paths: options.files,
             expanded: loaded.expanded,
+            manager: options.manager,
+            predecessor,
         })
     }
 

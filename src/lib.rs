@@ -54,7 +54,6 @@
 //! tasks of the control thread start again after one. A worker that ends, or does
 //! not tick for `worker_stall`, ends the process: a supervisor is better at starting
 //! again than we are at guessing what still works.
-#![allow(dead_code, unused_imports)]
 
 pub mod config;
 
@@ -71,7 +70,9 @@ mod state;
 mod worker;
 
 pub use control::ReloadReport;
-pub use engine::{Engine, Exit, Handle, Limits, StartError, StopKind, Stopping};
+pub use engine::{Engine, Exit, Handle, Limits, Options, StartError, StopKind, Stopping};
+
+pub use net::{PrivilegeError, ServiceManager, drop_privileges, take_inherited};
 
 /// What benches and fuzz targets reach; no promise to anybody.
 #[doc(hidden)]

@@ -33,6 +33,10 @@ pub(crate) struct Args {
     #[arg(short = 'p', long = "pidfile", value_name = "FILE")]
     pub(super) pidfile: Option<PathBuf>,
 
+    /// Take over from the running rlb behind this admin socket; it drains, no connection is lost
+    #[arg(long, value_name = "SOCKET")]
+    pub(super) takeover: Option<PathBuf>,
+
     /// Print nothing but problems
     #[arg(short = 'q', long = "quiet", global = true)]
     pub(super) quiet: bool,
@@ -136,7 +140,7 @@ fn without_haproxy_flags(
             Some("-db" | "-W" | "-Ws") => {}
             Some("-D") => return Err(NO_DAEMON.to_owned()),
             Some(flag @ ("-sf" | "-st" | "-x")) => return Err(format!("{flag} {NO_SUCCESSOR}")),
-            Some("-f" | "--file" | "-p" | "--pidfile") => {
+            Some("-f" | "--file" | "-p" | "--pidfile" | "--takeover") => {
                 kept.push(word);
                 kept.extend(line.next());
             }

@@ -52,7 +52,7 @@ pub(crate) fn main() -> ExitCode {
     if args.check {
         return check::run(&files, quiet);
     }
-    serve::run(&files, args.pidfile, quiet, args.debug)
+    serve::run(&files, args.pidfile, args.takeover, quiet, args.debug)
 }
 
 fn files(given: Vec<PathBuf>) -> Vec<PathBuf> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rlb::config::{Backend, Config, Loaded, Mode, Probe};
-use rlb::{Engine, Exit, StopKind};
+use rlb::{Engine, Exit, Options, ServiceManager, StopKind};
 
 use super::output::{self, Count, complain, say};
 use super::pidfile::PidFile;
@@ -15,6 +15,7 @@ use super::{BROKEN, REFUSED, check};
 pub(super) fn run(
     files: &[PathBuf],
     pidfile: Option<PathBuf>,
+    takeover: Option<PathBuf>,
     quiet: bool,
     debug: bool,
 ) -> ExitCode {
@@ -25,6 +26,7 @@ pub(super) fn run(
         loaded,
         files: files.to_vec(),
         pidfile,
+        takeover,
         first_stop: StopKind::Drain,
         quiet,
         debug,
@@ -44,6 +46,8 @@ pub(crate) struct Service {
     /// Where it was read; followed from now on.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) pidfile: Option<PathBuf>,
+    /// The admin socket of the process to succeed.
+    pub(crate) takeover: Option<PathBuf>,
     /// What the first signal to stop asks for.
     pub(crate) first_stop: StopKind,
     pub(crate) quiet: bool,
@@ -57,9 +61,18 @@ impl Service {
     /// A sentence: it does not start.
     pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
         output::log(self.debug, self.quiet)?;
+        let manager = ServiceManager::from_env(self.takeover.is_some())?;
+        for warning in rlb::take_inherited(&self.loaded.config)? {
+            tracing::warn!("{warning}");
+        }
+        rlb::drop_privileges(&self.loaded.config.global).map_err(|error| error.to_string())?;
         let signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
         let config = self.loaded.config.clone();
-        let engine = Engine::start_files(self.files, self.loaded).map_err(|e| e.to_string())?;
+        let mut options = Options::default();
+        options.files = self.files;
+        options.manager = manager;
+        options.takeover = self.takeover;
+        let engine = Engine::start_with(self.loaded, options).map_err(|e| e.to_string())?;
         signals.steer(Steered {
             engine: engine.handle(),
             first: self.first_stop,

@@ -38,9 +38,9 @@ pub struct Global {
     pub pipes_max: usize,
     /// Most connections accepted per wake of a listener. Default 64.
     pub accept_budget: usize,
-    /// Drop to this user after binding.
+    /// Become this user at the start.
     pub user: Option<String>,
-    /// Drop to this group after binding.
+    /// Become this group at the start; `None` = the user's own.
     pub group: Option<String>,
 }
 
@@ -387,6 +387,17 @@ pub enum ServerAddress {
     Unix(PathBuf),
     /// `unix:@name`.
     Abstract(String),
+}
+
+impl std::fmt::Display for ServerAddress {
+    /// As it is written in a file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
+        }
+    }
 }
 
 /// Active health check.

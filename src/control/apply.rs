@@ -25,6 +25,9 @@ pub(crate) enum ApplyError {
     /// An admin socket could not be opened.
     #[error(transparent)]
     Admin(#[from] super::admin::OpenError),
+    /// The running process went on instead.
+    #[error(transparent)]
+    Takeover(#[from] super::TakeoverError),
 }
 
 /// What came of a change.
@@ -120,7 +123,7 @@ impl Control {
         let opened = match is_stopping {
             true => Opened::default(),
             false => {
-                let binds = self.binds.borrow();
+                let mut binds = self.binds.borrow_mut();
                 binds.open(&desired.frontends, self.workers.len())?
             }
         };
@@ -136,11 +139,12 @@ impl Control {
         self.publish(Arc::clone(&next));
         let late = self.refresh(&change.closed_endpoints).await;
         self.follow(&next, change, removal);
-        if !is_stopping {
-            self.reconcile_binds(&next, opened).await;
-        }
+        // Before the binds: what is known to be down must get no request.
         if self.health.borrow_mut().reconcile(&next) {
             self.stale.notify_one();
+        }
+        if !is_stopping {
+            self.reconcile_binds(&next, opened).await;
         }
         Ok(late)
     }
@@ -197,7 +201,7 @@ impl Control {
 
 /// Control is the only writer of administrative states, and of the health of
 /// what is not checked; a schedule is built from what they say, so they come first.
-pub(super) fn set_states(
+pub(crate) fn set_states(
     current: &Generation,
     desired: &Desired,
     returning: &Returning,
@@ -225,7 +229,7 @@ pub(super) fn set_states(
                 Some(health) => Some(health),
                 // Without checks it is UP unless somebody says otherwise; with checks
                 // that are switched off it stays what it is.
-                None if !has_check && server.check.is_none() => Some(Operational::Up),
+                None if !has_check => Some(Operational::Up),
                 None => None,
             };
             if let Some(health) = health {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Control;
+use super::takeover::Taken;
 use crate::config::{Bind, BindAddress, Mode};
 use crate::generation::{Entrance, Frontend, Generation};
 use crate::net::ListenError;
@@ -20,6 +21,8 @@ use crate::worker::Order;
 #[derive(Debug, Default)]
 pub(super) struct Binds {
     open: HashMap<BindId, Open>,
+    /// What a predecessor handed over, and no bind wanted yet.
+    taken: Vec<Taken>,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Binds {
     /// # Errors
     /// The first bind that cannot be opened; those opened before are closed again.
     pub(super) fn open(
-        &self,
+        &mut self,
         frontends: &[Entrance],
         workers: usize,
     ) -> Result<Opened, ListenError> {
@@ -68,6 +71,11 @@ impl Binds {
                         && open.mode == frontend.mode
                 };
                 if self.open.values().any(same) {
+                    continue;
+                }
+                if let Some(taken) = Taken::find(&mut self.taken, &frontend.name, bind) {
+                    listen::adopt(bind, &taken.sockets)?;
+                    opened.0.push((bind.clone(), taken.sockets));
                     continue;
                 }
                 // Ours already (other options, another frontend, one address for all):
@@ -109,6 +117,22 @@ impl Binds {
             .iter()
             .map(|(id, open)| (*id, is_ours(&open.bind)))
             .collect()
+    }
+
+    /// Sockets of another process, for the binds that are opened next.
+    pub(super) fn take_over(&mut self, taken: Vec<Taken>) {
+        self.taken = taken;
+    }
+
+    /// Those that no bind wanted.
+    pub(super) fn not_wanted(&mut self) -> Vec<Taken> {
+        std::mem::take(&mut self.taken)
+    }
+
+    /// A bind as written, and its frontend.
+    pub(super) fn written(&self, id: BindId) -> Option<(&str, &Bind)> {
+        let open = self.open.get(&id)?;
+        Some((&open.frontend, &open.bind))
     }
 }
 
@@ -162,16 +186,17 @@ impl Control {
         self.close_binds(&leaving).await;
     }
 
-    /// One socket for each worker; a socket that cannot be had several times is
-    /// shared by all, so that its connections are spread too.
+    /// One socket for each worker; where there are fewer (it cannot be had several
+    /// times, or came from a process with fewer workers), several share one, so that
+    /// its connections are spread too. Where there are more, a worker has several.
     async fn give(&self, bind: BindId, frontend: FrontendId, mut sockets: Vec<OwnedFd>) {
-        while sockets.len() < self.workers.len() {
-            let Some(Ok(copy)) = sockets.first().map(OwnedFd::try_clone) else {
+        for index in 0..self.workers.len().saturating_sub(sockets.len()) {
+            let Some(Ok(copy)) = sockets.get(index).map(OwnedFd::try_clone) else {
                 break;
             };
             sockets.push(copy);
         }
-        for (worker, fd) in self.workers.iter().zip(sockets) {
+        for (worker, fd) in self.workers.iter().cycle().zip(sockets) {
             let (done, answer) = oneshot::channel();
             let order = Order::OpenBind {
                 bind,
@@ -194,7 +219,9 @@ impl Control {
         for (bind, gently) in leaving.iter().copied() {
             // Taken out first: nobody is to find a file of a socket that is closing.
             let open = self.binds.borrow_mut().open.remove(&bind);
-            if let Some(file) = open.and_then(|open| open.file) {
+            // The file of a socket that a successor has is his.
+            let file = open.and_then(|open| open.file);
+            if let Some(file) = file.filter(|_| self.shared.borrow().is_ours(bind)) {
                 file.remove();
             }
             for worker in &self.workers {

@@ -30,6 +30,9 @@ mod sources;
 mod spec;
 mod stop;
 mod supervise;
+mod takeover;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 
@@ -46,9 +49,11 @@ use tokio::sync::{Notify, mpsc};
 use crate::config::{BindAddress, Config, Global};
 use crate::generation::{Desired, Generation, Published, Report};
 use crate::health::{Health, HealthEvent};
+use crate::net::ServiceManager;
 use crate::worker::Handle;
 
-pub(crate) use admin::AdminSockets;
+use admin::Rivals;
+pub(crate) use admin::{AdminSockets, check_admin_conversation};
 pub(crate) use apply::ApplyError;
 use binds::Binds;
 pub use change::ReloadReport;
@@ -64,7 +69,18 @@ pub(crate) use run::{Command, Inbox};
 use save::Saving;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
+use takeover::Shared;
+pub(crate) use takeover::{Predecessor, TakeoverError};
 pub(crate) use view::Vitals;
+
+/// For benches.
+pub(crate) mod internal {
+    pub(crate) use super::apply::set_states;
+    pub(crate) use super::describe::describe;
+    pub(crate) use super::edit::Edit;
+    pub(crate) use super::merge::Inputs;
+    pub(crate) use super::overrides::Set;
+}
 
 /// The control plane of a process; lives on the control thread.
 pub(crate) struct Control {
@@ -96,6 +112,10 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// Who started the process.
+    manager: ServiceManager,
+    /// Whose the listening sockets are.
+    shared: RefCell<Shared>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -119,7 +139,7 @@ pub(crate) struct Parts {
 }
 
 /// What a process starts with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct First {
     /// The configuration.
     pub(crate) config: Arc<Config>,
@@ -127,6 +147,10 @@ pub(crate) struct First {
     pub(crate) paths: Vec<PathBuf>,
     /// Values in it that came from the environment.
     pub(crate) expanded: Vec<String>,
+    /// Who started the process.
+    pub(crate) manager: ServiceManager,
+    /// The running process whose place we take.
+    pub(crate) predecessor: Option<Predecessor>,
 }
 
 impl Control {
@@ -158,6 +182,8 @@ impl Control {
             drains: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            manager: first.manager,
+            shared: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
@@ -166,11 +192,23 @@ impl Control {
             origin: parts.origin,
         });
         let admin = first.config.global.admin.clone();
-        control.restore(&first.config).await;
+        let mut predecessor = first.predecessor;
+        control.restore(&first.config, predecessor.as_ref()).await;
+        if let Some(predecessor) = &mut predecessor {
+            control.health.borrow_mut().expect(predecessor.known());
+            let taken = std::mem::take(&mut predecessor.taken);
+            control.binds.borrow_mut().take_over(taken);
+        }
         control.replace_config(first.config, &Cause::Start).await?;
         control.name_restored();
-        // Behind the binds: a second process that finds them taken touches no socket of the first.
-        AdminSockets::reconcile(&control, &admin).await?;
+        control.health.borrow_mut().expect(Vec::new());
+        match predecessor {
+            Some(predecessor) => control.take_over(predecessor, &admin).await?,
+            // Behind the binds: a second process that finds them taken touches no socket of the first.
+            None => AdminSockets::reconcile(&control, &admin, Rivals::Respect).await?,
+        }
+        // Each worker has answered from within its accept loop.
+        control.manager.ready();
         Ok((control, events))
     }
 

@@ -27,7 +27,10 @@ impl Control {
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
     pub(crate) async fn reload(&self, cause: Cause) -> Result<ReloadReport, String> {
-        self.look(Some(cause)).await
+        self.manager.reloading();
+        let report = self.look(Some(cause)).await;
+        self.manager.reloaded();
+        report
     }
 
     /// Follows the files until the task is dropped.
@@ -50,7 +53,7 @@ impl Control {
                 // It may name other server files.
                 continue;
             }
-            let Some(watcher) = &mut watcher else {
+            let Some(watcher) = &watcher else {
                 tokio::time::sleep(SLOW_LOOK).await;
                 continue;
             };
@@ -158,10 +161,14 @@ impl Control {
                 brought.map_err(|error| error.to_string()).map(|brought| {
                     let now = unix_now();
                     let differences = self.differences.borrow();
-                    let overridden = newly_written(&before, &differences);
-                    report
-                        .warnings
-                        .extend(overridden.map(|difference| difference.sentence(now)));
+                    let fresh: Vec<_> = newly_written(&before, &differences).collect();
+                    // A file that changed is told of once; who asks, each time, which
+                    // values of the file are not in force.
+                    let named = differences.iter().filter(|difference| {
+                        is_asked && difference.written.is_some() || fresh.contains(difference)
+                    });
+                    let named = named.map(|difference| difference.sentence(now));
+                    report.warnings.extend(named);
                     report.warnings.extend(brought.warnings);
                     report.changed = brought.changed;
                 })

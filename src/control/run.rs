@@ -60,6 +60,7 @@ impl Control {
         let following = supervise("files", || Rc::clone(self).follow_files());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
+        let living = supervise("watchdog", || Rc::clone(self).live_always());
         let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
         let outcome = tokio::select! {
             outcome = listening => outcome,
@@ -69,6 +70,7 @@ impl Control {
             never = following => never,
             never = saving => never,
             never = settling => never,
+            never = living => never,
         };
         self.save_changed().await;
         outcome
@@ -84,7 +86,7 @@ impl Control {
                 return self.stop_and_listen(inbox).await;
             }
             tokio::select! {
-                Some(command) = inbox.commands.recv() => self.obey(command).await,
+                Some(command) = inbox.commands.recv() => self.obey(command),
                 Some(report) = inbox.reports.recv() => match report {
                     Report::ConnectFailed(id) => self.health.borrow().passive_failure(id),
                 },
@@ -100,29 +102,36 @@ impl Control {
     }
 
     /// While the process drains, commands are still heard: a second one cuts.
-    async fn stop_and_listen(&self, inbox: &mut Inbox) -> Outcome {
+    async fn stop_and_listen(self: &Rc<Self>, inbox: &mut Inbox) -> Outcome {
         let mut stopping = Box::pin(self.stop_serving());
         loop {
             tokio::select! {
                 () = &mut stopping => return Outcome::Stopped,
-                Some(command) = inbox.commands.recv() => self.obey(command).await,
+                Some(command) = inbox.commands.recv() => self.obey(command),
             }
         }
     }
 
-    async fn obey(&self, command: Command) {
+    fn obey(self: &Rc<Self>, command: Command) {
         match command {
             Command::Stop(how, done) => {
                 let _ = done.send(self.request_stop(how));
             }
+            // Both read files, which may take long: meanwhile the rest is heard.
             Command::Apply(config, done) => {
-                let applied = self.replace_config(config, &Cause::Engine).await;
-                // Whoever asked may have gone.
-                let _ = done.send(applied);
+                let control = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    let applied = control.replace_config(config, &Cause::Engine).await;
+                    // Whoever asked may have gone.
+                    let _ = done.send(applied);
+                });
             }
             Command::Reload(words, done) => {
-                // Whoever asked may have gone.
-                let _ = done.send(self.reload(Cause::Reload(words)).await);
+                let control = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    // Whoever asked may have gone.
+                    let _ = done.send(control.reload(Cause::Reload(words)).await);
+                });
             }
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::change::Refusal;
 use super::merge::Inputs;
 use super::snapshot::{Restored, Snapshot};
+use super::takeover::Predecessor;
 use super::{Control, Outcome, unix_now};
 use crate::config::Config;
 
@@ -74,16 +75,25 @@ impl Control {
 
     /// Saves if something changed and there is a place for it.
     pub(super) async fn save_changed(&self) {
-        let is_wanted = self.inputs.borrow().config.global.state_dir.is_some();
-        if is_wanted && self.saving.unsaved.get() {
-            if let Err(error) = self.save_state().await {
-                tracing::error!("{error}");
-            }
+        // The state of a successor is newer.
+        let is_wanted = self.inputs.borrow().config.global.state_dir.is_some()
+            && !self.shared.borrow().is_given();
+        if is_wanted
+            && self.saving.unsaved.get()
+            && let Err(error) = self.save_state().await
+        {
+            tracing::error!("{error}");
         }
     }
 
-    /// What an earlier process left, to start with.
-    pub(super) async fn restore(&self, config: &Config) {
+    /// What a running process hands over or an earlier one left, to start with.
+    pub(super) async fn restore(&self, config: &Config, predecessor: Option<&Predecessor>) {
+        if let Some(predecessor) = predecessor {
+            let mut inputs = self.inputs.borrow_mut();
+            inputs.overrides = predecessor.overrides.clone();
+            inputs.sources = predecessor.sources.clone();
+            return;
+        }
         let Some(directory) = config.global.state_dir.clone() else {
             return;
         };

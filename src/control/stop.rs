@@ -79,7 +79,12 @@ impl Control {
     /// `drain_delay` + `drain_timeout` and a moment.
     pub(super) async fn stop_serving(&self) {
         let global = self.desired.borrow().config.global.clone();
-        if !self.is_cut_wanted() {
+        // A successor serves: to the service manager, and to clients, nothing stops.
+        let is_succeeded = self.shared.borrow().is_given();
+        if !is_succeeded {
+            self.manager.stopping(self.published.connections());
+        }
+        if !self.is_cut_wanted() && !is_succeeded {
             // The command that asked for it says the same to the operator.
             tracing::debug!(sessions = self.published.connections(), "draining");
             self.wait_until(Instant::now() + global.drain_delay, || false)
@@ -88,8 +93,8 @@ impl Control {
         // First: what is answered from here on tells its client to go elsewhere.
         self.published.advance(Phase::Draining);
         let mut binds = self.binds.borrow().ids();
-        for (_, gently) in &mut binds {
-            *gently &= !self.is_cut_wanted();
+        for (id, gently) in &mut binds {
+            *gently &= !self.is_cut_wanted() && self.shared.borrow().is_ours(*id);
         }
         self.close_binds(&binds).await;
         let drained = || self.published.connections() == 0;

@@ -195,6 +195,7 @@ impl Control {
             listeners: self.binds.borrow().ids().len(),
             stopping: self.is_stopping(),
             panics: published.panics.load(Ordering::Relaxed),
+            generation_unix_ms: self.last_change().map_or(0, unix_ms),
             late_max: late_max.collect(),
             ..ProcessFacts::default()
         }

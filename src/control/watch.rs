@@ -1,6 +1,9 @@
 //! The watch over the workers: each writes the time of its last tick.
 
+use std::rc::Rc;
 use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
 
 use super::Control;
 use super::stop::Outcome;
@@ -36,5 +39,26 @@ impl Control {
             }
         }
         None
+    }
+
+    /// Signs of life for the service manager, while every worker gives some, and
+    /// while the process drains.
+    pub(super) async fn live_always(self: Rc<Self>) -> Outcome {
+        let Some(patience) = self.manager.watchdog() else {
+            return std::future::pending().await;
+        };
+        // sd_watchdog_enabled(3): half of it.
+        let mut tick = tokio::time::interval(patience / 2);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            // A successor lives for us.
+            if self.shared.borrow().is_given() {
+                return std::future::pending().await;
+            }
+            if self.workers.iter().all(|worker| worker.pulse.age() < LATE) {
+                self.manager.alive();
+            }
+        }
     }
 }

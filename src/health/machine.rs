@@ -36,6 +36,17 @@ impl Machine {
         machine
     }
 
+    /// As another process left it; `health` may come from other limits.
+    pub(crate) fn known(rise: u32, fall: u32, health: u32, is_up: bool) -> Self {
+        let mut machine = Self::new(rise, fall);
+        machine.health = health.min(machine.top());
+        if machine.is_up() != is_up {
+            machine.force(is_up);
+        }
+        machine.check();
+        machine
+    }
+
     /// The same health under other limits: up stays up, down stays down.
     pub(crate) fn with_limits(self, rise: u32, fall: u32) -> Self {
         let top = rise + fall - 1;

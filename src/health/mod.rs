@@ -26,16 +26,34 @@ use machine::Machine;
 use probe::{Target, probe};
 use task::{Context, Prober, Running, Subject, Task, millis};
 
-use crate::generation::{Generation, Server};
+use crate::config::Check;
+use crate::generation::{Backend, Generation, Server};
 use crate::state::{Admin, CheckCode, EndpointId, LastCheck, Operational, ServerId, ServerState};
 
 /// The checks of the process. Lives on the control thread, within a local
 /// runtime; dropped, all checks end.
 pub(crate) struct Health {
     servers: HashMap<ServerId, Presence>,
+    /// What another process found, for servers that are new to this one.
+    expected: HashMap<(String, String), Known>,
     context: Rc<Context>,
     /// Makes the order of the first checks differ between processes.
     seed: u64,
+}
+
+/// What another process knew of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its backend.
+    pub(crate) backend: String,
+    /// Its identity there.
+    pub(crate) key: String,
+    /// Where it was; elsewhere it is another.
+    pub(crate) address: String,
+    /// What the checks said.
+    pub(crate) operational: Operational,
+    /// HAProxy's `health`.
+    pub(crate) health: u32,
 }
 
 /// What is done about a server that has a check.
@@ -68,10 +86,17 @@ impl Health {
         });
         let health = Self {
             servers: HashMap::new(),
+            expected: HashMap::new(),
             context,
             seed,
         };
         (health, receiver)
+    }
+
+    /// Servers that come now start as another process knew them, not as new ones.
+    pub(crate) fn expect(&mut self, known: Vec<Known>) {
+        let by_key = |known: Known| ((known.backend.clone(), known.key.clone()), known);
+        self.expected = known.into_iter().map(by_key).collect();
     }
 
     /// Makes the checks those that `generation` and the administrative states
@@ -127,8 +152,9 @@ impl Health {
                     machine
                 }
                 _ => {
-                    let machine = Machine::new(check.rise, check.fall);
+                    let (machine, to) = self.first(backend, server, &check);
                     changed |= self.reset(server, machine.health());
+                    changed |= server.state.set_operational(to, self.now_ms());
                     machine
                 }
             };
@@ -153,6 +179,25 @@ impl Health {
             running.task.force(to);
         }
         server.state.set_operational(to, self.now_ms())
+    }
+
+    /// How a server that is new to us starts.
+    fn first(&self, backend: &Backend, server: &Server, check: &Check) -> (Machine, Operational) {
+        let known = match self.expected.is_empty() {
+            true => None,
+            false => {
+                let key = (backend.name.to_string(), server.key.to_string());
+                self.expected.get(&key)
+            }
+        };
+        match known.filter(|known| known.address == server.address.to_string()) {
+            None => (Machine::new(check.rise, check.fall), Operational::Up),
+            Some(known) => {
+                let is_up = known.operational != Operational::Down;
+                let machine = Machine::known(check.rise, check.fall, known.health, is_up);
+                (machine, known.operational)
+            }
+        }
     }
 
     /// UP, and nothing is known of it. True = it was not UP before.

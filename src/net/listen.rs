@@ -86,7 +86,7 @@ pub(crate) fn open(bind: &Bind, count: usize, probe: bool) -> Result<Vec<OwnedFd
             ])
         }
         BindAddress::Fd(number) => {
-            let fd = inherited(*number).map_err(fail)?;
+            let fd = super::inherited::listener(*number).map_err(fail)?;
             set_options(bind, &fd).map_err(fail)?;
             Ok(vec![fd])
         }
@@ -102,6 +102,24 @@ pub(crate) fn open(bind: &Bind, count: usize, probe: bool) -> Result<Vec<OwnedFd
                 opened => opened.map_err(fail),
             }
         }
+    }
+}
+
+/// Makes sockets that another process opened for the same address be as `bind` says.
+///
+/// # Errors
+/// See [`ListenError`]
+pub(crate) fn adopt(bind: &Bind, sockets: &[OwnedFd]) -> Result<(), ListenError> {
+    let fail = |error| ListenError::of(bind, error);
+    for socket in sockets {
+        set_options(bind, socket).map_err(fail)?;
+        // Only its backlog changes.
+        let backlog = i32::try_from(bind.backlog).unwrap_or(i32::MAX);
+        SockRef::from(socket).listen(backlog).map_err(fail)?;
+    }
+    match &bind.address {
+        BindAddress::Unix(path) => own(bind, path),
+        _ => Ok(()),
     }
 }
 
@@ -280,27 +298,6 @@ pub(crate) fn overlap(one: &BindAddress, other: &BindAddress) -> bool {
         }
         _ => one == other,
     }
-}
-
-/// A duplicate of an inherited descriptor, so that our closing it is ours alone.
-fn inherited(number: i32) -> io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{number}");
-    if !Path::new(&path).exists() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("descriptor {number} was not inherited"),
-        ));
-    }
-    // Reopening a socket through /proc is refused (ENXIO), so it is fetched from ourselves.
-    let own = rustix::process::pidfd_open(
-        rustix::process::getpid(),
-        rustix::process::PidfdFlags::empty(),
-    )?;
-    Ok(rustix::process::pidfd_getfd(
-        &own,
-        number,
-        rustix::process::PidfdGetfdFlags::empty(),
-    )?)
 }
 
 /// Makes a listening socket refuse new connections in silence (their SYN is

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use crossbeam_utils::CachePadded;
 
@@ -82,6 +83,12 @@ impl Client {
             self.trusted = is_trusted(newer, self.peer);
             self.frontend = Arc::clone(newer);
         }
+    }
+
+    /// Whether bytes behind the last request are there, as far as the driver knows.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.ahead.is_some() || self.stream.poll_read_ready(&mut cx).is_ready()
     }
 
     /// Whether the connection may stay open for another request.

@@ -93,6 +93,16 @@ impl Upstream {
     }
 }
 
+impl Drop for Upstream {
+    /// A connection that was in use when its endpoint was closed comes back to an
+    /// upstream nobody finds any more: it ends here, and must not stay counted.
+    fn drop(&mut self) {
+        for _ in self.idle.get_mut().drain(..) {
+            self.counters.idle.down();
+        }
+    }
+}
+
 /// An idle connection must be silent: FIN, reset and stray bytes all make it
 /// readable. The driver's view costs nothing but may lie ("ready" after a read
 /// that filled its buffer), so a ready one is asked once.

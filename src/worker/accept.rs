@@ -1,12 +1,13 @@
 //! Accepting: each worker from listeners of its own.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::Mode;
@@ -53,26 +54,51 @@ impl Listeners {
         }
     }
 
-    /// Takes a listening socket and accepts from it.
-    ///
-    /// # Errors
-    /// The socket cannot be polled.
+    /// Takes a listening socket and accepts from it; `running` is answered when the
+    /// accept loop runs, or when the socket cannot be polled.
     pub(super) fn open(
         &mut self,
         bind: BindId,
         frontend: FrontendId,
         fd: OwnedFd,
-    ) -> io::Result<()> {
+        running: oneshot::Sender<io::Result<()>>,
+    ) {
+        match self.door(frontend, fd) {
+            Ok(door) => {
+                let accepting = accept_loop(Rc::clone(&door), self.budget);
+                let task = tokio::task::spawn_local(async move {
+                    // Nobody may be waiting for it.
+                    let _ = running.send(Ok(()));
+                    accepting.await;
+                });
+                self.open.push(Listener { bind, door, task });
+            }
+            // Nobody may be waiting for it.
+            Err(error) => drop(running.send(Err(error))),
+        }
+    }
+
+    fn door(&self, frontend: FrontendId, fd: OwnedFd) -> io::Result<Rc<Door>> {
         let local = SockRef::from(&fd).local_addr()?;
-        let door = Rc::new(Door {
+        Ok(Rc::new(Door {
             shard: Rc::clone(&self.shard),
             accept: Accept::from_fd(fd)?,
             frontend,
             local_port: local.as_socket().map(|address| address.port()),
-        });
-        let task = tokio::task::spawn_local(accept_loop(Rc::clone(&door), self.budget));
-        self.open.push(Listener { bind, door, task });
-        Ok(())
+        }))
+    }
+
+    /// Every listening socket once more.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub(super) fn duplicates(&self) -> io::Result<Vec<(BindId, OwnedFd)>> {
+        let open = self.open.iter();
+        open.map(|listener| {
+            let fd = listener.door.accept.as_fd().try_clone_to_owned()?;
+            Ok((listener.bind, fd))
+        })
+        .collect()
     }
 
     /// Accepting never ends by itself: where it did, it panicked, and clients

@@ -197,7 +197,7 @@ fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
             fd,
             done,
         } => {
-            let _ = done.send(listeners.open(bind, frontend, fd));
+            listeners.open(bind, frontend, fd, done);
         }
         Order::CloseBind { bind, gently, done } => {
             // It takes a while, and the worker has other things to do.
@@ -205,6 +205,9 @@ fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
             tokio::task::spawn_local(async move {
                 let _ = done.send(closing.close(gently).await);
             });
+        }
+        Order::ShareBinds { done } => {
+            let _ = done.send(listeners.duplicates());
         }
         Order::Refresh { closed, done } => {
             shard.with_generation(|_| ());

@@ -19,7 +19,7 @@ pub(crate) enum Order {
         frontend: FrontendId,
         /// The socket.
         fd: OwnedFd,
-        /// An error if the socket cannot be polled.
+        /// Answered from within the accept loop; an error if the socket cannot be polled.
         done: oneshot::Sender<std::io::Result<()>>,
     },
     /// Stop accepting and close. `gently` = the sockets are ours alone: nothing
@@ -31,6 +31,11 @@ pub(crate) enum Order {
         gently: bool,
         /// Sockets closed.
         done: oneshot::Sender<usize>,
+    },
+    /// Duplicate every listening socket: they are to be handed to another process.
+    ShareBinds {
+        /// The duplicates, or that there are no descriptors left.
+        done: oneshot::Sender<std::io::Result<Vec<(BindId, OwnedFd)>>>,
     },
     /// Look at the generation in force and close what is pooled to these endpoints.
     Refresh {

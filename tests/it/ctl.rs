@@ -127,7 +127,8 @@ fn a_refused_file_shows_its_diagnostics() {
         good.replace("name = \"s1\"", "name = \"s9\""),
     )
     .unwrap();
-    assert!(done(&rlb(&socket, &["ctl", "reload"])).contains("s9"));
+    // Whoever follows the file may have been faster: then nothing changed.
+    done(&rlb(&socket, &["ctl", "reload"]));
     assert_eq!(
         done(&rlb(&socket, &["ctl", "get weight web/s9"])),
         "1 (initial 1)\n"
@@ -261,4 +262,41 @@ fn no_secret_is_told() {
     let mut told = commands.map(ask).concat() + &text(&refused.stderr);
     told += &running.rlb.stderr();
     assert!(!told.contains("planted-"), "{told}");
+}
+
+/// Who answers the next nine requests to the demo.
+fn nine(client: &mut RawClient) -> String {
+    let names = (0..9).map(|_| char::from(client.send(GET).read_response().1[1]));
+    names.collect()
+}
+
+#[test]
+fn the_demo_offers_commands_whose_effect_is_seen() {
+    let port = free_addr().port().min(64_000).to_string();
+    let demo = Rlb::demo(&["--port", &port]);
+    wait_until(PATIENCE, "the demo says what to try", || {
+        demo.stdout().contains("Ctrl-C")
+    });
+    let words = demo.stdout();
+    let http = words.split("curl http://").nth(1).unwrap();
+    let address = http.split('/').next().unwrap().parse().unwrap();
+    let mut client = RawClient::connect(address);
+    let lines: Vec<&str> = words.lines().filter(|l| l.contains("rlb ctl")).collect();
+    assert_eq!(lines.len(), 3);
+    let expected: [fn(&str) -> bool; 3] = [
+        |nine| !nine.contains('1'),
+        |nine| nine.contains('1'),
+        |nine| nine.matches('3').count() == 6,
+    ];
+    for (line, holds) in lines.into_iter().zip(expected) {
+        let args: Vec<&str> = line.split_whitespace().skip(1).collect();
+        // What explains the line stands behind its command.
+        let end = args
+            .iter()
+            .position(|w| matches!(*w, "curl" | "and" | "six"));
+        let args = &args[..end.unwrap_or(args.len())];
+        done(&rlb(Path::new(""), args));
+        let nine = nine(&mut client);
+        assert!(holds(&nine), "{line}: {nine}");
+    }
 }

@@ -182,8 +182,8 @@ fn sick_origins_harm_nobody_else() {
     let mixed = [pure[0], pure[1], slow.addr(), pausing.addr(), killed_at];
     let lb = Lb::start_whole(&format!(
         "[global]\nworkers = 2\nadmin = \"\"\n[defaults]\nobserve_connect = true\n\
-         check = {{ interval = \"100ms\", timeout = \"200ms\", fall = 2, rise = 1 }}\n\
-         [defaults.timeouts]\nserver = \"300ms\"\n\
+         check = {{ interval = \"100ms\", timeout = \"1s\", fall = 2, rise = 1 }}\n\
+         [defaults.timeouts]\nserver = \"2s\"\n\
          [[listen]]\nname = \"pure\"\nbind = \"127.0.0.1:0\"\nserver = [{}]\n\
          [[listen]]\nname = \"mixed\"\nbind = \"127.0.0.1:0\"\nserver = [{}]\n",
         servers(&pure),

@@ -16,13 +16,18 @@ mod http_forwarding;
 mod http_interim;
 mod http_keep_alive;
 mod http_limits;
+mod http_memory;
+mod http_soak;
 mod http_stop;
 mod layers;
 mod limits;
 #[cfg(feature = "test-panic")]
 mod panics;
+mod privileges;
 mod real;
 mod support;
+mod systemd;
+mod takeover;
 mod tcp;
 mod tunnel;
 mod workers;

@@ -1,6 +1,7 @@
 //! One client of an admin socket.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::run::run;
 use super::wire::{Session, Step};
 use crate::config::AdminLevel;
 use crate::control::Control;
+use crate::control::takeover::requested;
 
 /// What is read at once.
 const CHUNK: usize = 4096;
@@ -28,7 +30,7 @@ pub(super) fn start<S>(
     control: &Rc<Control>,
     place: OwnedSemaphorePermit,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
 {
     let control = Rc::clone(control);
     tokio::task::spawn_local(async move {
@@ -42,7 +44,7 @@ pub(super) fn start<S>(
 /// Until the client, the conversation or its patience ends.
 async fn converse<S>(mut stream: S, level: AdminLevel, control: &Rc<Control>) -> io::Result<()>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + AsFd + Unpin,
 {
     let mut session = Session::new(level);
     let mut chunk = vec![0; CHUNK];
@@ -57,6 +59,12 @@ where
                 }
             }
             Step::Run(request) => {
+                if let Some(version) = requested(&request.words)
+                    && session.level() == AdminLevel::Admin
+                {
+                    control.hand_over(&stream, version).await;
+                    return Ok(());
+                }
                 match Command::parse(&request, session.level()) {
                     Command::Talk(talk) => session.obey(talk, control.uptime()),
                     command => {

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 
 use super::client;
-use super::socket::{Listener, OpenError, open};
+use super::socket::{Listener, OpenError, Rivals, open};
 use crate::config::{AdminAddress, AdminLevel, AdminSocket};
 use crate::control::Control;
 use crate::control::supervise::supervise;
@@ -56,6 +56,7 @@ impl AdminSockets {
     pub(crate) async fn reconcile(
         control: &Rc<Control>,
         wanted: &[AdminSocket],
+        rivals: Rivals,
     ) -> Result<(), OpenError> {
         let left: Vec<Open> = {
             let mut sockets = control.admin.borrow_mut();
@@ -82,7 +83,7 @@ impl AdminSockets {
             {
                 continue;
             }
-            match open(socket) {
+            match open(socket, rivals) {
                 Ok(listener) => control.admin.borrow_mut().add(control, socket, listener),
                 Err(error) if *socket == AdminSocket::default() => {
                     tracing::warn!("{error}; going on without it");
@@ -91,6 +92,17 @@ impl AdminSockets {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// Frees the TCP addresses. Clients already in go on.
+    pub(crate) fn close_tcp(&mut self) {
+        let is_tcp = |open: &Open| matches!(open.socket.address, AdminAddress::Tcp(_));
+        self.open.retain(|open| !is_tcp(open));
+    }
+
+    /// Stops listening. Clients already in go on.
+    pub(crate) fn close_all(&mut self) {
+        self.open.clear();
     }
 
     /// What `show cli sockets` lists.

@@ -30,6 +30,15 @@ pub(crate) enum OpenError {
     System(String, io::Error),
 }
 
+/// What of a living process that listens where we are to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rivals {
+    /// Its path stays its own.
+    Respect,
+    /// It has handed over: a new connection comes to us.
+    Replace,
+}
+
 /// A listening admin socket.
 #[derive(Debug)]
 pub(super) enum Listener {
@@ -61,7 +70,7 @@ const BACKLOG: i32 = 128;
 ///
 /// # Errors
 /// See [`OpenError`].
-pub(super) fn open(socket: &AdminSocket) -> Result<Listener, OpenError> {
+pub(super) fn open(socket: &AdminSocket, rivals: Rivals) -> Result<Listener, OpenError> {
     match &socket.address {
         AdminAddress::Tcp(address) => {
             let system = |error| OpenError::System(address.to_string(), error);
@@ -71,7 +80,7 @@ pub(super) fn open(socket: &AdminSocket) -> Result<Listener, OpenError> {
             ))
         }
         AdminAddress::Unix(path) => {
-            let (listener, file) = unix(socket, path)?;
+            let (listener, file) = unix(socket, path, rivals)?;
             let system = |error| OpenError::System(path.display().to_string(), error);
             let listener = std::os::unix::net::UnixListener::from(listener);
             Ok(Listener::Unix(
@@ -96,9 +105,13 @@ fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Bound under a temporary name and renamed: clients find the old socket or the
 /// new one, with its final owner and mode, and never nothing.
-fn unix(socket: &AdminSocket, path: &Path) -> Result<(OwnedFd, SocketFile), OpenError> {
+fn unix(
+    socket: &AdminSocket,
+    path: &Path,
+    rivals: Rivals,
+) -> Result<(OwnedFd, SocketFile), OpenError> {
     let system = |error| OpenError::System(path.display().to_string(), error);
-    look_before(path)?;
+    look_before(path, rivals)?;
     let temporary = temporary_name(path);
     let listener = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
         .and_then(|listener| {
@@ -127,12 +140,15 @@ fn unix(socket: &AdminSocket, path: &Path) -> Result<(OwnedFd, SocketFile), Open
 }
 
 /// A socket that nobody answers on may be replaced, anything else not.
-fn look_before(path: &Path) -> Result<(), OpenError> {
+fn look_before(path: &Path, rivals: Rivals) -> Result<(), OpenError> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
         return Err(OpenError::NoSocket(path.to_owned()));
+    }
+    if rivals == Rivals::Replace {
+        return Ok(());
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
         .and_then(|probe| probe.connect(&SockAddr::unix(path)?));
@@ -188,7 +204,7 @@ mod tests {
     fn socket_has_its_mode_and_leaves_with_its_owner() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
-        let (listener, file) = unix(&at(&path), &path).unwrap();
+        let (listener, file) = unix(&at(&path), &path, Rivals::Respect).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
         assert!(UnixStream::connect(&path).is_ok());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -200,12 +216,12 @@ mod tests {
     fn nobody_is_pushed_aside() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
-        let kept = unix(&at(&path), &path).unwrap();
-        let refused = unix(&at(&path), &path).unwrap_err();
+        let kept = unix(&at(&path), &path, Rivals::Respect).unwrap();
+        let refused = unix(&at(&path), &path, Rivals::Respect).unwrap_err();
         assert!(matches!(refused, OpenError::Taken(_)), "{refused}");
         drop(kept);
         fs::write(&path, "precious").unwrap();
-        let refused = unix(&at(&path), &path).unwrap_err();
+        let refused = unix(&at(&path), &path, Rivals::Respect).unwrap_err();
         assert!(matches!(refused, OpenError::NoSocket(_)), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
@@ -214,9 +230,9 @@ mod tests {
     fn file_of_a_dead_process_is_replaced_and_that_of_a_successor_is_left() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
-        let (listener, file) = unix(&at(&path), &path).unwrap();
+        let (listener, file) = unix(&at(&path), &path, Rivals::Respect).unwrap();
         drop(listener);
-        let (successor, successors) = unix(&at(&path), &path).unwrap();
+        let (successor, successors) = unix(&at(&path), &path, Rivals::Respect).unwrap();
         drop(file);
         assert!(UnixStream::connect(&path).is_ok());
         drop((successor, successors));
@@ -231,11 +247,15 @@ mod tests {
             user: Some("nobody-of-this-name".into()),
             ..at(&path)
         };
-        let refused = unix(&socket, &path).unwrap_err().to_string();
+        let refused = unix(&socket, &path, Rivals::Respect)
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("a.sock") && refused.contains("no user"));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         let nowhere = directory.path().join("none/a.sock");
-        let refused = unix(&at(&nowhere), &nowhere).unwrap_err().to_string();
+        let refused = unix(&at(&nowhere), &nowhere, Rivals::Respect)
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("none/a.sock"), "{refused}");
     }
 }

@@ -303,6 +303,7 @@ impl Exchange {
         // With a body unread, or never to be read, the connection has no next request.
         self.keep_alive =
             self.keep_alive && !answer.close && self.is_request_read() && client.may_stay();
+        self.close_delimited = false;
         self.status = answer.status;
         if answer.status < 400 {
             client.counters.intercepted.add(1);

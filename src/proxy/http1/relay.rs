@@ -11,6 +11,7 @@ use crate::proxy::buffers::{BODY, Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::sessions::Kill;
 
 /// What an exchange has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Exchange {
     /// Moves whatever can be moved.
     pub(super) fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
         if let Some(kill) = client.slot.killed() {
-            self.fail(client, killed(kill, self.during()));
+            return Poll::Ready(self.end_now(client, kill, cx));
         }
         let step = self.poll_both(client, cx);
         if step.is_ready() {
@@ -42,9 +43,26 @@ impl Exchange {
             client.slot.arm(self.patience(client));
         } else if client.slot.expired() {
             self.time_out(client);
+            // Who takes no answer is cut the next time.
+            client.slot.arm(self.patience(client));
             return self.poll_both(client, cx);
         }
         Poll::Pending
+    }
+
+    /// Ended from outside: the client is told if that goes at once.
+    fn end_now(&mut self, client: &mut Client, kill: Kill, cx: &mut Context<'_>) -> Step {
+        // An answer of ours may stand there already: it says the same.
+        if self.stage != Stage::Answer {
+            self.fail(client, killed(kill, self.during()));
+        }
+        match self.poll_both(client, cx) {
+            Poll::Ready(step) => step,
+            Poll::Pending => {
+                self.abort(client);
+                Step::Done
+            }
+        }
     }
 
     fn poll_both(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
@@ -142,7 +160,9 @@ impl Exchange {
                 }
                 Poll::Ready(_) => return Poll::Ready(self.server_left(client)),
                 Poll::Pending => {
-                    if self.up_done && self.watch(client, cx).is_err() {
+                    // Behind a body that nobody reads on stands no request.
+                    let watched = self.up_done && !self.up_broken;
+                    if watched && self.watch(client, cx).is_err() {
                         return Poll::Ready(Some(self.client_left(client)));
                     }
                     return Poll::Pending;

@@ -26,7 +26,7 @@ pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
-pub(crate) use process::Process;
+pub(crate) use process::{Process, temp_dir};
 pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use rlb::Rlb;
 
@@ -94,8 +94,13 @@ pub(crate) fn listening_sockets(port: u16) -> usize {
     found
 }
 
-/// Between two looks at a condition; the only sleep of the tests.
-#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+/// Between two looks at a condition.
 fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
+    dawdle(Duration::from_millis(5));
+}
+
+/// For parts that are slow on purpose; a test waits with [`wait_until`] instead.
+#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+pub(crate) fn dawdle(time: Duration) {
+    std::thread::sleep(time);
 }

@@ -21,9 +21,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command`; what it prints is kept in `dir`, which goes with the process.
     pub(crate) fn start(command: &mut Command, dir: TempDir) -> Self {
+        Self::start_with_stdin(command, dir, Stdio::null())
+    }
+
+    /// The same, with something to read or to inherit.
+    pub(crate) fn start_with_stdin(command: &mut Command, dir: TempDir, stdin: Stdio) -> Self {
         let file = |name: &str| File::create(dir.path().join(name)).expect("temporary directory");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(file("stdout"))
             .stderr(file("stderr"))
             .spawn()
@@ -152,7 +157,7 @@ impl Drop for Process {
 }
 
 /// A new directory for a program.
-pub(super) fn temp_dir() -> TempDir {
+pub(crate) fn temp_dir() -> TempDir {
     tempfile::Builder::new()
         .prefix("rlb-it-")
         .tempdir()

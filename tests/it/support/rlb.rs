@@ -22,7 +22,7 @@ pub(crate) struct Builder {
     config: String,
     ready_on: Vec<SocketAddr>,
     args: Vec<OsString>,
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, OsString)>,
     user: Option<u32>,
 }
 
@@ -60,8 +60,8 @@ impl Builder {
     }
 
     /// One more variable in its environment.
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
         self
     }
 
@@ -79,7 +79,7 @@ impl Builder {
         std::fs::write(&file, &self.config).expect("temporary directory");
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_rlb")));
         command.arg("-f").arg(&file).args(&self.args);
-        command.envs(self.env.iter().copied());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(id) = self.user {
             for path in [dir.path(), &file] {
                 std::os::unix::fs::chown(path, Some(id), Some(id)).expect("root");

@@ -21,12 +21,9 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             let snapshot = control.snapshot();
             render(move || Ok(observe::info(&snapshot, &borrowed(&words)))).await
         }
-        Show::Stat(words) => {
+        Show::Stat(words, legends) => {
             let request = StatRequest::parse(&borrowed(&words)).map_err(Reply::refused)?;
-            let request = StatRequest {
-                legends: true,
-                ..request
-            };
+            let request = StatRequest { legends, ..request };
             of_snapshot(control, move |snapshot| observe::stat(snapshot, &request)).await
         }
         Show::ServersState(backend, json) => {

@@ -1,0 +1,30 @@
+//! A new binary takes the place of a running one, and no connection is lost.
+//!
+//! The successor connects to the admin socket of its predecessor. Lines, but for
+//! the descriptors behind the second:
+//!
+//! ```text
+//! successor:   takeover 1                        the newest hand-over it reads
+//! predecessor: {"handover":1,"binds":[...],...}  knowledge; then the descriptors
+//! successor:   ready 2 5                         accepts; has no use for binds 2 and 5
+//! predecessor: go                                the admin sockets are yours
+//! successor:   done
+//! predecessor  closes its listeners and drains
+//! ```
+//!
+//! Until `done` the predecessor serves as if nothing had happened: whatever goes
+//! wrong, end of the stream or silence, it goes on. Both accept from the same
+//! sockets meanwhile, so that nobody waits in a queue that is about to go.
+//! Start at `message.rs`; `take.rs` is the successor, `give.rs` the predecessor.
+
+mod give;
+mod message;
+mod take;
+
+pub(super) use give::{Shared, requested};
+pub(crate) use take::{Predecessor, Taken, TakeoverError};
+
+use std::time::Duration;
+
+/// Silence of the other side that ends it.
+const SILENCE_MAX: Duration = Duration::from_secs(10);

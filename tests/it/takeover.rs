@@ -1,0 +1,454 @@
+//! A new process takes the place of a running one; nobody notices.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::{
+    Origin, PATIENCE, Process, RawClient, answers, free_addr, temp_dir, wait_until,
+};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+const GET_CLOSE: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+/// What a process that is silent is given.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// A place with a file, an admin socket, and one process after the other.
+struct Place {
+    dir: TempDir,
+    addr: SocketAddr,
+    /// A second frontend, which leaves.
+    other: SocketAddr,
+    origin: Origin,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            dir: temp_dir(),
+            addr: free_addr(),
+            other: free_addr(),
+            origin: Origin::ok("hello"),
+        };
+        place.write(2, "");
+        place
+    }
+
+    fn write(&self, workers: usize, more: &str) {
+        let text = format!(
+            "[global]\nworkers = {workers}\nadmin = \"{}\"\ndrain_timeout = \"5s\"\n\
+             [[listen]]\nname = \"web\"\nbind = \"{}\"\nserver = [\n\
+             {{ name = \"s1\", address = \"{2}\" }},\n{{ name = \"s2\", address = \"{2}\" }}]\n{more}",
+            self.socket().display(),
+            self.addr,
+            self.origin.addr()
+        );
+        std::fs::write(self.file(), text).unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("lb.toml")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("admin.sock")
+    }
+
+    fn first(&self) -> Process {
+        let mut process = self.spawn(&[]);
+        process.wait_ready(|| answers(self.addr) && UnixStream::connect(self.socket()).is_ok());
+        process
+    }
+
+    fn successor(&self) -> Process {
+        self.spawn(&["--takeover".as_ref(), self.socket().as_os_str()])
+    }
+
+    fn spawn(&self, args: &[&std::ffi::OsStr]) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rlb"));
+        command.arg("-f").arg(self.file()).args(args);
+        Process::start(&mut command, temp_dir())
+    }
+
+    /// One command on the admin socket.
+    fn ask(&self, command: &str) -> String {
+        ask(&self.socket(), command)
+    }
+
+    fn pid(&self) -> i32 {
+        let info = self.ask("show info");
+        let line = info.lines().find_map(|line| line.strip_prefix("Pid: "));
+        line.unwrap_or_else(|| panic!("{info}")).parse().unwrap()
+    }
+
+    /// Waits until `successor` answers on the admin socket.
+    #[track_caller]
+    fn wait_succeeded(&self, successor: &mut Process) {
+        let pid = successor.pid().as_raw_nonzero().get();
+        successor.wait_ready(|| UnixStream::connect(self.socket()).is_ok() && self.pid() == pid);
+    }
+}
+
+fn ask(socket: &Path, command: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    writeln!(stream, "{command}").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// Clients that connect anew for each request, as fast as they can.
+struct Load {
+    stop: Arc<AtomicBool>,
+    served: Arc<AtomicU64>,
+    clients: Vec<JoinHandle<Vec<String>>>,
+    since: Instant,
+}
+
+impl Load {
+    fn start(addr: SocketAddr, clients: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let served = Arc::new(AtomicU64::new(0));
+        let client = |_| {
+            let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
+            thread::spawn(move || {
+                let mut failed = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    match once(addr) {
+                        Ok(()) => drop(served.fetch_add(1, Ordering::Relaxed)),
+                        Err(error) => failed.push(error),
+                    }
+                }
+                failed
+            })
+        };
+        Self {
+            clients: (0..clients).map(client).collect(),
+            stop,
+            served,
+            since: Instant::now(),
+        }
+    }
+
+    fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more were served: time passes by work done.
+    fn wait_more(&self, more: u64) {
+        let goal = self.served() + more;
+        wait_until(PATIENCE * 3, "clients are served", || self.served() >= goal);
+    }
+
+    /// Ends it; what failed, and how many were served in a second.
+    fn end(self) -> (Vec<String>, u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        let failed = self.clients.into_iter().flat_map(|c| c.join().unwrap());
+        let failed = failed.collect();
+        let served = self.served.load(Ordering::Relaxed);
+        let rate = served * 1000 / (self.since.elapsed().as_millis() as u64).max(1);
+        (failed, served, rate)
+    }
+}
+
+fn once(addr: SocketAddr) -> Result<(), String> {
+    let mut stream =
+        TcpStream::connect_timeout(&addr, PATIENCE).map_err(|e| format!("connect: {e}"))?;
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .map_err(|e| e.to_string())?;
+    stream
+        .write_all(GET_CLOSE.as_bytes())
+        .map_err(|e| format!("write: {e}"))?;
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .map_err(|e| format!("read: {e}"))?;
+    match answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"hello") {
+        true => Ok(()),
+        false => Err(format!("answer: {:?}", String::from_utf8_lossy(&answer))),
+    }
+}
+
+/// A new process that is up to no good: it asks for a takeover and reads the first line.
+fn impostor(place: &Place, version: u32) -> (UnixStream, String) {
+    let mut stream = UnixStream::connect(place.socket()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    writeln!(stream, "takeover {version}").unwrap();
+    let mut line = Vec::new();
+    let mut byte = [0];
+    // Read, not recvmsg: the kernel closes the descriptors that come with it.
+    while stream.read_exact(&mut byte).is_ok() && byte != *b"\n" {
+        line.extend_from_slice(&byte);
+    }
+    (stream, String::from_utf8(line).unwrap())
+}
+
+#[track_caller]
+fn assert_refused(mut successor: Process, words: &str) {
+    let status: ExitStatus = successor.wait_exit();
+    let said = successor.stderr();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains(words), "{said}");
+}
+
+#[test]
+fn twenty_takeovers_five_of_them_failing_lose_no_connection() {
+    let place = Place::new();
+    let mut running = place.first();
+    let load = Load::start(place.addr, 4);
+    load.wait_more(100);
+    let mut done = 0;
+    let good = |running: &mut Process, workers| {
+        place.write(workers, "");
+        let mut successor = place.successor();
+        place.wait_succeeded(&mut successor);
+        load.wait_more(100);
+        let mut old = std::mem::replace(running, successor);
+        assert!(old.wait_exit().success(), "{}", old.stderr());
+    };
+    for round in 0..15 {
+        // As many workers as before, more, fewer: sockets are shared, or doubled up.
+        good(&mut running, [2, 3, 1][round % 3]);
+        done += 1;
+        match round {
+            2 => {
+                std::fs::write(place.file(), "this is no configuration").unwrap();
+                assert_refused(place.successor(), "this is no configuration");
+            }
+            5 => {
+                // A bind that somebody else has: the file is good, the start fails.
+                let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                let taken = taken.local_addr().map(|addr| (addr, taken)).unwrap();
+                place.write(
+                    2,
+                    &format!(
+                        "[[listen]]\nname = \"two\"\nbind = \"{}\"\nserver = \"{}\"\n",
+                        taken.0,
+                        place.origin.addr()
+                    ),
+                );
+                assert_refused(place.successor(), "in use by another process");
+            }
+            8 => {
+                // It crashes with the sockets in its hands.
+                let (stream, line) = impostor(&place, 1);
+                assert!(line.starts_with(r#"{"handover":1,"#), "{line}");
+                drop(stream);
+            }
+            11 => {
+                // It crashes after it was ready and was told to go.
+                let (mut stream, _) = impostor(&place, 1);
+                stream.write_all(b"ready\n").unwrap();
+                let mut told = [0; 64];
+                wait_until(PATIENCE, "it is told to go", || {
+                    let length = stream.read(&mut told).unwrap();
+                    told[..length].ends_with(b"go\n")
+                });
+                drop(stream);
+                wait_until(PATIENCE, "the admin socket is there", || {
+                    UnixStream::connect(place.socket()).is_ok()
+                });
+            }
+            13 => {
+                let (_, line) = impostor(&place, 0);
+                assert!(
+                    line.contains("refused") && line.contains("version 1"),
+                    "{line}"
+                );
+            }
+            _ => continue,
+        }
+        load.wait_more(100);
+        assert_eq!(
+            place.pid(),
+            running.pid().as_raw_nonzero().get(),
+            "it goes on"
+        );
+    }
+    let (failed, served, rate) = load.end();
+    eprintln!("{done} takeovers and 5 failed ones under {served} connections, {rate}/s");
+    assert!(
+        failed.is_empty(),
+        "{} of {served}: {:?}",
+        failed.len(),
+        &failed[..failed.len().min(5)]
+    );
+}
+
+#[test]
+fn a_silent_successor_is_given_up_and_changes_wait() {
+    let place = Place::new();
+    let running = place.first();
+    let load = Load::start(place.addr, 1);
+    let asked = Instant::now();
+    let (mut stream, _) = impostor(&place, 1);
+    let mut rest = Vec::new();
+    stream.set_read_timeout(Some(SILENCE * 2)).unwrap();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(asked.elapsed() >= SILENCE, "{:?}", asked.elapsed());
+    let told = String::from_utf8_lossy(&rest).into_owned();
+    assert!(told.contains("silent for 10 s"), "{told}");
+    assert_eq!(place.ask("set server web/s1 weight 1").trim(), "");
+    assert_eq!(place.pid(), running.pid().as_raw_nonzero().get());
+    assert!(load.end().0.is_empty());
+}
+
+#[test]
+fn a_successor_does_not_wait_for_ever() {
+    let place = Place::new();
+    let _silent = UnixListener::bind(place.socket()).unwrap();
+    let mut successor = place.successor();
+    wait_until(SILENCE * 2, "it gives up", || {
+        successor.stderr().contains("did not answer within 10 s")
+    });
+    assert_eq!(successor.wait_exit().code(), Some(1));
+    assert!(!answers(place.addr));
+}
+
+/// A running process that answers a successor with this line.
+fn answered_with(place: &Place, line: &'static str) -> JoinHandle<String> {
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = [0; 64];
+        let length = stream.read(&mut asked).unwrap();
+        writeln!(stream, "{line}").unwrap();
+        String::from_utf8_lossy(&asked[..length]).into_owned()
+    })
+}
+
+#[test]
+fn unknown_versions_and_strangers_are_refused_in_words() {
+    for (line, words) in [
+        (
+            r#"{"handover":2,"binds":{}}"#,
+            "hand-over version 2, and this binary reads 1 to 1",
+        ),
+        (r#"{"handover":1,"refused":"not today"}"#, "not today"),
+        ("Unknown command", "which is no hand-over"),
+    ] {
+        let place = Place::new();
+        let predecessor = answered_with(&place, line);
+        assert_refused(place.successor(), words);
+        assert_eq!(predecessor.join().unwrap(), "takeover 1\n");
+    }
+    let place = Place::new();
+    assert_refused(
+        place.successor(),
+        "is it the admin socket of a running rlb?",
+    );
+}
+
+#[test]
+fn a_newer_process_takes_over_from_an_older_one() {
+    let place = Place::new();
+    let _running = place.first();
+    // One that reads versions up to 2 is answered in ours.
+    let (_stream, line) = impostor(&place, 2);
+    assert!(line.starts_with(r#"{"handover":1,"#), "{line}");
+}
+
+#[test]
+fn kept_clients_finish_on_the_old_process_and_knowledge_moves_on() {
+    let place = Place::new();
+    let down = free_addr();
+    let more = format!(
+        "[[listen]]\nname = \"leaving\"\nbind = \"{}\"\nserver = \"{}\"\n\
+         [[backend]]\nname = \"sick\"\nserver = {{ name = \"d1\", address = \"{down}\" }}\n\
+         check = {{ interval = \"200ms\", down_interval = \"1h\" }}\n",
+        place.other,
+        place.origin.addr()
+    );
+    place.write(2, &more);
+    let mut old = place.first();
+    let mut kept = RawClient::connect(place.addr);
+    assert_eq!(kept.send(GET).read_response().1, b"hello");
+    assert_eq!(place.ask("set server web/s1 weight 5").trim(), "");
+    assert_eq!(place.ask("set server web/s2 state drain").trim(), "");
+    wait_until(PATIENCE, "the check has failed", || {
+        place
+            .ask("show stat")
+            .lines()
+            .any(|l| l.starts_with("sick,d1,") && l.contains("DOWN"))
+    });
+    let mut conversation = UnixStream::connect(place.socket()).unwrap();
+    writeln!(conversation, "prompt").unwrap();
+
+    // The same file without one frontend; with the sick backend, whose check comes late.
+    let more = more
+        .split_once("[[backend]]")
+        .map(|(_, rest)| format!("[[backend]]{rest}"))
+        .unwrap();
+    place.write(2, &more.replace("200ms", "1h"));
+    let mut new = place.successor();
+    place.wait_succeeded(&mut new);
+    wait_until(PATIENCE, "nobody holds the bind that left", || {
+        !answers(place.other)
+    });
+
+    // The old one answers what it had accepted, and says that it will close.
+    let (head, body) = kept.send(GET).read_response();
+    assert_eq!(body, b"hello", "{}", head.0);
+    assert_eq!(head.field("connection"), Some("close"), "{}", head.0);
+    assert!(kept.read_until_close().is_empty());
+    assert!(old.wait_exit().success(), "{}", old.stderr());
+
+    assert!(place.socket().exists(), "the successor's socket stays");
+    let overrides = place.ask("show servers state");
+    let line = |name: &str| {
+        let line = overrides
+            .lines()
+            .find(|line| line.split(' ').nth(3) == Some(name));
+        line.unwrap_or_else(|| panic!("{overrides}"))
+            .split(' ')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    // srv_op_state, srv_admin_state, srv_uweight
+    assert_eq!(line("s1")[7], "5", "weight: {overrides}");
+    assert_ne!(line("s2")[6], "0", "drain: {overrides}");
+    assert_eq!(
+        line("d1")[5],
+        "0",
+        "down without a check of its own: {overrides}"
+    );
+    new.signal(Signal::TERM);
+    assert!(new.wait_exit().success(), "{}", new.stderr());
+    assert!(!place.socket().exists(), "and leaves with it");
+}
+
+#[test]
+fn a_unix_bind_is_handed_over_too() {
+    let place = Place::new();
+    let path = place.dir.path().join("web.sock");
+    let text = std::fs::read_to_string(place.file()).unwrap();
+    let text = text.replace(
+        &format!("bind = \"{}\"", place.addr),
+        &format!("bind = [\"{}\", \"unix:{}\"]", place.addr, path.display()),
+    );
+    std::fs::write(place.file(), text).unwrap();
+    let get = || {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.write_all(GET_CLOSE.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("hello"), "{answer}");
+    };
+    let mut old = place.first();
+    get();
+    let mut new = place.successor();
+    place.wait_succeeded(&mut new);
+    assert!(old.wait_exit().success(), "{}", old.stderr());
+    get();
+}
