@@ -43,8 +43,8 @@ const MEANING: [(SignalKind, Wish); 5] = [
 ];
 
 impl Signals {
-    /// Takes the process's signals. A wish is kept until there is an engine to
-    /// steer; a second one to stop ends the process.
+    /// Takes the process's signals. A wish is kept until there is an engine to steer
+    /// (a file may have changed after it was read); a second one to stop ends the process.
     ///
     /// # Errors
     /// The system refuses a handler or a thread.

@@ -198,14 +198,12 @@ fn assemble(
     before: Option<&Arc<Backend>>,
     workers: usize,
 ) -> Backend {
-    let indices = |wanted: &dyn Fn(&Server) -> bool| -> Box<[u32]> {
-        let matching = servers
-            .iter()
-            .enumerate()
-            .filter(|(_, server)| server.weight > 0 && wanted(server));
-        matching.map(|(index, _)| index as u32).collect()
-    };
-    let active = indices(&|server| !server.backup && server.state.is_usable());
+    let wanted = |server: &Server| !server.backup && server.weight > 0 && server.state.is_usable();
+    let matching = servers
+        .iter()
+        .enumerate()
+        .filter(|(_, server)| wanted(server));
+    let active: Box<[u32]> = matching.map(|(index, _)| index as u32).collect();
     let weights: Vec<u32> = active
         .iter()
         .map(|i| u32::from(servers[*i as usize].weight))
@@ -225,7 +223,6 @@ fn assemble(
     Backend {
         name: Arc::clone(&config.name),
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
-        backup: indices(&|server| server.backup),
         active,
         by_name,
         state: before.map_or_else(

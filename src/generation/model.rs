@@ -69,8 +69,6 @@ pub(crate) struct Backend {
     pub(super) schedule: Schedule,
     /// Servers in the schedule, as indices into `servers`: usable when it was built, not backup.
     pub(super) active: Box<[u32]>,
-    /// Backup servers of weight > 0, as indices into `servers`.
-    pub(super) backup: Box<[u32]>,
     /// Server index by name.
     pub(super) by_name: HashMap<Arc<str>, u32>,
     /// Shared by its generations.

@@ -38,17 +38,18 @@ impl Backend {
     #[cold]
     fn scan(&self, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
         let others = |server: &&Arc<Server>| Some(server.id()) != avoid;
-        self.share(self.usable(&self.active).filter(others))
-            .or_else(|| self.usable(&self.active).next())
-            .or_else(|| self.usable(&self.backup).find(others))
-            .or_else(|| self.usable(&self.backup).next())
+        self.share(self.usable(false).filter(others))
+            .or_else(|| self.usable(false).next())
+            .or_else(|| self.usable(true).find(others))
+            .or_else(|| self.usable(true).next())
     }
 
-    fn usable<'a>(&'a self, indices: &'a [u32]) -> impl Iterator<Item = &'a Arc<Server>> + Clone {
-        indices
-            .iter()
-            .map(|index| &self.servers[*index as usize])
-            .filter(|server| server.state.is_usable())
+    /// All of them, not only those of the schedule: one that has just come UP is
+    /// usable some milliseconds before it has slots.
+    fn usable(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
+        self.servers.iter().filter(move |server| {
+            server.backup == backup && server.weight > 0 && server.state.is_usable()
+        })
     }
 
     /// One of these by weight. The first from the ticket on would be a walk
@@ -154,6 +155,21 @@ mod tests {
         let (rebuilt, _) = generation.next(&desired, 2);
         assert_eq!(rebuilt.backends[0].schedule.cycle(), 2);
         assert_eq!(shares(&rebuilt.backends[0], 7000), halves);
+    }
+
+    #[test]
+    fn server_that_comes_up_serves_before_it_has_slots() {
+        let (generation, desired) = generation(&[1, 1]);
+        let backend = &generation.backends[0];
+        down(backend, "s1");
+        down(backend, "s2");
+        assert!(backend.pick(None).is_none());
+        let (rebuilt, _) = generation.next(&desired, 2);
+        let backend = &rebuilt.backends[0];
+        assert_eq!(backend.schedule.cycle(), 0);
+        let state = &backend.servers[1].state;
+        state.set_operational(Operational::Up, 1);
+        assert_eq!(backend.pick(None).map(|server| &*server.name), Some("s2"));
     }
 
     #[test]

@@ -261,7 +261,12 @@ fn view(generation: &Generation) -> String {
             backend.name,
             backend.config,
             backend.active,
-            backend.backup,
+            backend
+                .servers
+                .iter()
+                .filter(|s| s.backup)
+                .map(|s| &s.name)
+                .collect::<Vec<_>>(),
             backend.by_name.len(),
         )
     };

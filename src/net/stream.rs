@@ -45,6 +45,10 @@ impl Stream {
     }
 
     /// Reads into `buffer`; 0 = the peer is done.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "one task may wait for each direction: of two, one would never be woken"
+    )]
     #[inline]
     pub(crate) fn poll_read(
         &mut self,
@@ -73,6 +77,10 @@ impl Stream {
     }
 
     /// Writes some of `bytes`.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "one task may wait for each direction: of two, one would never be woken"
+    )]
     #[inline]
     pub(crate) fn poll_write(
         &mut self,
@@ -85,6 +93,10 @@ impl Stream {
     }
 
     /// Writes some of `slices`.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "one task may wait for each direction: of two, one would never be woken"
+    )]
     #[inline]
     pub(crate) fn poll_writev(
         &mut self,

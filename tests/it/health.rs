@@ -41,7 +41,7 @@ fn wait_for(lb: &Lb, status: &str, check: &str) {
 #[test]
 fn an_origin_is_asked_once_per_interval_whatever_the_workers() {
     let origin = Origin::ok("");
-    let check = "check = { host = \"shop.example\", interval = \"100ms\" }";
+    let check = "check = { host = \"shop.example\", interval = \"100ms\", timeout = \"5s\" }";
     let begun = Instant::now();
     let lb = Lb::start_whole(&config(4, origin.addr(), check));
     wait_until(PATIENCE, "five checks", || origin.requests().len() >= 5);

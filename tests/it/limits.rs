@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::{
-    Answer, Lb, Origin, PATIENCE, RawClient, Rlb, connect, free_addr, load, wait_until,
+    Answer, Lb, Origin, PATIENCE, RawClient, Rlb, connect, free_addr, load, raise_descriptor_limit,
+    small_pages, wait_until,
 };
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -189,8 +190,8 @@ fn two_thousand_clients_that_say_nothing_are_sent_away() {
 
 /// Starts an rlb of one worker whose memory is counted in pages of 4 KiB.
 fn weighed(addr: SocketAddr, origin: &Origin) -> Rlb {
-    // Inherited by what we start: with pages of 2 MiB a slope has steps.
-    rustix::thread::disable_transparent_huge_pages(true).expect("since Linux 3.15");
+    raise_descriptor_limit();
+    small_pages();
     let config = global("workers = 1") + &listen("web", addr, origin, "");
     Rlb::with(config).ready_on(addr).start()
 }

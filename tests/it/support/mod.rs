@@ -20,6 +20,8 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
@@ -54,6 +56,19 @@ pub(crate) fn free_addr() -> SocketAddr {
 /// Whether something accepts connections there.
 pub(crate) fn answers(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_ok()
+}
+
+/// As many descriptors as the system lets us have: thousands of clients need some.
+pub(crate) fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("up to the hard limit");
+}
+
+/// What is started from now on has its memory in pages of 4 KiB: with 2 MiB a growth has
+/// steps.
+pub(crate) fn small_pages() {
+    rustix::thread::disable_transparent_huge_pages(true).expect("since Linux 3.15");
 }
 
 /// TCP sockets that listen on this port, whoever owns them.
