@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -76,10 +77,11 @@ fn frontends(args: &DemoArgs) -> Result<[SocketAddr; 2], String> {
 }
 
 fn configuration([http, tcp]: [SocketAddr; 2], [a, b, c]: [SocketAddr; 3]) -> String {
+    let socket = socket_of(http);
     format!(
         r#"# What `rlb demo` runs.
 [global]
-admin = ""
+admin = {socket:?}
 
 # HTTP: each request goes to the next server; s1 takes two of four.
 [[frontend]]
@@ -107,12 +109,19 @@ check = {{ interval = "1s" }}
     )
 }
 
+/// One per demo that runs, where any user may write.
+fn socket_of(http: SocketAddr) -> PathBuf {
+    std::env::temp_dir().join(format!("rlb-demo-{}.sock", http.port()))
+}
+
 fn what_to_try(engine: &Engine) -> String {
     let address = |name: &str| {
         let found = engine.addresses().iter().find(|(f, _)| **f == *name);
         found.map_or_else(String::new, |(_, address)| reachable(*address).to_string())
     };
     let (http, tcp) = (address("web"), address("tcp"));
+    let socket = http.parse().map(socket_of).unwrap_or_default();
+    let ctl = format!("rlb ctl -s {}", socket.display());
     let lines = [
         (
             format!("curl http://{http}/hello"),
@@ -128,13 +137,25 @@ fn what_to_try(engine: &Engine) -> String {
             "that origin fails its checks for 10 s: see below",
         ),
         (
+            format!("{ctl} drain origins/s1"),
+            "curl meets s2 and s3 alone from now on",
+        ),
+        (
+            format!("{ctl} set server origins/s1 state ready"),
+            "and s1 again",
+        ),
+        (
+            format!("{ctl} set weight origins/s3 6"),
+            "six of nine requests go to s3",
+        ),
+        (
             format!("wrk -t1 -c64 -d5s http://{http}/"),
             "how fast it is (in a release build)",
         ),
     ];
     let mut text = "\nTry, in another terminal:\n\n".to_owned();
     for (command, what) in lines {
-        let _ = writeln!(text, "  {command:<62} {what}");
+        let _ = writeln!(text, "  {command:<66} {what}");
     }
     text.push_str(
         "\n`rlb demo --print-config` prints the file behind this. A stats page is not in this \

@@ -273,6 +273,11 @@ impl Engine {
         &self.listening.binds
     }
 
+    /// What the workers see, for those who look from inside.
+    pub(crate) fn published(&self) -> &Published {
+        &self.handle.published
+    }
+
     /// What was derived from the system.
     pub fn limits(&self) -> Limits {
         self.limits
@@ -422,7 +427,13 @@ fn control_thread(
 /// never silent: one line, and a counter.
 fn count_panics(published: &Arc<Published>) {
     let published = Arc::clone(published);
+    let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // Threads that are not ours have their own way to say it.
+        let name = thread::current().name().map(ToOwned::to_owned);
+        if !name.is_some_and(|name| name == "control" || name.starts_with("worker-")) {
+            return others(panic);
+        }
         let panics = published.panics.fetch_add(1, Ordering::Relaxed) + 1;
         let thread = thread::current();
         let place = panic

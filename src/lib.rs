@@ -54,7 +54,6 @@
 //! tasks of the control thread start again after one. A worker that ends, or does
 //! not tick for `worker_stall`, ends the process: a supervisor is better at starting
 //! again than we are at guessing what still works.
-#![allow(dead_code, unused_imports)]
 
 pub mod config;
 

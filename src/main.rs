@@ -1,6 +1,7 @@
 //! The `rlb` command.
 
 mod cli;
+mod ctl;
 mod demo;
 
 use std::process::ExitCode;

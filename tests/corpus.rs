@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rlb::internal::{config, http};
+use rlb::internal::{admin, config, http};
 
 #[test]
 fn fuzz_corpus_replays_clean() {
@@ -13,6 +13,7 @@ fn fuzz_corpus_replays_clean() {
         ("chunked", http::chunked),
         ("differential", http::differential),
         ("config", config::file),
+        ("admin_line", admin::line),
     ];
     for (target, check) in targets {
         let files = replay(target, check);

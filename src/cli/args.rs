@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{USAGE, complain};
+use crate::ctl::{CtlArgs, HealthArgs};
 
 /// Layer 4 and layer 7 load balancer whose membership changes while it runs.
 #[derive(Debug, Parser)]
@@ -63,6 +64,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Three origins, an HTTP and a TCP frontend: try it without a file
     Demo(DemoArgs),
+    Ctl(CtlArgs),
+    Healthcheck(HealthArgs),
 }
 
 /// `rlb check`

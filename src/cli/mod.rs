@@ -40,6 +40,8 @@ pub(crate) fn main() -> ExitCode {
         return match command {
             Command::Check(check) => check::run(&files(check.files), args.quiet),
             Command::Demo(demo) => crate::demo::run(&demo, args.quiet, args.debug),
+            Command::Ctl(ctl) => crate::ctl::run(&ctl),
+            Command::Healthcheck(health) => crate::ctl::healthcheck(&health),
         };
     }
     if args.version > 0 {

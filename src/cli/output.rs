@@ -44,12 +44,13 @@ pub(crate) fn is_color() -> bool {
 ///
 /// # Errors
 /// RLB_LOG makes no sense.
-pub(crate) fn log(debug: bool) -> Result<(), String> {
+pub(crate) fn log(debug: bool, quiet: bool) -> Result<(), String> {
     let filter = match std::env::var("RLB_LOG") {
         Ok(written) => {
             EnvFilter::try_new(&written).map_err(|error| format!("RLB_LOG={written}: {error}"))?
         }
         Err(_) if debug => EnvFilter::new("info,rlb=debug"),
+        Err(_) if quiet => EnvFilter::new("warn"),
         Err(_) => EnvFilter::new("info"),
     };
     tracing_subscriber::fmt()

@@ -60,7 +60,7 @@ impl Service {
     /// # Errors
     /// A sentence: it does not start.
     pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
-        output::log(self.debug)?;
+        output::log(self.debug, self.quiet)?;
         let manager = ServiceManager::from_env(self.takeover.is_some())?;
         for warning in rlb::take_inherited(&self.loaded.config)? {
             tracing::warn!("{warning}");

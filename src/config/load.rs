@@ -56,6 +56,12 @@ impl Config {
             .filter_map(|file| Some((file.display().to_string(), read(file, &problems)?)))
             .collect();
         let (config, warnings, expanded) = build(texts, environment, problems)?;
+        // As HAProxy. It also keeps a reload from taking a file that is being
+        // written in place, and still empty, for the wish to close everything.
+        if config.frontends.is_empty() {
+            let nothing = "nothing to serve: there is no [[listen]] and no [[frontend]]";
+            return Err(ConfigErrors::new(vec![Diagnostic::error(nothing)]));
+        }
         Ok(Loaded {
             config,
             warnings,

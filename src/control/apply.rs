@@ -134,6 +134,7 @@ impl Control {
         }
         let (next, change) = current.next_with(&desired, self.workers.len(), &returning);
         let next = Arc::new(next);
+        self.close_leaving(&change.left_frontends).await;
         *self.desired.borrow_mut() = desired;
         self.publish(Arc::clone(&next));
         let late = self.refresh(&change.closed_endpoints).await;
@@ -177,12 +178,13 @@ impl Control {
 
     /// What left drains; frontends that left are marked, so that their sessions end.
     fn follow(&self, next: &Generation, change: Change, removal: Option<Removal>) {
-        for frontend in &change.left_frontends {
-            frontend.state.retire();
-        }
         let mut draining = self.drains.borrow_mut();
         draining.forget_returned(next);
         let default = self.desired.borrow().config.global.drain_timeout;
+        for frontend in change.left_frontends {
+            frontend.state.retire();
+            draining.add_frontend(frontend, tokio::time::Instant::now() + default);
+        }
         for (backend, server) in change.left {
             server.state.retire();
             let own = removal
@@ -199,7 +201,7 @@ impl Control {
 
 /// Control is the only writer of administrative states, and of the health of
 /// what is not checked; a schedule is built from what they say, so they come first.
-pub(super) fn set_states(
+pub(crate) fn set_states(
     current: &Generation,
     desired: &Desired,
     returning: &Returning,
@@ -227,7 +229,7 @@ pub(super) fn set_states(
                 Some(health) => Some(health),
                 // Without checks it is UP unless somebody says otherwise; with checks
                 // that are switched off it stays what it is.
-                None if !has_check && server.check.is_none() => Some(Operational::Up),
+                None if !has_check => Some(Operational::Up),
                 None => None,
             };
             if let Some(health) = health {

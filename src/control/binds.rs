@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use super::Control;
 use super::takeover::Taken;
 use crate::config::{Bind, BindAddress, Mode};
-use crate::generation::{Entrance, Generation};
-use crate::net::{ListenError, listen};
+use crate::generation::{Entrance, Frontend, Generation};
+use crate::net::ListenError;
+use crate::net::listen::{self, SocketFile};
 use crate::state::{BindId, FrontendId};
 use crate::worker::Order;
 
@@ -30,6 +31,7 @@ struct Open {
     mode: Mode,
     bind: Bind,
     local: Option<SocketAddr>,
+    file: Option<SocketFile>,
 }
 
 impl Open {
@@ -76,12 +78,10 @@ impl Binds {
                     opened.0.push((bind.clone(), taken.sockets));
                     continue;
                 }
-                // Ours already (other options, another frontend): the new sockets join the
-                // old ones, which close when the change is in force.
-                let ours = self
-                    .open
-                    .values()
-                    .any(|open| open.bind.address == bind.address);
+                // Ours already (other options, another frontend, one address for all):
+                // the new sockets join the old ones, which close when the change is in force.
+                let ours = |open: &Open| listen::overlap(&open.bind.address, &bind.address);
+                let ours = self.open.values().any(ours);
                 opened
                     .0
                     .push((bind.clone(), listen::open(bind, workers, !ours)?));
@@ -117,10 +117,6 @@ impl Binds {
             .iter()
             .map(|(id, open)| (*id, is_ours(&open.bind)))
             .collect()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.open.clear();
     }
 
     /// Sockets of another process, for the binds that are opened next.
@@ -172,14 +168,22 @@ impl Control {
                 mode: frontend.config.mode,
                 bind: bind.clone(),
                 local: local.and_then(|address| address.as_socket()),
+                file: SocketFile::of(&bind.address),
             };
             self.binds.borrow_mut().open.insert(*id, open);
         }
-        let open = self.binds.borrow().ids();
-        for (id, ours) in open.into_iter().filter(|(id, _)| !wanted.contains_key(id)) {
-            self.close_bind(id, ours).await;
-            self.binds.borrow_mut().open.remove(&id);
-        }
+        let open = self.binds.borrow().ids().into_iter();
+        let leaving: Vec<_> = open.filter(|(id, _)| !wanted.contains_key(id)).collect();
+        self.close_binds(&leaving).await;
+    }
+
+    /// Closes the binds of frontends that leave: before the generation without them
+    /// comes into force, so that whoever waits in their queues is still served.
+    pub(super) async fn close_leaving(&self, frontends: &[Arc<Frontend>]) {
+        let left = |id: &BindId| frontends.iter().any(|f| f.bind_ids.contains(id));
+        let open = self.binds.borrow().ids().into_iter();
+        let leaving: Vec<_> = open.filter(|(id, _)| left(id)).collect();
+        self.close_binds(&leaving).await;
     }
 
     /// One socket for each worker; where there are fewer (it cannot be had several
@@ -209,21 +213,28 @@ impl Control {
         }
     }
 
-    pub(super) async fn close_bind(&self, bind: BindId, gently: bool) {
+    /// Closes binds, those whose flag says so gently, and forgets them.
+    pub(super) async fn close_binds(&self, leaving: &[(BindId, bool)]) {
         let mut answers = Vec::new();
-        for worker in &self.workers {
-            let (done, answer) = oneshot::channel();
-            if worker
-                .orders
-                .send(Order::CloseBind { bind, gently, done })
-                .await
-                .is_ok()
-            {
-                answers.push(answer);
+        for (bind, gently) in leaving.iter().copied() {
+            // Taken out first: nobody is to find a file of a socket that is closing.
+            let open = self.binds.borrow_mut().open.remove(&bind);
+            // The file of a socket that a successor has is his.
+            let file = open.and_then(|open| open.file);
+            if let Some(file) = file.filter(|_| self.shared.borrow().is_ours(bind)) {
+                file.remove();
+            }
+            for worker in &self.workers {
+                let (done, answer) = oneshot::channel();
+                let order = Order::CloseBind { bind, gently, done };
+                if worker.orders.send(order).await.is_ok() {
+                    answers.push(answer);
+                }
             }
         }
+        let deadline = tokio::time::Instant::now() + CLOSE_MAX;
         for answer in answers {
-            if tokio::time::timeout(CLOSE_MAX, answer).await.is_err() {
+            if tokio::time::timeout_at(deadline, answer).await.is_err() {
                 tracing::warn!("a worker is late in closing a listener");
             }
         }

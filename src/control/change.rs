@@ -279,7 +279,7 @@ impl Control {
                 let sentence = "the server has a Unix socket, not an IP address";
                 return Err(Refusal::Other(sentence.to_owned()));
             };
-            let new = SocketAddr::new(ip, port.unwrap_or(old.port()));
+            let new = SocketAddr::new(ip, port.unwrap_or_else(|| old.port()));
             let value = Some(Set::new(new, &server.stamp));
             match server.written.address == ServerAddress::Ip(new) {
                 true => server.set.address = None,

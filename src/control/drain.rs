@@ -1,4 +1,5 @@
-//! Servers that left: no new work, what runs may finish, until their time is up.
+//! Servers and frontends that left: no new work, what runs may finish, until their
+//! time is up.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::Control;
 use super::apply::ask;
 use super::change::DrainRow;
-use crate::generation::{Backend, Desired, Generation, Returning, Server};
+use crate::generation::{Backend, Desired, Frontend, Generation, Returning, Server};
 use crate::state::Admin;
 use crate::worker::Order;
 
@@ -16,6 +17,9 @@ use crate::worker::Order;
 #[derive(Debug, Default)]
 pub(super) struct Draining {
     servers: Vec<Leaving>,
+    /// Frontends with connections, and when what is left of them is cut. Idle clients
+    /// and finished exchanges go by themselves, TCP sessions and tunnels may not.
+    frontends: Vec<(Arc<Frontend>, Instant)>,
 }
 
 /// One of them.
@@ -48,6 +52,19 @@ impl Draining {
             deadline,
             cut: false,
         });
+    }
+
+    pub(super) fn add_frontend(&mut self, frontend: Arc<Frontend>, deadline: Instant) {
+        self.frontends.push((frontend, deadline));
+    }
+
+    /// Frontends whose time is up; those without connections are forgotten.
+    fn frontends_over(&mut self, now: Instant) -> Vec<Arc<Frontend>> {
+        self.frontends
+            .retain(|(frontend, _)| frontend.state.connections() > 0);
+        let over = |(_, deadline): &mut (_, Instant)| now >= *deadline;
+        let over = self.frontends.extract_if(.., over);
+        over.map(|(frontend, _)| frontend).collect()
     }
 
     /// Every server that drains.
@@ -124,6 +141,21 @@ impl Control {
     /// One look at all that drains: done, over time, or still waited for.
     pub(super) async fn look_after_draining(&self) {
         let now = Instant::now();
+        let frontends = self.drains.borrow_mut().frontends_over(now);
+        for frontend in frontends {
+            let id = frontend.state.id;
+            let cut = ask(&self.workers, |done| Order::CloseFrontend {
+                frontend: id,
+                done,
+            })
+            .await;
+            let sessions: usize = cut.into_iter().filter_map(|(_, sessions)| sessions).sum();
+            tracing::warn!(
+                frontend = &*frontend.config.name,
+                sessions,
+                "drain timeout: sessions cut"
+            );
+        }
         let mut over = Vec::new();
         self.drains.borrow_mut().servers.retain_mut(|leaving| {
             if leaving.left() == 0 {

@@ -10,30 +10,30 @@ use crate::config::{self, ServerAddress};
 use crate::generation::{Desired, Member};
 
 /// The inputs of the next desired state, beside the one in force.
-pub(super) struct Edit<'a> {
+pub(crate) struct Edit<'a> {
     /// To be changed.
-    pub(super) inputs: &'a mut Inputs,
+    pub(crate) inputs: &'a mut Inputs,
     desired: &'a Desired,
     /// Now, and the words of the command.
-    pub(super) stamp: Stamp,
+    pub(crate) stamp: Stamp,
 }
 
 /// One server, and what was set on it.
-pub(super) struct EditServer<'a> {
+pub(crate) struct EditServer<'a> {
     /// As in the file or source, or as it was added.
-    pub(super) written: config::Server,
+    pub(crate) written: config::Server,
     /// Where it listens now.
-    pub(super) address: ServerAddress,
+    pub(crate) address: ServerAddress,
     /// Whether a check is configured, made or not.
-    pub(super) has_check: bool,
+    pub(crate) has_check: bool,
     /// To be changed.
-    pub(super) set: &'a mut ServerOverride,
+    pub(crate) set: &'a mut ServerOverride,
     /// Now, and the words of the command.
-    pub(super) stamp: Stamp,
+    pub(crate) stamp: Stamp,
 }
 
 impl<'a> Edit<'a> {
-    pub(super) fn new(inputs: &'a mut Inputs, desired: &'a Desired, words: &str) -> Self {
+    pub(crate) fn new(inputs: &'a mut Inputs, desired: &'a Desired, words: &str) -> Self {
         Self {
             inputs,
             desired,
@@ -45,7 +45,7 @@ impl<'a> Edit<'a> {
     }
 
     /// A backend and its servers as they are served.
-    pub(super) fn backend(
+    pub(crate) fn backend(
         &self,
         name: &str,
     ) -> Result<(&'a config::Backend, &'a [Member]), Refusal> {
@@ -57,7 +57,7 @@ impl<'a> Edit<'a> {
     }
 
     /// A server that is served, and its backend.
-    pub(super) fn served(
+    pub(crate) fn served(
         &self,
         backend: &str,
         name: &str,
@@ -68,7 +68,7 @@ impl<'a> Edit<'a> {
     }
 
     /// A server that is served, to be changed.
-    pub(super) fn server(&mut self, backend: &str, name: &str) -> Result<EditServer<'_>, Refusal> {
+    pub(crate) fn server(&mut self, backend: &str, name: &str) -> Result<EditServer<'_>, Refusal> {
         let (settings, member) = self.served(backend, name)?;
         let written = self.inputs.written(backend, &member.key);
         let written = written.unwrap_or(&member.settings).clone();
@@ -82,7 +82,7 @@ impl<'a> Edit<'a> {
     }
 
     /// The key of a server that is served, or of one that is known but is not.
-    pub(super) fn key(&self, backend: &str, name: &str) -> Result<Arc<str>, Refusal> {
+    pub(crate) fn key(&self, backend: &str, name: &str) -> Result<Arc<str>, Refusal> {
         let (settings, _) = self.backend(backend)?;
         if let Ok((_, member)) = self.served(backend, name) {
             return Ok(Arc::clone(&member.key));
@@ -98,7 +98,7 @@ impl<'a> Edit<'a> {
     }
 
     /// A frontend's written `maxconn`, and what was set on it.
-    pub(super) fn frontend(
+    pub(crate) fn frontend(
         &mut self,
         name: &str,
     ) -> Result<(Option<usize>, &mut FrontendOverride), Refusal> {

@@ -87,6 +87,12 @@ impl Files {
         unreachable!("the last try returns");
     }
 
+    /// Whether the configuration was looked at since the start.
+    #[cfg(test)]
+    pub(super) fn has_looked(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Forgets what was seen of server files: what was read could not be taken.
     pub(super) fn forget_servers(&mut self) {
         self.servers.clear();
@@ -151,7 +157,11 @@ impl Look {
             return Ok(());
         }
         let loaded = Config::load(&self.paths);
-        news.is_unsettled |= loaded.is_err() && files.iter().any(|file| is_young(file));
+        let doubtful = loaded.as_ref().map_or(true, |loaded| {
+            let config = &loaded.config;
+            config.frontends.is_empty() && config.backends.is_empty()
+        });
+        self.doubt(doubtful, &files, news);
         news.marks.0 = Some(mark);
         news.config = Some(loaded.map(Box::new));
         Ok(())
@@ -160,7 +170,9 @@ impl Look {
     fn server_file(&self, path: PathBuf, news: &mut News) {
         let content = read(&path);
         let mark = mark_of(&path, &content);
-        if !self.all && self.known.get(&path) == Some(&mark) {
+        // What was known of a file that went out of use went with it.
+        let is_used = self.server_files.contains(&path);
+        if !self.all && is_used && self.known.get(&path) == Some(&mark) {
             return;
         }
         let name = path.display().to_string();
@@ -169,11 +181,19 @@ impl Look {
                 .map_err(|errors| errors.render(false)),
             Err(error) => Err(format!("error: cannot read {name}: {error}")),
         };
-        // An editor that writes in place empties the file first.
         let doubtful = servers.as_ref().map_or(true, Vec::is_empty);
-        news.is_unsettled |= doubtful && is_young(&path);
+        self.doubt(doubtful, std::slice::from_ref(&path), news);
         news.marks.1.push((path.clone(), mark));
         news.servers.push(ServerFile { path, servers });
+    }
+
+    /// Whoever writes in place empties the file first. What was just written may
+    /// not be whole; to somebody who asks it is believed nevertheless, unless it
+    /// cannot be meant so.
+    fn doubt(&self, doubtful: bool, files: &[PathBuf], news: &mut News) {
+        if doubtful || !self.all {
+            news.is_unsettled |= files.iter().any(|file| is_young(file));
+        }
     }
 }
 
@@ -232,8 +252,8 @@ fn is_young(path: &Path) -> bool {
     changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < YOUNG))
 }
 
-/// What cannot be right, or empties a set, is believed once it is this old.
-const YOUNG: Duration = Duration::from_millis(150);
+/// A file is whole once nothing was written to it for this long.
+const YOUNG: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(50);
 const SETTLE_TRIES: u32 = 10;
 /// As the configuration's reader has it.

@@ -33,6 +33,11 @@ impl Control {
         self.history.borrow().0.iter().cloned().collect()
     }
 
+    /// When the generation in force was published.
+    pub(super) fn last_change(&self) -> Option<SystemTime> {
+        self.history.borrow().0.back().map(|row| row.when)
+    }
+
     /// Notes the generation in force.
     pub(super) fn record(&self, cause: &Cause, changed: &[String]) {
         let row = GenerationRow {
@@ -41,7 +46,9 @@ impl Control {
             cause: cause.to_string(),
             summary: changed.join("; "),
         };
-        tracing::info!(generation = row.id, cause = row.cause, "{}", row.summary);
+        if *cause != Cause::Start {
+            tracing::info!(generation = row.id, cause = row.cause, "{}", row.summary);
+        }
         self.history.borrow_mut().push(row);
     }
 }

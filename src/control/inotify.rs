@@ -71,7 +71,7 @@ impl Watcher {
     }
 
     /// Waits until something happened to one of the files.
-    pub(super) async fn changed(&mut self) {
+    pub(super) async fn changed(&self) {
         loop {
             let Ok(mut ready) = self.fd.readable().await else {
                 // The runtime ends.

@@ -31,6 +31,8 @@ mod spec;
 mod stop;
 mod supervise;
 mod takeover;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 
@@ -50,8 +52,8 @@ use crate::health::{Health, HealthEvent};
 use crate::net::ServiceManager;
 use crate::worker::Handle;
 
-pub(crate) use admin::AdminSockets;
 use admin::Rivals;
+pub(crate) use admin::{AdminSockets, check_admin_conversation};
 pub(crate) use apply::ApplyError;
 use binds::Binds;
 pub use change::ReloadReport;
@@ -69,6 +71,16 @@ pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 use takeover::Shared;
 pub(crate) use takeover::{Predecessor, TakeoverError};
+pub(crate) use view::Vitals;
+
+/// For benches.
+pub(crate) mod internal {
+    pub(crate) use super::apply::set_states;
+    pub(crate) use super::describe::describe;
+    pub(crate) use super::edit::Edit;
+    pub(crate) use super::merge::Inputs;
+    pub(crate) use super::overrides::Set;
+}
 
 /// The control plane of a process; lives on the control thread.
 pub(crate) struct Control {

@@ -53,7 +53,7 @@ impl Control {
                 // It may name other server files.
                 continue;
             }
-            let Some(watcher) = &mut watcher else {
+            let Some(watcher) = &watcher else {
                 tokio::time::sleep(SLOW_LOOK).await;
                 continue;
             };
@@ -117,6 +117,9 @@ impl Control {
             .await
             .inspect_err(|error| tracing::error!("{error}"))?;
         if news.config.is_none() && news.servers.is_empty() {
+            if asked.is_some() {
+                tracing::info!("reloaded: the files are as they were");
+            }
             return Ok(ReloadReport::default());
         }
         let (sets, warnings) = self.sets(&news);
@@ -158,10 +161,14 @@ impl Control {
                 brought.map_err(|error| error.to_string()).map(|brought| {
                     let now = unix_now();
                     let differences = self.differences.borrow();
-                    let overridden = newly_written(&before, &differences);
-                    report
-                        .warnings
-                        .extend(overridden.map(|difference| difference.sentence(now)));
+                    let fresh: Vec<_> = newly_written(&before, &differences).collect();
+                    // A file that changed is told of once; who asks, each time, which
+                    // values of the file are not in force.
+                    let named = differences.iter().filter(|difference| {
+                        is_asked && difference.written.is_some() || fresh.contains(difference)
+                    });
+                    let named = named.map(|difference| difference.sentence(now));
+                    report.warnings.extend(named);
                     report.warnings.extend(brought.warnings);
                     report.changed = brought.changed;
                 })
@@ -176,6 +183,9 @@ impl Control {
             return Err(text);
         }
         report.log();
+        if is_asked {
+            tracing::info!(changes = report.changed.len(), "reloaded");
+        }
         Ok(report)
     }
 

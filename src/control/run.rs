@@ -90,7 +90,7 @@ impl Control {
                 return self.stop_and_listen(inbox).await;
             }
             tokio::select! {
-                Some(command) = inbox.commands.recv() => self.obey(command).await,
+                Some(command) = inbox.commands.recv() => self.obey(command),
                 Some(report) = inbox.reports.recv() => match report {
                     Report::ConnectFailed(id) => self.health.borrow().passive_failure(id),
                 },
@@ -106,29 +106,36 @@ impl Control {
     }
 
     /// While the process drains, commands are still heard: a second one cuts.
-    async fn stop_and_listen(&self, inbox: &mut Inbox) -> Outcome {
+    async fn stop_and_listen(self: &Rc<Self>, inbox: &mut Inbox) -> Outcome {
         let mut stopping = Box::pin(self.stop_serving());
         loop {
             tokio::select! {
                 () = &mut stopping => return Outcome::Stopped,
-                Some(command) = inbox.commands.recv() => self.obey(command).await,
+                Some(command) = inbox.commands.recv() => self.obey(command),
             }
         }
     }
 
-    async fn obey(&self, command: Command) {
+    fn obey(self: &Rc<Self>, command: Command) {
         match command {
             Command::Stop(how, done) => {
                 let _ = done.send(self.request_stop(how));
             }
+            // Both read files, which may take long: meanwhile the rest is heard.
             Command::Apply(config, done) => {
-                let applied = self.replace_config(config, &Cause::Engine).await;
-                // Whoever asked may have gone.
-                let _ = done.send(applied);
+                let control = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    let applied = control.replace_config(config, &Cause::Engine).await;
+                    // Whoever asked may have gone.
+                    let _ = done.send(applied);
+                });
             }
             Command::Reload(words, done) => {
-                // Whoever asked may have gone.
-                let _ = done.send(self.reload(Cause::Reload(words)).await);
+                let control = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    // Whoever asked may have gone.
+                    let _ = done.send(control.reload(Cause::Reload(words)).await);
+                });
             }
         }
     }

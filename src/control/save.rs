@@ -78,10 +78,11 @@ impl Control {
         // The state of a successor is newer.
         let is_wanted = self.inputs.borrow().config.global.state_dir.is_some()
             && !self.shared.borrow().is_given();
-        if is_wanted && self.saving.unsaved.get() {
-            if let Err(error) = self.save_state().await {
-                tracing::error!("{error}");
-            }
+        if is_wanted
+            && self.saving.unsaved.get()
+            && let Err(error) = self.save_state().await
+        {
+            tracing::error!("{error}");
         }
     }
 

@@ -34,7 +34,8 @@ struct Written {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Address {
-    Address(SocketAddr),
+    #[serde(rename = "address")]
+    Ip(SocketAddr),
     Unix(PathBuf),
     Abstract(String),
 }
@@ -44,7 +45,7 @@ impl From<Spec> for Written {
         Self {
             name: server.name.to_string(),
             address: match server.address {
-                ServerAddress::Ip(address) => Address::Address(address),
+                ServerAddress::Ip(address) => Address::Ip(address),
                 ServerAddress::Unix(path) => Address::Unix(path),
                 ServerAddress::Abstract(name) => Address::Abstract(name),
             },
@@ -61,7 +62,7 @@ impl From<Spec> for Written {
 impl From<Written> for Spec {
     fn from(written: Written) -> Self {
         let address = match written.address {
-            Address::Address(address) => ServerAddress::Ip(address),
+            Address::Ip(address) => ServerAddress::Ip(address),
             Address::Unix(path) => ServerAddress::Unix(path),
             Address::Abstract(name) => ServerAddress::Abstract(name),
         };

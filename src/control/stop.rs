@@ -92,12 +92,11 @@ impl Control {
         }
         // First: what is answered from here on tells its client to go elsewhere.
         self.published.advance(Phase::Draining);
-        let binds = self.binds.borrow().ids();
-        for (bind, ours) in binds {
-            let ours = ours && self.shared.borrow().is_ours(bind);
-            self.close_bind(bind, ours && !self.is_cut_wanted()).await;
+        let mut binds = self.binds.borrow().ids();
+        for (id, gently) in &mut binds {
+            *gently &= !self.is_cut_wanted() && self.shared.borrow().is_ours(*id);
         }
-        self.binds.borrow_mut().clear();
+        self.close_binds(&binds).await;
         let drained = || self.published.connections() == 0;
         self.wait_until(Instant::now() + global.drain_timeout, drained)
             .await;

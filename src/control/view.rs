@@ -21,6 +21,23 @@ pub(super) struct Shown {
     descriptors: usize,
 }
 
+/// Whether the process itself is well; backends are not its health.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vitals {
+    /// Binds that should be open.
+    pub(crate) binds: usize,
+    /// Those that are.
+    pub(crate) binds_open: usize,
+    /// It is on its way to its end.
+    pub(crate) draining: bool,
+    /// Worker threads.
+    pub(crate) workers: usize,
+    /// Those whose tick is late.
+    pub(crate) workers_late: usize,
+}
+
+/// A worker this late is not well.
+const LATE: Duration = Duration::from_secs(2);
 /// Rates are per second.
 const SAMPLE: Duration = Duration::from_secs(1);
 
@@ -44,6 +61,24 @@ impl Control {
     /// Everything there is to see, now, as plain data.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.with_view(Snapshot::take)
+    }
+
+    /// Whether the process itself is well.
+    pub(crate) fn vitals(&self) -> Vitals {
+        let generation = self.generation();
+        let wanted = generation.frontends.iter().filter(|f| !f.paused);
+        let late = self.workers.iter().filter(|w| w.pulse.age() >= LATE);
+        Vitals {
+            binds: wanted.map(|f| f.config.binds.len()).sum(),
+            binds_open: self.binds.borrow().ids().len(),
+            draining: self.is_stopping(),
+            workers: self.workers.len(),
+            workers_late: late.count(),
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.published.phase() != Phase::Running || self.stop.get().is_some()
     }
 
     /// Rates and maxima come from looking once a second.
@@ -158,8 +193,9 @@ impl Control {
             pipes_max: self.desired.borrow().config.global.pipes_max,
             pipes: published.pipes.load(Ordering::Relaxed),
             listeners: self.binds.borrow().ids().len(),
-            stopping: published.phase() != Phase::Running || self.stop.get().is_some(),
+            stopping: self.is_stopping(),
             panics: published.panics.load(Ordering::Relaxed),
+            generation_unix_ms: self.last_change().map_or(0, unix_ms),
             late_max: late_max.collect(),
             ..ProcessFacts::default()
         }

@@ -8,7 +8,7 @@ use crossbeam_utils::CachePadded;
 use tokio::sync::mpsc;
 
 use super::Generation;
-use crate::state::ServerId;
+use crate::state::{Places, ServerId};
 
 /// How far the process is on its way to its end. Only rises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,7 @@ pub(crate) struct Published {
     /// A [`Phase`]. Control stores.
     phase: AtomicU8,
     /// Client connections of the process. Workers write, once per connection.
-    connections: CachePadded<AtomicUsize>,
+    places: CachePadded<Places>,
     /// Connections that were accepted ever. Workers write, once per connection.
     accepted: CachePadded<AtomicU64>,
     /// Most client connections of the process now. Control writes, workers read once per
@@ -63,7 +63,7 @@ impl Published {
         Self {
             generation: ArcSwap::new(first),
             phase: AtomicU8::new(Phase::Running as u8),
-            connections: CachePadded::new(AtomicUsize::new(0)),
+            places: CachePadded::default(),
             accepted: CachePadded::new(AtomicU64::new(0)),
             maxconn: AtomicUsize::new(maxconn),
             maxconn_max: maxconn,
@@ -90,17 +90,27 @@ impl Published {
 
     /// Takes a place for a client connection; false = the process is full.
     pub(crate) fn enter(&self) -> bool {
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.maxconn() {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
-            return false;
-        }
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-        true
+        self.places.enter(self.maxconn()).is_some()
+    }
+
+    /// Takes a place although the process may be full.
+    pub(crate) fn squeeze_in(&self) {
+        self.places.enter(usize::MAX);
     }
 
     /// Gives a place back.
     pub(crate) fn leave(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.places.leave();
+    }
+
+    /// Resolves when [`Self::enter`] is worth another try.
+    pub(crate) async fn room(&self) {
+        self.places.room(self.maxconn()).await;
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn count_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Most client connections now.
@@ -122,7 +132,7 @@ impl Published {
 
     /// Client connections now.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// Client connections ever.

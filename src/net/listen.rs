@@ -1,10 +1,10 @@
 //! Opening and closing listening sockets.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use nix::{libc, setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, TcpKeepalive, Type};
@@ -34,6 +34,9 @@ pub(crate) enum ListenError {
         "cannot bind {0}: too few file descriptors; raise the limit (`ulimit -n`, LimitNOFILE=)"
     )]
     Descriptors(String),
+    /// ENODEV.
+    #[error("cannot bind {0}: there is no interface \"{1}\" (`ip link` lists them)")]
+    Interface(String, String),
     /// No such user or group.
     #[error("cannot bind {0}: {1}")]
     Owner(String, String),
@@ -53,6 +56,9 @@ impl ListenError {
             Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => Self::Permission(name),
             Some(rustix::io::Errno::ADDRNOTAVAIL) => Self::NotHere(name),
             Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => Self::Descriptors(name),
+            Some(rustix::io::Errno::NODEV) => {
+                Self::Interface(name, bind.interface.clone().unwrap_or_default())
+            }
             _ => Self::Other(name, error),
         }
     }
@@ -72,11 +78,7 @@ pub(crate) fn is_shardable(address: &BindAddress) -> bool {
 pub(crate) fn open(bind: &Bind, count: usize, probe: bool) -> Result<Vec<OwnedFd>, ListenError> {
     let fail = |error| ListenError::of(bind, error);
     match &bind.address {
-        BindAddress::Unix(path) => {
-            let socket = unix_socket(path, probe).map_err(fail)?;
-            own(bind, path)?;
-            Ok(vec![socket.into()])
-        }
+        BindAddress::Unix(path) => Ok(vec![unix_socket(bind, path, probe)?.into()]),
         BindAddress::Abstract(name) => {
             let address = SockAddr::unix(format!("\0{name}")).map_err(fail)?;
             Ok(vec![
@@ -169,6 +171,8 @@ fn set_options(bind: &Bind, fd: &impl AsFd) -> io::Result<()> {
         return Ok(());
     }
     socket.set_tcp_nodelay(bind.nodelay)?;
+    // Urgent bytes stay where they stand in the stream (RFC 6093 section 4).
+    socket.set_out_of_band_inline(true)?;
     match bind.keepalive {
         Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?,
         None => socket.set_keepalive(false)?,
@@ -199,16 +203,27 @@ sockopt_impl!(
 
 /// Binds under a temporary name and renames it over the old one, so that a
 /// socket file left by a dead process is no obstacle and there is no moment
-/// without a file. A socket that answers belongs to a living process.
-fn unix_socket(path: &Path, probe: bool) -> io::Result<Socket> {
+/// without a file, nor one with a file that is open to others. A socket that
+/// answers belongs to a living process.
+fn unix_socket(bind: &Bind, path: &Path, probe: bool) -> Result<Socket, ListenError> {
+    let fail = |error| ListenError::of(bind, error);
     if probe && std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(rustix::io::Errno::ADDRINUSE.into());
+        return Err(fail(rustix::io::Errno::ADDRINUSE.into()));
     }
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let _ = std::fs::remove_file(&temporary);
-    let socket = bound_unix(&SockAddr::unix(&temporary)?, 4096)?;
-    std::fs::rename(&temporary, path)?;
-    Ok(socket)
+    let placed = SockAddr::unix(&temporary)
+        .and_then(|address| bound_unix(&address, bind.backlog))
+        .map_err(fail)
+        .and_then(|socket| {
+            own(bind, &temporary)?;
+            std::fs::rename(&temporary, path).map_err(fail)?;
+            Ok(socket)
+        });
+    if placed.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    placed
 }
 
 fn bound_unix(address: &SockAddr, backlog: u32) -> io::Result<Socket> {
@@ -219,27 +234,70 @@ fn bound_unix(address: &SockAddr, backlog: u32) -> io::Result<Socket> {
 }
 
 fn own(bind: &Bind, path: &Path) -> Result<(), ListenError> {
-    let fail = |error| ListenError::of(bind, error);
-    if let Some(mode) = bind.socket_mode {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
-    }
     let owner = |error| ListenError::Owner(bind.address.to_string(), error);
-    let user = bind
-        .user
-        .as_deref()
-        .map(super::system::user_id)
-        .transpose()
-        .map_err(owner)?;
-    let group = bind
-        .group
-        .as_deref()
-        .map(super::system::group_id)
-        .transpose()
-        .map_err(owner)?;
+    let user = bind.user.as_deref().map(super::system::user_id);
+    let user = user.transpose().map_err(owner)?;
+    let group = bind.group.as_deref().map(super::system::group_id);
+    let group = group.transpose().map_err(owner)?;
+    let fail = |error| ListenError::of(bind, error);
     if user.is_some() || group.is_some() {
         std::os::unix::fs::chown(path, user, group).map_err(fail)?;
     }
+    if let Some(mode) = bind.socket_mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
+    }
     Ok(())
+}
+
+/// The file of a Unix socket as we made it.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    /// That of a bind just opened; `None` = it has none.
+    pub(crate) fn of(address: &BindAddress) -> Option<Self> {
+        let BindAddress::Unix(path) = address else {
+            return None;
+        };
+        Some(Self {
+            identity: identity(path)?,
+            path: path.clone(),
+        })
+    }
+
+    /// Takes it away, so that nobody knocks where nobody listens; unless another
+    /// socket has taken its place.
+    pub(crate) fn remove(&self) {
+        if identity(&self.path) == Some(self.identity) {
+            // Gone between the two calls is as good.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Whether sockets on both addresses would be in each other's way.
+pub(crate) fn overlap(one: &BindAddress, other: &BindAddress) -> bool {
+    let tcp = |address: &BindAddress| match address {
+        BindAddress::Ip(address) => Some((Some(address.ip()), address.port())),
+        BindAddress::Any(port) => Some((None, *port)),
+        _ => None,
+    };
+    match (tcp(one), tcp(other)) {
+        (Some((_, 0)), Some((_, 0))) => false,
+        (Some((one, port)), Some((other, same))) => {
+            let every = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+            port == same && (one == other || every(one) || every(other))
+        }
+        _ => one == other,
+    }
 }
 
 /// Makes a listening socket refuse new connections in silence (their SYN is
@@ -267,4 +325,32 @@ pub(crate) fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ];
     SockRef::from(listener).attach_filter(&filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_overlaps_with_each_on_its_port() {
+        let ip = |text: &str| BindAddress::Ip(text.parse().expect("an address"));
+        let overlapping = [
+            (ip("127.0.0.1:80"), ip("127.0.0.1:80")),
+            (ip("127.0.0.1:80"), ip("0.0.0.0:80")),
+            (BindAddress::Any(80), ip("[::1]:80")),
+            (BindAddress::Fd(3), BindAddress::Fd(3)),
+        ];
+        for (one, other) in overlapping {
+            assert!(overlap(&one, &other) && overlap(&other, &one), "{one:?}");
+        }
+        let apart = [
+            (ip("127.0.0.1:80"), ip("127.0.0.1:81")),
+            (ip("127.0.0.1:80"), ip("127.0.0.2:80")),
+            (ip("127.0.0.1:0"), ip("127.0.0.1:0")),
+            (BindAddress::Fd(3), BindAddress::Any(3)),
+        ];
+        for (one, other) in apart {
+            assert!(!overlap(&one, &other) && !overlap(&other, &one), "{one:?}");
+        }
+    }
 }

@@ -14,6 +14,9 @@ use rustix::pipe::{
 const PIPE_SIZE: usize = 256 << 10;
 /// A user past his share of pipe pages gets pipes of 8 KiB: copying is cheaper.
 const PIPE_SIZE_MIN: usize = 64 << 10;
+/// A pipe that turns out too small costs six system calls; a user past his share
+/// stays there for a while.
+const REFUSALS: u32 = 1000;
 /// Empty pipes a worker keeps for the next user.
 const SPARE_MAX: usize = 16;
 
@@ -24,6 +27,7 @@ pub(crate) struct Pipe {
     write: OwnedFd,
     size: usize,
     held: Cell<usize>,
+    _counted: Counted,
 }
 
 impl Pipe {
@@ -62,6 +66,8 @@ pub(crate) struct Pipes {
     spare: RefCell<Vec<Pipe>>,
     total: Arc<AtomicUsize>,
     max: usize,
+    /// So many wishes are refused before the system is asked again.
+    refuse: Cell<u32>,
 }
 
 impl Pipes {
@@ -71,6 +77,7 @@ impl Pipes {
             spare: RefCell::default(),
             total,
             max,
+            refuse: Cell::new(0),
         }
     }
 
@@ -79,13 +86,14 @@ impl Pipes {
         if let Some(pipe) = self.spare.borrow_mut().pop() {
             return Some(pipe);
         }
-        if self.total.fetch_add(1, Ordering::Relaxed) >= self.max {
-            self.total.fetch_sub(1, Ordering::Relaxed);
+        let refuse = self.refuse.get();
+        if refuse > 0 {
+            self.refuse.set(refuse - 1);
             return None;
         }
-        let pipe = make();
+        let pipe = make(Counted::below(self.max, &self.total)?);
         if pipe.is_none() {
-            self.total.fetch_sub(1, Ordering::Relaxed);
+            self.refuse.set(REFUSALS);
         }
         pipe
     }
@@ -95,20 +103,30 @@ impl Pipes {
         let mut spare = self.spare.borrow_mut();
         if pipe.held() == 0 && spare.len() < SPARE_MAX {
             spare.push(pipe);
-        } else {
-            self.total.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Pipes {
-    fn drop(&mut self) {
-        self.total
-            .fetch_sub(self.spare.get_mut().len(), Ordering::Relaxed);
+/// One of the pipes of the process. Gives its place back when dropped, so that a
+/// session that ends in whatever way takes none with it.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn below(max: usize, total: &Arc<AtomicUsize>) -> Option<Self> {
+        // Dropped at once if it is one too many.
+        let counted = Self(Arc::clone(total));
+        (total.fetch_add(1, Ordering::Relaxed) < max).then_some(counted)
     }
 }
 
-fn make() -> Option<Pipe> {
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn make(counted: Counted) -> Option<Pipe> {
     let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok()?;
     // Refused past the user's share; the default size may still do.
     let _ = fcntl_setpipe_size(&write, PIPE_SIZE);
@@ -118,5 +136,6 @@ fn make() -> Option<Pipe> {
         write,
         size,
         held: Cell::new(0),
+        _counted: counted,
     })
 }

@@ -1,28 +1,49 @@
 //! One connected socket, whatever it is made of, and one listening socket.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::splice::Pipe;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// A connected byte stream. Reads go through tokio's `poll_read`, which clears
-/// the readiness after a short read: no failing `recv` per request.
+/// A connected byte stream: IPv4, IPv6 or a Unix socket.
+///
+/// A short read means that the socket is empty, so readiness is cleared there and
+/// then: no failing `recv` per request. The one exception is TCP urgent data, where
+/// the kernel ends a read at the mark with bytes behind it. The driver therefore
+/// listens for EPOLLPRI too; a stream that ever saw it is read until EAGAIN. The
+/// others pay a look at a flag, no system call. That interest is why this is an
+/// [`AsyncFd`] and not tokio's `TcpStream`, which has none.
 #[derive(Debug)]
-pub(crate) enum Stream {
-    /// IPv4 or IPv6.
-    Tcp(TcpStream),
-    /// A Unix socket.
-    Unix(UnixStream),
+pub(crate) struct Stream {
+    fd: AsyncFd<OwnedFd>,
+    /// Just accepted: a client speaks first, so its bytes are probably there. One read
+    /// before the driver has told saves a turn of it (29.8 against 31.8 µs for a new
+    /// connection with a request).
+    fresh: bool,
 }
 
 impl Stream {
+    /// Takes over a connected (or connecting) non-blocking socket. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The descriptor cannot be polled.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        let fd = register(fd, interest)?;
+        Ok(Self { fd, fresh: false })
+    }
+
     /// Reads into `buffer`; 0 = the peer is done.
     #[inline]
     pub(crate) fn poll_read(
@@ -30,12 +51,25 @@ impl Stream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        let read = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-        };
-        read.map_ok(|()| buffer.filled().len())
+        if std::mem::take(&mut self.fresh)
+            && let Ok((_, n @ 1..)) = rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty())
+        {
+            return Poll::Ready(Ok(n));
+        }
+        loop {
+            let mut ready = ready!(self.fd.poll_read_ready(cx))?;
+            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                Ok((_, n)) => {
+                    if n > 0 && n < buffer.len() && !self.is_urgent() {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
     }
 
     /// Writes some of `bytes`.
@@ -45,10 +79,9 @@ impl Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        self.poll_send(cx, bytes.len(), |fd| {
+            rustix::net::send(fd, bytes, SendFlags::NOSIGNAL)
+        })
     }
 
     /// Writes some of `slices`.
@@ -58,31 +91,73 @@ impl Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_send(cx, len, |fd| {
+            let mut none = rustix::net::SendAncillaryBuffer::default();
+            rustix::net::sendmsg(fd, slices, &mut none, SendFlags::NOSIGNAL)
+        })
+    }
+
+    #[inline]
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        len: usize,
+        send: impl Fn(&AsyncFd<OwnedFd>) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.fd.poll_write_ready(cx))?;
+            match send(&self.fd) {
+                Ok(n) => {
+                    // A short write means that the socket is full.
+                    if n > 0 && n < len {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
         }
+    }
+
+    /// Whether urgent data ever came, as far as the driver knows: no system call.
+    /// Such a stream is not to be spliced.
+    #[inline]
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.fd.try_io(Interest::PRIORITY, |_| Ok(())).is_ok() && self.saw_priority()
+    }
+
+    /// The driver answers a question for urgent data with a FIN, too.
+    #[cold]
+    fn saw_priority(&self) -> bool {
+        let ready = pin!(self.fd.ready(Interest::PRIORITY));
+        let known = ready.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(known, Poll::Ready(Ok(ready)) if ready.ready().is_priority())
+    }
+
+    /// Leaves urgent bytes where they stand in the stream (RFC 6093 section 4):
+    /// by default the kernel takes them out.
+    pub(crate) fn keep_urgent_inline(&self) {
+        // Unix sockets have none.
+        let _ = SockRef::from(&self.fd).set_out_of_band_inline(true);
     }
 
     /// Says that no more bytes will be written (FIN).
     pub(crate) fn shutdown_write(&self) {
         // The peer may be gone already; then there is nobody to tell.
-        let _ = match self {
-            Self::Tcp(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
-            Self::Unix(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
-        };
+        let _ = SockRef::from(&self.fd).shutdown(Shutdown::Write);
     }
 
     /// Ready when a read would not block as far as the driver knows. Costs no system call and may lie.
     #[inline]
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-        }
+        self.fd.poll_read_ready(cx).map_ok(|_| ())
     }
 
-    /// Moves at most `max` bytes into an empty pipe; 0 = the peer is done.
+    /// Moves at most `max` bytes into an empty pipe; 0 = the peer is done, or the
+    /// stream stands at an urgent mark, which splice(2) does not pass: ask with a read.
     pub(crate) fn poll_fill(
         &self,
         pipe: &Pipe,
@@ -90,11 +165,11 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.poll_read_ready(cx))?;
-            // The pipe is empty, so EAGAIN can only mean that the socket is, and
-            // may clear its readiness.
-            match self.try_io(Interest::READABLE, |fd| pipe.fill(fd, max)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            let mut ready = ready!(self.fd.poll_read_ready(cx))?;
+            // The pipe is empty, so EAGAIN can only mean that the socket is: only then
+            // may its readiness be cleared.
+            match pipe.fill(self.fd.as_fd(), max) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 filled => return Poll::Ready(filled),
             }
         }
@@ -103,26 +178,11 @@ impl Stream {
     /// Moves bytes out of a pipe.
     pub(crate) fn poll_drain(&self, pipe: &Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
-            ready!(match self {
-                Self::Tcp(stream) => stream.poll_write_ready(cx),
-                Self::Unix(stream) => stream.poll_write_ready(cx),
-            })?;
-            match self.try_io(Interest::WRITABLE, |fd| pipe.drain(fd)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            let mut ready = ready!(self.fd.poll_write_ready(cx))?;
+            match pipe.drain(self.fd.as_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 drained => return Poll::Ready(drained),
             }
-        }
-    }
-
-    /// Runs a system call on the descriptor; `WouldBlock` clears the readiness.
-    fn try_io<R>(
-        &self,
-        interest: Interest,
-        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
-    ) -> io::Result<R> {
-        match self {
-            Self::Tcp(stream) => stream.try_io(interest, || call(stream.as_fd())),
-            Self::Unix(stream) => stream.try_io(interest, || call(stream.as_fd())),
         }
     }
 
@@ -131,19 +191,26 @@ impl Stream {
     /// # Errors
     /// As recv(2).
     pub(crate) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let fd = match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        };
-        let (_, received) = rustix::net::recv(fd, buffer, rustix::net::RecvFlags::DONTWAIT)?;
+        let (_, received) = rustix::net::recv(&self.fd, buffer, RecvFlags::DONTWAIT)?;
         Ok(received)
+    }
+
+    /// Waits for a connect under way.
+    ///
+    /// # Errors
+    /// As connect(2).
+    pub(super) async fn connected(&self) -> io::Result<()> {
+        poll_fn(|cx| self.fd.poll_write_ready(cx).map_ok(|_| ())).await?;
+        match SockRef::from(&self.fd).take_error()? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Makes the close that follows a reset, so that the peer can tell it from an orderly end.
     pub(crate) fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
-        }
+        // Means nothing to a Unix socket.
+        let _ = SockRef::from(&self.fd).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -168,73 +235,76 @@ impl Peer {
 
 /// A listening socket that one worker owns.
 #[derive(Debug)]
-pub(crate) enum Accept {
-    /// IPv4 or IPv6.
-    Tcp(TcpListener),
-    /// A Unix socket.
-    Unix(UnixListener),
+pub(crate) struct Accept {
+    fd: AsyncFd<OwnedFd>,
 }
 
 impl Accept {
-    /// Takes over a listening, non-blocking socket. Needs a tokio runtime.
+    /// Takes over a listening socket. Needs a tokio runtime.
     ///
     /// # Errors
-    /// The descriptor is no listening socket of a kind we know, or cannot be polled.
+    /// The descriptor does not listen, or cannot be polled.
     pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        let socket = socket2::Socket::from(fd);
-        socket.set_nonblocking(true)?;
-        if socket.domain()? == socket2::Domain::UNIX {
-            UnixListener::from_std(socket.into()).map(Self::Unix)
-        } else {
-            TcpListener::from_std(socket.into()).map(Self::Tcp)
+        let socket = SockRef::from(&fd);
+        if !socket.is_listener()? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the descriptor is not a listening socket",
+            ));
         }
+        socket.set_nonblocking(true)?;
+        let fd = register(fd, Interest::READABLE)?;
+        Ok(Self { fd })
     }
 
-    /// The next connection.
+    /// Waits until a connection is there, as far as the driver knows.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub(crate) async fn wait(&self) -> io::Result<()> {
+        self.fd
+            .readable()
+            .await
+            .map(|mut ready| ready.retain_ready())
+    }
+
+    /// The next connection; `None` = none is there, [`Self::wait`] for one.
     ///
     /// # Errors
     /// As accept(2): per-connection failures as well as EMFILE and friends.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
-    }
-
-    /// The next connection, if there is one.
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
-        match self {
-            Self::Tcp(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, peer)| (Stream::Tcp(stream), Peer::of(peer))),
-            Self::Unix(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, _)| (Stream::Unix(stream), Peer::LOCAL)),
+    pub(crate) fn try_accept(&self) -> io::Result<Option<(Stream, Peer)>> {
+        match self.fd.try_io(Interest::READABLE, accept) {
+            Ok(accepted) => Ok(Some(accepted)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
         }
     }
-}
 
-impl Accept {
     /// What waits in the queue now, whatever the driver believes; `None` = empty, or an error.
     pub(crate) fn accept_now(&self) -> Option<(Stream, Peer)> {
-        let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-        let (fd, address) = rustix::net::acceptfrom_with(self, flags).ok()?;
-        match self {
-            Self::Tcp(_) => {
-                let address = SocketAddr::try_from(address?).ok()?;
-                let stream = TcpStream::from_std(std::net::TcpStream::from(fd)).ok()?;
-                Some((Stream::Tcp(stream), Peer::of(address)))
-            }
-            Self::Unix(_) => {
-                let stream = UnixStream::from_std(std::os::unix::net::UnixStream::from(fd)).ok()?;
-                Some((Stream::Unix(stream), Peer::LOCAL))
-            }
-        }
+        accept(self.fd.get_ref()).ok()
     }
 }
 
 impl AsFd for Accept {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(listener) => listener.as_fd(),
-            Self::Unix(listener) => listener.as_fd(),
-        }
+        self.fd.as_fd()
     }
+}
+
+fn accept(listener: &OwnedFd) -> io::Result<(Stream, Peer)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (fd, address) = rustix::net::acceptfrom_with(listener, flags)?;
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+    let mut stream = Stream::from_fd(fd)?;
+    stream.fresh = true;
+    Ok((stream, address.map_or(Peer::LOCAL, Peer::of)))
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for the sake of types that lie about their descriptor; an OwnedFd does not"
+)]
+fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, interest)
 }

@@ -39,7 +39,7 @@ pub(crate) use rows::{
 };
 pub(crate) use samples::{Rate, Samples};
 pub(crate) use servers::{backends, servers_conn, servers_state};
-pub(crate) use sessions::{SessionFilter, parse_pointer, pointer, sessions};
+pub(crate) use sessions::{SessionFilter, SessionLine, parse_pointer, pointer, sessions};
 pub(crate) use snapshot::{Departing, Snapshot, View};
 pub(crate) use tables::{DrainRow, GenerationRow, OverrideRow, Table, Tabular};
-pub(crate) use text::{env, errors, iso_time, log_time, version};
+pub(crate) use text::{env, errors, iso_time, log_time, sounds_secret, version};

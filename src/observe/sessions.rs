@@ -2,10 +2,27 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use super::Snapshot;
 use crate::state::{FrontendId, ServerId, WorkerId};
-use crate::worker::SessionRow;
+
+/// One client connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionLine {
+    /// Its worker.
+    pub(crate) worker: WorkerId,
+    /// Its index there.
+    pub(crate) index: u32,
+    /// The client; unspecified for a Unix socket.
+    pub(crate) peer: SocketAddr,
+    /// Where it came in.
+    pub(crate) frontend: FrontendId,
+    /// What it talks to.
+    pub(crate) server: Option<ServerId>,
+    /// Milliseconds since accept.
+    pub(crate) age_ms: u32,
+}
 
 /// Which sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,11 +56,14 @@ pub(crate) fn parse_pointer(word: &str) -> Option<(WorkerId, u32)> {
 
 /// The text of `show sess`. Of HAProxy's line only what clients read is
 /// filled: the pointer, `proto`, `src`, `fe`, `be`, `srv` and `age`.
-pub(crate) fn sessions(snapshot: &Snapshot, rows: &[SessionRow], filter: &SessionFilter) -> String {
+pub(crate) fn sessions(
+    snapshot: &Snapshot,
+    rows: &[SessionLine],
+    filter: &SessionFilter,
+) -> String {
     let names = Names::of(snapshot);
     let mut out = String::with_capacity(rows.len() * 200);
-    for row in rows {
-        let session = &row.info;
+    for session in rows {
         let server = session
             .server
             .and_then(|id| names.servers.get(&id))
@@ -51,14 +71,14 @@ pub(crate) fn sessions(snapshot: &Snapshot, rows: &[SessionRow], filter: &Sessio
         let wanted = match filter {
             SessionFilter::All => true,
             SessionFilter::Older(age_ms) => session.age_ms >= *age_ms,
-            SessionFilter::Frontend(id) => session.frontend.id == *id,
+            SessionFilter::Frontend(id) => session.frontend == *id,
             SessionFilter::Backend(name) => server.is_some_and(|(backend, _)| backend == name),
             SessionFilter::Server(id) => session.server == Some(*id),
         };
         if !wanted {
             continue;
         }
-        let address = session.peer.address;
+        let address = session.peer;
         let proto = match address.ip() {
             ip if ip.is_unspecified() => "unix_stream",
             ip if ip.is_ipv4() => "tcpv4",
@@ -68,14 +88,14 @@ pub(crate) fn sessions(snapshot: &Snapshot, rows: &[SessionRow], filter: &Sessio
             "unix_stream" => "unix".to_owned(),
             _ => address.to_string(),
         };
-        let frontend = names.frontends.get(&session.frontend.id).copied();
+        let frontend = names.frontends.get(&session.frontend).copied();
         let (backend, server) = server.unwrap_or(("<NONE>", "<none>"));
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
             "0x{:x}: proto={proto} src={source} fe={} be={backend} srv={server} ts=00 epoch=0 \
              age={} calls=0 rate=0 cpu=0 lat=0 rq[] rp[] scf=[] scb=[] exp= rc=0 c_exp=",
-            pointer(row.worker, session.index),
+            pointer(session.worker, session.index),
             frontend.unwrap_or("<NONE>"),
             age(session.age_ms / 1000),
         );
@@ -120,9 +140,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::net::Peer;
     use crate::observe::testing::Bench;
-    use crate::proxy::SessionInfo;
 
     #[test]
     fn pointers_name_worker_and_index() {
@@ -138,19 +156,15 @@ mod tests {
     #[test]
     fn lines_have_what_clients_read() {
         let mut bench = Bench::new();
-        let frontend = Arc::clone(&bench.generation.frontends[1].state);
+        let frontend = bench.generation.frontends[1].state.id;
         let server = bench.generation.backends[0].servers[1].id();
-        let row = |index, address: &str, server, age_ms| SessionRow {
+        let row = |index, address: &str, server, age_ms| SessionLine {
             worker: WorkerId(1),
-            info: SessionInfo {
-                index,
-                peer: Peer {
-                    address: address.parse::<SocketAddr>().unwrap(),
-                },
-                frontend: Arc::clone(&frontend),
-                server,
-                age_ms,
-            },
+            index,
+            peer: address.parse().unwrap(),
+            frontend,
+            server,
+            age_ms,
         };
         let rows = [
             row(1, "127.0.0.1:40536", Some(server), 65_000),
@@ -175,6 +189,6 @@ mod tests {
         assert_eq!(count(SessionFilter::Older(1000)), 2);
         assert_eq!(count(SessionFilter::Server(server)), 1);
         assert_eq!(count(SessionFilter::Backend("web".into())), 1);
-        assert_eq!(count(SessionFilter::Frontend(frontend.id)), 3);
+        assert_eq!(count(SessionFilter::Frontend(frontend)), 3);
     }
 }

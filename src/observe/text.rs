@@ -45,7 +45,8 @@ pub(crate) fn env(
 /// Parts of names whose values are never shown.
 const SECRET_WORDS: [&str; 5] = ["TOKEN", "PASSWORD", "SECRET", "KEY", "AUTH"];
 
-fn sounds_secret(name: &str) -> bool {
+/// Whether the values of this name are never shown.
+pub(crate) fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }

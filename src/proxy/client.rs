@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use crossbeam_utils::CachePadded;
 
@@ -42,21 +43,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A fresh connection; `None` = a limit is reached and it is to be closed.
-    pub(crate) fn admit(
-        shard: &Rc<Shard>,
-        frontend: &Arc<Frontend>,
-        stream: Stream,
-        peer: Peer,
-        local_port: u16,
-    ) -> Option<Self> {
+    /// A fresh connection that has its place.
+    pub(crate) fn new(place: Place, stream: Stream, peer: Peer, local_port: u16) -> Self {
+        let (shard, frontend) = (&place.shard, &place.frontend);
         let counters = frontend.state.counters.slot(shard.worker);
         counters.connections.add(1);
-        let Some(place) = Place::take(shard, frontend) else {
-            counters.denied_connections.add(1);
-            return None;
-        };
-        Some(Self {
+        shard.published.count_accepted();
+        counters.sessions.add(1);
+        Self {
             slot: Slot::open(shard, Arc::clone(&frontend.state), peer),
             ip: Text::of(peer.address.ip()),
             port: Text::of(local_port),
@@ -69,7 +63,7 @@ impl Client {
             fin: false,
             requests: 0,
             _place: place,
-        })
+        }
     }
 
     /// Its worker's things.
@@ -91,6 +85,12 @@ impl Client {
         }
     }
 
+    /// Whether bytes behind the last request are there, as far as the driver knows.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.ahead.is_some() || self.stream.poll_read_ready(&mut cx).is_ready()
+    }
+
     /// Whether the connection may stay open for another request.
     pub(crate) fn may_stay(&self) -> bool {
         let limit = self.frontend.config.keep_alive_requests;
@@ -109,26 +109,62 @@ fn is_trusted(frontend: &Frontend, peer: Peer) -> bool {
         .any(|network| network.contains(peer.address.ip()))
 }
 
-/// A place among the connections of the process and of a frontend.
+/// A place among the connections of the process and of a frontend: taken before
+/// a connection is accepted, so that one too many waits in the kernel's queue.
 #[derive(Debug)]
-struct Place {
+pub(crate) struct Place {
     shard: Rc<Shard>,
     frontend: Arc<Frontend>,
 }
 
+/// Which limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// That of the process.
+    Process,
+    /// That of the frontend.
+    Frontend,
+}
+
 impl Place {
-    fn take(shard: &Rc<Shard>, frontend: &Arc<Frontend>) -> Option<Self> {
+    /// A place, if both limits allow one.
+    ///
+    /// # Errors
+    /// The limit that is reached: wait for [`Full::room`].
+    pub(crate) fn take(shard: &Rc<Shard>, frontend: &Arc<Frontend>) -> Result<Self, Full> {
         if !shard.published.enter() {
-            return None;
+            return Err(Full::Process);
         }
         if !frontend.state.enter(frontend.config.maxconn) {
             shard.published.leave();
-            return None;
+            return Err(Full::Frontend);
         }
-        Some(Self {
+        Ok(Self::taken(shard, frontend))
+    }
+
+    /// A place over all limits, for a connection that must not be lost.
+    pub(crate) fn over(shard: &Rc<Shard>, frontend: &Arc<Frontend>) -> Self {
+        shard.published.squeeze_in();
+        frontend.state.enter(None);
+        Self::taken(shard, frontend)
+    }
+
+    fn taken(shard: &Rc<Shard>, frontend: &Arc<Frontend>) -> Self {
+        Self {
             shard: Rc::clone(shard),
             frontend: Arc::clone(frontend),
-        })
+        }
+    }
+}
+
+impl Full {
+    /// Resolves when another try is worth it, soon in any case: the limit itself
+    /// may have changed.
+    pub(crate) async fn room(self, shard: &Shard, frontend: &Frontend) {
+        match self {
+            Self::Process => shard.published.room().await,
+            Self::Frontend => frontend.state.room(frontend.config.maxconn).await,
+        }
     }
 }
 

@@ -76,10 +76,19 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
     loop {
         slot.set_server(Some(server.state.id));
         slot.arm(plan.connect);
+        server.counters.connects.add(1);
         let outcome = attempt(slot, &server).await;
         let end = match outcome {
             Attempt::Connected(stream) if server.state.is_usable() => {
-                server.counters.connects.add(1);
+                return Ok(Dialled {
+                    stream,
+                    server,
+                    retries,
+                });
+            }
+            // Its backend left the configuration while we dialled: nobody else is left to
+            // do it, and what a server that left has in hand it may finish.
+            Attempt::Connected(stream) if is_gone(shard, plan.backend) => {
                 return Ok(Dialled {
                     stream,
                     server,
@@ -119,6 +128,10 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
         }
         server = next;
     }
+}
+
+fn is_gone(shard: &Shard, backend: BackendId) -> bool {
+    shard.with_generation(|generation| generation.backends.iter().all(|b| b.state.id != backend))
 }
 
 /// No server is usable: HAProxy's `SC`.

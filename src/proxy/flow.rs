@@ -62,6 +62,8 @@ pub(crate) struct Flow {
     pub(crate) received: u64,
     /// Bytes written to the receiver.
     pub(crate) sent: u64,
+    /// Those of them that went through a pipe.
+    pub(crate) spliced: u64,
 }
 
 /// How a body is sent on.
@@ -70,10 +72,8 @@ pub(crate) enum Coding {
     /// As it is.
     #[default]
     Plain,
-    /// In chunks; its trailers are dropped (requests: nobody needs them, many have been fooled).
-    Chunks,
-    /// In chunks, with its trailers.
-    ChunksAndTrailers,
+    /// In chunks, with those of its trailers that may be sent on.
+    Chunked,
 }
 
 /// What follows a piece of body.
@@ -215,6 +215,7 @@ impl Flow {
         self.progress = false;
         self.received = 0;
         self.sent = 0;
+        self.spliced = 0;
         self.take_rest(&shard.buffers)
     }
 
@@ -270,7 +271,7 @@ impl Flow {
                 self.decode().map_err(FlowError::Framing)?;
                 continue;
             }
-            let read = match self.take_pipe(shard) {
+            let read = match self.take_pipe(from, shard) {
                 Some(pipe) => ready!(self.poll_splice(pipe, from, shard, cx)),
                 None => ready!(self.poll_fill(from, &shard.buffers, cx)),
             };
@@ -288,8 +289,10 @@ impl Flow {
     }
 
     /// A pipe, if the rest of the body is worth one and there is one.
-    fn take_pipe(&mut self, shard: &Shard) -> Option<Pipe> {
-        let worth = self.coding == Coding::Plain && self.decoder.left()? >= SPLICE_FROM;
+    fn take_pipe(&mut self, from: &Stream, shard: &Shard) -> Option<Pipe> {
+        let worth = self.coding == Coding::Plain
+            && self.decoder.left()? >= SPLICE_FROM
+            && !from.is_urgent();
         let pipe = worth.then(|| shard.pipes.take())??;
         if let Some(buf) = self.buf.take() {
             shard.buffers.give(buf);
@@ -313,8 +316,9 @@ impl Flow {
             return read;
         };
         if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
             shard.pipes.give(pipe);
-            return read;
+            return self.poll_fill(from, &shard.buffers, cx);
         }
         self.decoder.skip(n as u64);
         self.received += n as u64;
@@ -325,7 +329,7 @@ impl Flow {
 
     fn poll_drain(
         &mut self,
-        to: &mut Stream,
+        to: &Stream,
         shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
@@ -333,6 +337,7 @@ impl Flow {
             return Poll::Ready(Ok(0));
         };
         let written = ready!(to.poll_drain(pipe, cx));
+        self.spliced += written.as_ref().map_or(0, |written| *written as u64);
         if pipe.held() == 0
             && let Some(pipe) = self.pipe.take()
         {
@@ -403,13 +408,11 @@ impl Flow {
 
     fn end_of_body(&mut self) {
         self.ended = true;
-        let trailers = match self.coding {
-            Coding::Plain => return,
-            Coding::Chunks => None,
-            Coding::ChunksAndTrailers => self.decoder.take_trailers(),
-        };
+        if self.coding == Coding::Plain {
+            return;
+        }
         let after_data = !self.tail.bytes().is_empty();
-        self.tail = match (trailers, after_data) {
+        self.tail = match (self.decoder.take_trailers(), after_data) {
             (None, true) => Tail::Fixed(b"\r\n0\r\n\r\n"),
             (None, false) => Tail::Fixed(LAST_CHUNK),
             (Some(trailers), after_data) => {

@@ -19,6 +19,6 @@ pub(crate) mod tcp;
 mod tunnel;
 mod upstream;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Place};
 pub(crate) use sessions::{Kill, SessionInfo};
 pub(crate) use shard::Shard;

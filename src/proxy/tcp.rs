@@ -19,11 +19,13 @@ pub(crate) async fn serve(mut client: Client) {
     })
     .await;
     let started_us = client.shard().clock.now_us();
-    client.counters.sessions.add(1);
     let Some((plan, limits, server)) = assign(&mut client) else {
         return;
     };
     let Some(server) = server else {
+        connect::backend_counters(client.shard(), plan.backend, |counters| {
+            counters.connect_errors.add(1);
+        });
         return no_server(&client, plan, NO_SERVER);
     };
     let dialled = match connect::establish(&client.slot, plan, server).await {
@@ -32,6 +34,8 @@ pub(crate) async fn serve(mut client: Client) {
     };
     let connected_us = client.shard().clock.read();
     let (mut stream, server) = (dialled.stream, dialled.server);
+    // The client's socket has it from its listener.
+    stream.keep_urgent_inline();
     server.counters.sessions.add(1);
     server.counters.times.connect.add(connected_us - started_us);
     let end = tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;

@@ -107,6 +107,10 @@ fn account(client: &Client, upstream: &Use, up: &mut Half, down: &mut Half) {
     let (bytes_in, bytes_out) = (up.take_moved(), down.take_moved());
     client.counters.bytes_in.add(bytes_in);
     client.counters.bytes_out.add(bytes_out);
+    client
+        .counters
+        .spliced_out
+        .add(std::mem::take(&mut down.piped));
     upstream.counters.bytes_in.add(bytes_in);
     upstream.counters.bytes_out.add(bytes_out);
 }
@@ -141,6 +145,8 @@ struct Half {
     seen_done: bool,
     moved: u64,
     counted: u64,
+    /// Moved through a pipe and not counted yet.
+    piped: u64,
 }
 
 impl Half {
@@ -159,6 +165,7 @@ impl Half {
             seen_done: false,
             moved: 0,
             counted: 0,
+            piped: 0,
         }
     }
 
@@ -212,7 +219,9 @@ impl Half {
             self.moved += written as u64;
         }
         while let Some(pipe) = self.pipe.as_ref().filter(|pipe| pipe.held() > 0) {
-            self.moved += ready!(to.poll_drain(pipe, cx))? as u64;
+            let written = ready!(to.poll_drain(pipe, cx))? as u64;
+            self.moved += written;
+            self.piped += written;
         }
         Poll::Ready(Ok(()))
     }
@@ -228,7 +237,12 @@ impl Half {
                 buf.clear();
                 buf
             }
-            _ => shard.buffers.take(BODY),
+            small => {
+                if let Some(small) = small {
+                    shard.buffers.give(small);
+                }
+                shard.buffers.take(BODY)
+            }
         };
         let read = from.poll_read(cx, buf.room());
         let Poll::Ready(Ok(n)) = read else {
@@ -259,6 +273,12 @@ impl Half {
             shard.buffers.give(buf);
         }
         // A pipe is borrowed only while bytes are under way; none to be had: copy.
+        // Nor is a stream with urgent data spliced: splice would wait at the mark for ever.
+        if from.is_urgent() {
+            self.give_back(shard);
+            self.spliced = false;
+            return self.poll_copy(from, shard, cx);
+        }
         let Some(pipe) = self.pipe.take().or_else(|| shard.pipes.take()) else {
             self.spliced = false;
             return self.poll_copy(from, shard, cx);
@@ -268,6 +288,12 @@ impl Half {
             shard.pipes.give(pipe);
             return read;
         };
+        if n == 0 {
+            // FIN, or urgent data that the driver has not told of yet: recv knows.
+            shard.pipes.give(pipe);
+            self.spliced = false;
+            return self.poll_copy(from, shard, cx);
+        }
         self.pipe = Some(pipe);
         self.streak = if n < SMALL { self.streak + 1 } else { 0 };
         if self.streak >= SMALL_SPLICES {

@@ -54,11 +54,11 @@ impl Upstream {
     /// request must not be sent twice: ask the kernel, and take only a fresh one.
     pub(crate) fn take(&self, now_ms: u32, confirm: bool) -> Option<Stream> {
         loop {
-            let mut idle = self.idle.borrow_mut().pop_back()?;
+            let idle = self.idle.borrow_mut().pop_back()?;
             self.counters.idle.down();
             let stale = now_ms.wrapping_sub(idle.until_ms) < u32::MAX / 2;
             let old = confirm && now_ms.wrapping_sub(idle.since_ms) >= FRESH_MS;
-            if !stale && !old && is_quiet(&mut idle.stream, confirm) {
+            if !stale && !old && is_quiet(&idle.stream, confirm) {
                 return Some(idle.stream);
             }
         }
@@ -93,10 +93,20 @@ impl Upstream {
     }
 }
 
+impl Drop for Upstream {
+    /// A connection that was in use when its endpoint was closed comes back to an
+    /// upstream nobody finds any more: it ends here, and must not stay counted.
+    fn drop(&mut self) {
+        for _ in self.idle.get_mut().drain(..) {
+            self.counters.idle.down();
+        }
+    }
+}
+
 /// An idle connection must be silent: FIN, reset and stray bytes all make it
 /// readable. The driver's view costs nothing but may lie ("ready" after a read
 /// that filled its buffer), so a ready one is asked once.
-fn is_quiet(stream: &mut Stream, confirm: bool) -> bool {
+fn is_quiet(stream: &Stream, confirm: bool) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     if !confirm && stream.poll_read_ready(&mut cx).is_pending() {
         return true;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use super::{FrontendCounters, FrontendId, PerWorker};
+use super::{FrontendCounters, FrontendId, PerWorker, Places};
 
 /// Shared by all generations of one frontend.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct FrontendState {
     /// Per worker.
     pub(crate) counters: PerWorker<FrontendCounters>,
     /// Connections now. Every worker writes, once per connection and not per request.
-    connections: CachePadded<AtomicUsize>,
+    places: CachePadded<Places>,
     /// Most connections at once. Workers raise it, control takes it.
     connections_max: AtomicUsize,
     /// The frontend left the configuration (control writes, workers read).
@@ -27,7 +27,7 @@ impl FrontendState {
         Self {
             id: FrontendId::next(),
             counters: PerWorker::new(workers),
-            connections: CachePadded::new(AtomicUsize::new(0)),
+            places: CachePadded::default(),
             connections_max: AtomicUsize::new(0),
             gone: AtomicBool::new(false),
         }
@@ -35,23 +35,26 @@ impl FrontendState {
 
     /// Takes a place among at most `limit` connections; false = full.
     pub(crate) fn enter(&self, limit: Option<usize>) -> bool {
-        let now = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        if limit.is_some_and(|limit| now > limit) {
-            self.leave();
+        let Some(now) = self.places.enter(limit.unwrap_or(usize::MAX)) else {
             return false;
-        }
+        };
         self.connections_max.fetch_max(now, Ordering::Relaxed);
         true
     }
 
     /// Gives a place back.
     pub(crate) fn leave(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.places.leave();
+    }
+
+    /// Resolves when [`Self::enter`] is worth another try.
+    pub(crate) async fn room(&self, limit: Option<usize>) {
+        self.places.room(limit.unwrap_or(usize::MAX)).await;
     }
 
     /// Connections now.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// Most connections at once since the last call; 0 if none came. Control only.

@@ -10,6 +10,7 @@ mod counters;
 mod frontend;
 mod ids;
 mod per_worker;
+mod places;
 mod server;
 
 pub(crate) use backend::BackendState;
@@ -19,4 +20,5 @@ pub(crate) use counters::{
 pub(crate) use frontend::FrontendState;
 pub(crate) use ids::{BackendId, BindId, EndpointId, FrontendId, GenerationId, ServerId, WorkerId};
 pub(crate) use per_worker::PerWorker;
+pub(crate) use places::Places;
 pub(crate) use server::{Admin, CheckCode, LastCheck, Operational, ServerState};

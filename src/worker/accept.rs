@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::config::Mode;
 use crate::generation::Frontend;
 use crate::net::{Accept, Peer, Stream, listen};
-use crate::proxy::{Client, Shard, http1, tcp};
+use crate::proxy::{Client, Place, Shard, http1, tcp};
 use crate::state::{BindId, FrontendId};
 
 /// Wait after EMFILE and friends: sessions must end before accepting helps.
@@ -116,20 +116,33 @@ impl Listeners {
         }
     }
 
-    /// Closes every listener of a bind; returns how many there were.
-    pub(super) async fn close(&mut self, bind: BindId, gently: bool) -> usize {
+    /// Hands out every listener of a bind, to be closed.
+    pub(super) fn take(&mut self, bind: BindId) -> Closing {
         let (closing, open) = std::mem::take(&mut self.open)
             .into_iter()
-            .partition(|l| l.bind == bind);
+            .partition(|listener| listener.bind == bind);
         self.open = open;
-        let closing: Vec<Listener> = closing;
-        for listener in &closing {
+        Closing(closing)
+    }
+}
+
+/// Listeners that accept no more.
+#[derive(Debug)]
+pub(super) struct Closing(Vec<Listener>);
+
+impl Closing {
+    /// Closes them; returns how many there were.
+    pub(super) async fn close(self, gently: bool) -> usize {
+        let count = self.0.len();
+        for listener in self.0 {
             listener.task.abort();
+            // It holds the socket until it is gone. An error says that it was aborted.
+            let _ = listener.task.await;
             if gently {
                 listener.door.close_gently().await;
             }
         }
-        closing.len()
+        count
     }
 }
 
@@ -145,42 +158,75 @@ impl Door {
         self.accept_all();
     }
 
+    /// Those that the kernel accepted are served, whatever the limits say: at most
+    /// a queue full of them.
     fn accept_all(&self) {
         while let Some((stream, peer)) = self.accept.accept_now() {
-            self.admit(stream, peer);
+            self.shard.clock.read();
+            if let Some(frontend) = self.frontend() {
+                let place = Place::over(&self.shard, &frontend);
+                self.admit(place, &frontend, stream, peer);
+            }
         }
+    }
+
+    /// `None` = gone from the generation in force: there is nobody to serve.
+    fn frontend(&self) -> Option<Arc<Frontend>> {
+        self.shard
+            .with_generation(|generation| generation.frontend(self.frontend).map(Arc::clone))
+    }
+
+    /// Waits for a client, then for a place: whoever waits for a place has a client
+    /// that wants it. `None` = nobody serves here any more.
+    async fn ready(&self) -> io::Result<Option<(Arc<Frontend>, Place)>> {
+        self.accept.wait().await?;
+        while let Some(frontend) = self.frontend() {
+            match Place::take(&self.shard, &frontend) {
+                Ok(place) => return Ok(Some((frontend, place))),
+                Err(full) => full.room(&self.shard, &frontend).await,
+            }
+        }
+        Ok(None)
+    }
+
+    /// One connection, if there is one; false = the socket is about to be closed.
+    async fn accept(&self) -> io::Result<bool> {
+        let Some((frontend, place)) = self.ready().await? else {
+            return Ok(false);
+        };
+        if let Some((stream, peer)) = self.accept.try_accept()? {
+            self.shard.clock.read();
+            self.admit(place, &frontend, stream, peer);
+        }
+        Ok(true)
     }
 
     /// Who serves a fresh connection: here, the worker that accepted it. The seam
     /// where an overloaded worker would hand it to another.
-    fn admit(&self, stream: Stream, peer: Peer) {
-        self.shard.clock.read();
-        let frontend = self
-            .shard
-            .with_generation(|generation| generation.frontend(self.frontend).map(Arc::clone));
-        // Gone from the generation in force: there is nobody to serve it.
-        let Some(frontend) = frontend else { return };
-        let port = self.local_port.unwrap_or(0);
-        let Some(client) = Client::admit(&self.shard, &frontend, stream, peer, port) else {
-            return;
-        };
-        spawn(&frontend, client);
-    }
-}
-
-fn spawn(frontend: &Frontend, client: Client) {
-    match frontend.config.mode {
-        Mode::Http => drop(tokio::task::spawn_local(http1::serve(client))),
-        Mode::Tcp => drop(tokio::task::spawn_local(tcp::serve(client))),
+    fn admit(&self, place: Place, frontend: &Frontend, stream: Stream, peer: Peer) {
+        let client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
+        match frontend.config.mode {
+            Mode::Http => drop(tokio::task::spawn_local(http1::serve(client))),
+            Mode::Tcp => drop(tokio::task::spawn_local(tcp::serve(client))),
+        }
     }
 }
 
 async fn accept_loop(door: Rc<Door>, budget: usize) {
+    let mut troubled = false;
     loop {
         for _ in 0..budget {
-            match door.accept.accept().await {
-                Ok((stream, peer)) => door.admit(stream, peer),
-                Err(error) => back_off(&error).await,
+            match door.accept().await {
+                Ok(true) => troubled = false,
+                // Control closes it at once.
+                Ok(false) => tokio::time::sleep(SETTLE).await,
+                Err(error) if is_the_connections_own(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut troubled, true) {
+                        tracing::warn!(%error, "cannot accept; waiting for sessions to end");
+                    }
+                    tokio::time::sleep(BACK_OFF).await;
+                }
             }
         }
         // Sessions run between two batches, however many clients knock.
@@ -188,15 +234,12 @@ async fn accept_loop(door: Rc<Door>, budget: usize) {
     }
 }
 
-async fn back_off(error: &io::Error) {
+/// accept(2) also reports what befell a single connection before it was taken;
+/// the next one may be sound. All else lasts (EMFILE, a socket that listens no more).
+fn is_the_connections_own(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    let exhausted = matches!(
-        errno,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
-    );
-    if exhausted {
-        tracing::warn!(%error, "cannot accept; waiting for sessions to end");
-        tokio::time::sleep(BACK_OFF).await;
-    }
+    matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM | Errno::NETDOWN)
+    )
 }

@@ -182,13 +182,13 @@ async fn run(
             }
             order = mailbox.recv() => match order {
                 None | Some(Order::Stop) => return,
-                Some(order) => obey(order, &shard, &mut listeners).await,
+                Some(order) => obey(order, &shard, &mut listeners),
             },
         }
     }
 }
 
-async fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
+fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
     // Nobody may be waiting for the answer any more; the work is done all the same.
     match order {
         Order::OpenBind {
@@ -200,7 +200,11 @@ async fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
             listeners.open(bind, frontend, fd, done);
         }
         Order::CloseBind { bind, gently, done } => {
-            let _ = done.send(listeners.close(bind, gently).await);
+            // It takes a while, and the worker has other things to do.
+            let closing = listeners.take(bind);
+            tokio::task::spawn_local(async move {
+                let _ = done.send(closing.close(gently).await);
+            });
         }
         Order::ShareBinds { done } => {
             let _ = done.send(listeners.duplicates());
@@ -215,6 +219,10 @@ async fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
         Order::CloseServer { server, done } => {
             let cut = |session: &crate::proxy::SessionInfo| session.server == Some(server);
             let _ = done.send(shard.sessions.kill(Kill::ServerCut, cut));
+        }
+        Order::CloseFrontend { frontend, done } => {
+            let cut = |session: &crate::proxy::SessionInfo| session.frontend.id == frontend;
+            let _ = done.send(shard.sessions.kill(Kill::Admin, cut));
         }
         Order::ListSessions { done } => {
             let now = shard.clock.now_ms();

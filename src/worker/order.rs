@@ -51,6 +51,13 @@ pub(crate) enum Order {
         /// How many were ended.
         done: oneshot::Sender<usize>,
     },
+    /// End every session of this frontend.
+    CloseFrontend {
+        /// Which.
+        frontend: FrontendId,
+        /// How many were ended.
+        done: oneshot::Sender<usize>,
+    },
     /// Name every session.
     ListSessions {
         /// The rows.

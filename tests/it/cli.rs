@@ -253,7 +253,7 @@ fn a_hangup_reads_the_file_again() {
     std::fs::write(&file, "nonsense").unwrap();
     rlb.signal(Signal::HUP);
     wait_until(PATIENCE, "the file is refused", || {
-        rlb.stderr().contains("as before")
+        rlb.stderr().contains("the running one goes on")
     });
     assert_eq!(client.send(GET).read_response().1, b"first");
 

@@ -12,6 +12,10 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// What must never be taken for a request.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n";
 
+fn line(request: &Request) -> String {
+    request.head.first_line().to_owned()
+}
+
 fn post(length: usize) -> String {
     format!("POST /post HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n")
 }
@@ -85,8 +89,7 @@ fn what_follows_a_bad_request_is_not_processed() {
         );
         assert_eq!(client.read_end(), (Vec::new(), End::Fin), "{bad:?}");
     }
-    let targets = |request: &Request| request.head.first_line().to_owned();
-    let seen: Vec<String> = origin.requests().iter().map(targets).collect();
+    let seen: Vec<String> = origin.requests().iter().map(line).collect();
     assert!(
         seen.iter().all(|line| line == "GET /next HTTP/1.1"),
         "{seen:?}"
@@ -213,6 +216,35 @@ fn excess_bytes_behind_an_answer_reach_nobody() {
         }
         assert!(client.is_quiet());
     }
+}
+
+#[test]
+fn excess_bytes_behind_a_large_body_reach_nobody() {
+    // Large bodies of known length are spliced: not a byte more than theirs.
+    let body = "x".repeat(300_000);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n{body}EXCESS");
+    let origin = Origin::answering(move |_| Answer::Keep(answer.clone().into_bytes()));
+    let lb = Lb::before(origin.addr());
+    let mut client = lb.client();
+    for connections in 1..4 {
+        let (_, got) = client.send(GET).read_response();
+        assert!(got == body.as_bytes());
+        assert_eq!(origin.connections(), connections);
+    }
+    assert!(client.is_quiet());
+}
+
+#[test]
+fn a_request_right_behind_a_large_body_is_the_next_one() {
+    let origin = Origin::ok("hello");
+    let lb = Lb::before(origin.addr());
+    let mut client = lb.client();
+    client.send(post(300_000) + &SMUGGLED.repeat(300_000).as_str()[..300_000] + GET);
+    for _ in 0..2 {
+        assert_eq!(client.read_response().1, b"hello");
+    }
+    let lines: Vec<String> = origin.requests().iter().map(line).collect();
+    assert_eq!(lines, ["POST /post HTTP/1.1", "GET /next HTTP/1.1"]);
 }
 
 #[test]

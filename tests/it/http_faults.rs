@@ -354,6 +354,21 @@ fn a_client_that_never_reads_holds_the_server_back_and_is_cut() {
 }
 
 #[test]
+fn a_client_cut_for_its_slowness_can_tell() {
+    // The close would be the end of the body, so that this one must be a reset.
+    let origin = PlayedOrigin::listen();
+    let lb = Lb::with(origin.addr(), "timeouts = { client = \"200ms\" }");
+    let mut client = lb.client();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    let mut server = origin.accept();
+    server.read_head();
+    server.send("HTTP/1.1 200 OK\r\n\r\n");
+    server.send_until_full(&vec![b'x'; 64 << 20], Duration::from_millis(100));
+    server.read_until_close();
+    assert_eq!(client.read_end().1, End::Reset);
+}
+
+#[test]
 fn a_client_that_never_takes_its_answer_holds_nothing_up() {
     // Own answers, too: pipelined requests whose answers nobody reads.
     let lb = Lb::start(

@@ -193,6 +193,25 @@ fn a_limit_of_requests_ends_the_connection_with_its_last_answer() {
 }
 
 #[test]
+fn the_last_answer_survives_requests_that_nobody_reads() {
+    // HTTP.md 4.10: closing with unread input resets the connection, and a reset eats answers
+    // that the client has not read yet.
+    let origin = echo();
+    let lb = Lb::with(origin.addr(), "keep_alive_requests = 3");
+    for turn in 1..=20 {
+        let mut client = lb.client();
+        client.send("GET /many HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2_000));
+        wait_until(PATIENCE, "all answers", || {
+            origin.requests().len() == 3 * turn
+        });
+        for _ in 0..3 {
+            assert_eq!(client.read_response().1, b"/many:");
+        }
+        assert_eq!(client.read_end(), (Vec::new(), End::Fin));
+    }
+}
+
+#[test]
 fn own_answers_count_for_the_limit_of_requests() {
     let lb = Lb::start(
         "[[frontend]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\nkeep_alive_requests = 2\n",

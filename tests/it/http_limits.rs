@@ -144,25 +144,6 @@ fn bodies_over_the_limit_are_413() {
 }
 
 #[test]
-fn clients_beyond_maxconn_are_turned_away() {
-    let origin = Origin::ok("hello");
-    let lb = Lb::with(origin.addr(), "maxconn = 2");
-    let mut first = lb.client();
-    let mut second = lb.client();
-    first.send(GET).read_response();
-    second.send(GET).read_response();
-    let mut third = lb.client();
-    third.try_send(GET);
-    assert_eq!(third.read_until_close(), b"");
-    drop(first);
-    wait_until(PATIENCE, "a place is free", || {
-        let mut client = lb.client();
-        client.try_send("GET /a HTTP/1.0\r\n\r\n");
-        !client.read_until_close().is_empty()
-    });
-}
-
-#[test]
 fn connections_that_say_nothing_cost_nobody_a_request() {
     const SILENT: usize = 2_000;
     let origin = Origin::ok("hello");

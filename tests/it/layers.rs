@@ -52,7 +52,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const MAILBOX: &[&str] = &["Handle", "Order", "SessionRow"];
 
 /// May name everything: the engine joins the planes, benches and fuzz targets look in.
-const ABOVE: &[&str] = &["engine", "internal", "lib", "main", "cli", "demo"];
+const ABOVE: &[&str] = &["engine", "internal", "lib", "main", "cli", "ctl", "demo"];
 
 #[test]
 fn rooms_import_downwards() {

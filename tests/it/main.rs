@@ -4,8 +4,11 @@
 //! system, and a test waits for a condition, never for a guess.
 
 mod admin;
+mod balance;
 mod cli;
+mod ctl;
 mod harness;
+mod health;
 mod http_bodies;
 mod http_desync;
 mod http_faults;
@@ -13,11 +16,19 @@ mod http_forwarding;
 mod http_interim;
 mod http_keep_alive;
 mod http_limits;
+mod http_memory;
+mod http_soak;
 mod http_stop;
 mod layers;
+mod limits;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod privileges;
+mod real;
 mod support;
 mod systemd;
 mod takeover;
+mod tcp;
+mod tunnel;
+mod workers;
+mod workers_change;

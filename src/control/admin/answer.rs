@@ -33,11 +33,6 @@ impl Reply {
     pub(crate) fn info(sentence: impl Into<Cow<'static, str>>) -> Self {
         Self::Message(Severity::Info, sentence.into())
     }
-
-    /// Whether the command was refused.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Message(severity, _) if *severity <= Severity::Error)
-    }
 }
 
 /// How much a message matters, with syslog's numbers; only those that HAProxy's

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::answer::Reply;
-use crate::control::{DrainRow, GenerationRow, OverrideRow};
+use super::mask::Mask;
+use crate::control::{DrainRow, GenerationRow, OverrideRow, Vitals};
 use crate::observe::{self, Table, Tabular};
 
 /// One line of JSON.
@@ -45,14 +46,19 @@ pub(super) fn sessions_json(text: &str) -> String {
     json(&rows.collect::<Vec<_>>())
 }
 
-/// `show env`. `hidden` are values that went from the environment into the file.
-pub(super) fn env(name: Option<&str>, as_json: bool, hidden: &[String]) -> Result<String, Reply> {
-    let variables = std::env::vars_os().map(|(name, value)| {
-        let readable = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        (readable(name), readable(value))
-    });
-    let is_hidden = |value: &str| hidden.iter().any(|hidden| value.contains(hidden.as_str()));
-    let text = observe::env(variables, name, is_hidden).map_err(Reply::refused)?;
+/// `show env`. A variable whose value holds one that went into the file is masked.
+pub(super) fn env(
+    variables: &[(String, String)],
+    name: Option<&str>,
+    as_json: bool,
+    expanded: &[String],
+) -> Result<String, Reply> {
+    let mask = Mask::new(expanded);
+    let is_hidden = |name: &str| {
+        let mut named = variables.iter().filter(|(variable, _)| variable == name);
+        named.any(|(_, value)| expanded.contains(value) || mask.hides(value))
+    };
+    let text = observe::env(variables.iter().cloned(), name, is_hidden).map_err(Reply::refused)?;
     if !as_json {
         return Ok(text);
     }
@@ -61,6 +67,14 @@ pub(super) fn env(name: Option<&str>, as_json: bool, hidden: &[String]) -> Resul
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .collect();
     Ok(json(&object))
+}
+
+/// The environment of this process.
+pub(super) fn variables() -> Vec<(String, String)> {
+    let readable = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os()
+        .map(|(name, value)| (readable(name), readable(value)))
+        .collect()
 }
 
 /// `show proc`: one process that is master and worker in one.
@@ -83,6 +97,18 @@ pub(super) fn processes(uptime: Duration) -> String {
         + &line(&pid, "master", "0 [failed: 0]", &uptime, version)
         + "# workers\n"
         + &line(&pid, "worker", "0", &uptime, version)
+}
+
+/// `show health`.
+pub(super) fn health(vitals: &Vitals) -> String {
+    format!(
+        "# binds binds_open draining workers workers_late\n{} {} {} {} {}\n",
+        vitals.binds,
+        vitals.binds_open,
+        u8::from(vitals.draining),
+        vitals.workers,
+        vitals.workers_late
+    )
 }
 
 /// `show overrides`.
@@ -166,16 +192,20 @@ mod tests {
 
     #[test]
     fn values_that_went_into_the_file_are_hidden_wherever_they_stand() {
-        let path = std::env::var("PATH").unwrap();
-        let all = env(None, false, &[]).unwrap();
-        assert!(all.contains(&format!("PATH={path}\n")));
-        let hidden = env(None, false, &[path.clone()]).unwrap();
-        assert!(hidden.contains("PATH=***\n") && !hidden.contains(&path));
-        assert_eq!(
-            env(Some("PATH"), true, &[path]).unwrap(),
-            r#"{"PATH":"***"}"#
-        );
-        assert!(env(Some("NO SUCH NAME"), false, &[]).is_err());
+        let variables = [
+            ("A", "planted-value"),
+            ("B", "x planted-value y"),
+            ("C", "80"),
+            ("D", "8080"),
+            ("MY_TOKEN", "t"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let expanded = ["planted-value", "80"].map(str::to_owned);
+        let text = env(&variables, None, false, &expanded).unwrap();
+        assert_eq!(text, "A=***\nB=***\nC=***\nD=8080\nMY_TOKEN=***\n");
+        let one = env(&variables, Some("A"), true, &expanded).unwrap();
+        assert_eq!(one, r#"{"A":"***"}"#);
+        assert!(env(&variables, Some("E"), false, &expanded).is_err());
     }
 
     #[test]

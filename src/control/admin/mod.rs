@@ -10,11 +10,14 @@ mod answer;
 mod client;
 mod command;
 mod dump;
+mod mask;
+mod rules;
 mod run;
 mod server;
 mod socket;
 mod wire;
 mod words;
 
+pub(crate) use rules::check as check_admin_conversation;
 pub(crate) use server::AdminSockets;
 pub(crate) use socket::{OpenError, Rivals};

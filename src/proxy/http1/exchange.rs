@@ -190,13 +190,13 @@ impl Exchange {
     }
 
     /// The request has a body; `buf` holds what was read of it.
-    pub(super) fn first_body(&mut self, client: &mut Client, framing: Framing, buf: Buf) {
+    pub(super) fn first_body(&mut self, client: &Client, framing: Framing, buf: Buf) {
         let head = std::mem::take(&mut self.up.head);
         self.up.start(
             head,
             Decoder::from(framing),
             if framing == Framing::Chunked {
-                Coding::Chunks
+                Coding::Chunked
             } else {
                 Coding::Plain
             },
@@ -232,7 +232,7 @@ impl Exchange {
         self.stage == Stage::Head && self.stream.is_none()
     }
 
-    async fn connect(&mut self, client: &mut Client) {
+    async fn connect(&mut self, client: &Client) {
         let (Some(target), Some(server)) = (self.target, self.server.take()) else {
             return self.fail(client, SessionEnd::new(Cause::Internal, During::Connect));
         };
@@ -270,7 +270,7 @@ impl Exchange {
     }
 
     /// Ends the exchange this way; tells the client if it can still be told.
-    pub(super) fn fail(&mut self, client: &mut Client, end: SessionEnd) {
+    pub(super) fn fail(&mut self, client: &Client, end: SessionEnd) {
         self.end = end;
         match end.status() {
             // An interim answer half sent leaves no place for another head.
@@ -298,13 +298,16 @@ impl Exchange {
     }
 
     /// Answers the client ourselves, whatever the server was about to do.
-    pub(super) fn answer(&mut self, client: &mut Client, answer: &Answer) {
+    pub(super) fn answer(&mut self, client: &Client, answer: &Answer) {
         self.stream = None;
         // With a body unread, or never to be read, the connection has no next request.
         self.keep_alive =
             self.keep_alive && !answer.close && self.is_request_read() && client.may_stay();
+        self.close_delimited = false;
         self.status = answer.status;
-        client.counters.intercepted.add(1);
+        if answer.status < 400 {
+            client.counters.intercepted.add(1);
+        }
         let shard = client.shard();
         let mut head = shard.buffers.take_head(ANSWER_BOUND);
         let canned = Canned {

@@ -16,7 +16,7 @@ pub(super) enum Next {
     Close,
     /// Close so that the client can tell: its answer was cut where the close is the end mark.
     Reset,
-    /// Close, but read on for a moment: the request was not read to its end.
+    /// Close, but read on for a moment: the client sent more than was read.
     Linger,
 }
 
@@ -42,12 +42,9 @@ impl Exchange {
         let next = match self.end.cause {
             _ if self.keep_alive => Next::Request,
             Cause::Normal | Cause::Local if self.up_done && !self.up_broken => Next::Close,
-            Cause::Server | Cause::ServerTimeout | Cause::Down | Cause::Killed
-                if self.close_delimited =>
-            {
-                Next::Reset
-            }
             Cause::Client => Next::Close,
+            // Whoever is to blame: with a FIN it would look whole.
+            _ if self.close_delimited && self.end != SessionEnd::NORMAL => Next::Reset,
             _ if unread || self.up_broken || !self.up_done => Next::Linger,
             _ => Next::Close,
         };
@@ -55,7 +52,11 @@ impl Exchange {
         self.stream = None;
         client.slot.set_server(None);
         shard.give_exchange(self);
-        next
+        match next {
+            // Requests sent ahead: closing on them would reset, and eat, the answer.
+            Next::Close if client.has_unread() => Next::Linger,
+            next => next,
+        }
     }
 
     /// The server's connection goes back to the pool only if both messages ended
@@ -88,10 +89,10 @@ impl Exchange {
         let bytes_in = self.head_bytes + self.up.received;
         let class = response_class(self.status);
         let frontend = &client.counters;
-        frontend.sessions.add(1);
         frontend.requests.add(1);
         frontend.bytes_in.add(bytes_in);
         frontend.bytes_out.add(self.down.sent);
+        frontend.spliced_out.add(self.down.spliced);
         if self.status != 0 {
             frontend.responses[class].add(1);
         }
@@ -105,6 +106,7 @@ impl Exchange {
                 counters.responses[class].add(1);
             }
             match self.end.cause {
+                Cause::Internal => counters.internal_errors.add(1),
                 Cause::Client | Cause::ClientTimeout => counters.client_aborts.add(1),
                 Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
                 _ => {}

@@ -11,7 +11,7 @@ use crate::generation::{Frontend, Generation, RequestFacts};
 use crate::http::{self, Framing, RequestHead, Slots};
 use crate::proxy::Client;
 use crate::proxy::buffers::{Buf, REQUEST};
-use crate::proxy::connect::{NO_SERVER, Plan};
+use crate::proxy::connect::{self, NO_SERVER, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::upstream::Use;
 
@@ -160,6 +160,9 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
         }
         Found::NoServer(target) => {
             exchange.target = Some(target);
+            connect::backend_counters(client.shard(), target.plan.backend, |counters| {
+                counters.connect_errors.add(1);
+            });
             exchange.fail(client, NO_SERVER);
         }
         Found::NoBackend => {

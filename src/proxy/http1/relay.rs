@@ -11,6 +11,7 @@ use crate::proxy::buffers::{BODY, Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::sessions::Kill;
 
 /// What an exchange has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Exchange {
     /// Moves whatever can be moved.
     pub(super) fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
         if let Some(kill) = client.slot.killed() {
-            self.fail(client, killed(kill, self.during()));
+            return Poll::Ready(self.end_now(client, kill, cx));
         }
         let step = self.poll_both(client, cx);
         if step.is_ready() {
@@ -42,9 +43,26 @@ impl Exchange {
             client.slot.arm(self.patience(client));
         } else if client.slot.expired() {
             self.time_out(client);
+            // Who takes no answer is cut the next time.
+            client.slot.arm(self.patience(client));
             return self.poll_both(client, cx);
         }
         Poll::Pending
+    }
+
+    /// Ended from outside: the client is told if that goes at once.
+    fn end_now(&mut self, client: &mut Client, kill: Kill, cx: &mut Context<'_>) -> Step {
+        // An answer of ours may stand there already: it says the same.
+        if self.stage != Stage::Answer {
+            self.fail(client, killed(kill, self.during()));
+        }
+        match self.poll_both(client, cx) {
+            Poll::Ready(step) => step,
+            Poll::Pending => {
+                self.abort(client);
+                Step::Done
+            }
+        }
     }
 
     fn poll_both(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
@@ -97,7 +115,7 @@ impl Exchange {
     }
 
     /// The client's body is not what its framing said.
-    pub(super) fn refuse_body(&mut self, client: &mut Client, error: BodyError) {
+    pub(super) fn refuse_body(&mut self, client: &Client, error: BodyError) {
         tracing::debug!(peer = %client.peer.address, %error, "request body refused");
         client.counters.request_errors.add(1);
         let end = SessionEnd::new(Cause::Proxy, During::Data);
@@ -142,7 +160,9 @@ impl Exchange {
                 }
                 Poll::Ready(_) => return Poll::Ready(self.server_left(client)),
                 Poll::Pending => {
-                    if self.up_done && self.watch(client, cx).is_err() {
+                    // Behind a body that nobody reads on stands no request.
+                    let watched = self.up_done && !self.up_broken;
+                    if watched && self.watch(client, cx).is_err() {
                         return Poll::Ready(Some(self.client_left(client)));
                     }
                     return Poll::Pending;
@@ -214,7 +234,7 @@ impl Exchange {
     }
 
     /// The server closed before its answer was whole.
-    fn server_left(&mut self, client: &mut Client) -> Option<Step> {
+    fn server_left(&mut self, client: &Client) -> Option<Step> {
         self.stream = None;
         let untouched = self.answer.is_none() && self.interims == 0;
         if self.reused && untouched && !self.resent && self.idempotent && self.up.is_replayable() {
@@ -230,7 +250,7 @@ impl Exchange {
     }
 
     /// Parses response bytes; sets the next stage when the final head is there.
-    fn understand(&mut self, client: &mut Client, mut buf: Buf) {
+    fn understand(&mut self, client: &Client, mut buf: Buf) {
         let Some(target) = self.target else { return };
         let mut slots = Slots::new();
         match http::parse_response(buf.bytes(), &target.limits, self.asked, &mut slots) {
@@ -262,7 +282,7 @@ impl Exchange {
         }
     }
 
-    fn bad_answer(&mut self, client: &mut Client, error: &dyn std::fmt::Display) {
+    fn bad_answer(&mut self, client: &Client, error: &dyn std::fmt::Display) {
         if let Some(server) = &self.server {
             server.counters.response_errors.add(1);
             tracing::debug!(
@@ -276,7 +296,7 @@ impl Exchange {
     }
 
     /// Passes a 1xx on, to those who know them.
-    fn interim(&mut self, client: &mut Client, head: &ResponseHead<'_, '_>) {
+    fn interim(&mut self, client: &Client, head: &ResponseHead<'_, '_>) {
         self.interims += 1;
         if self.interims > INTERIMS_MAX {
             return self.fail(client, SessionEnd::new(Cause::Proxy, During::Headers));
@@ -335,7 +355,7 @@ impl Exchange {
         let mut out = shard.buffers.take_head(room);
         http::write_response(head, &reply, &mut out);
         let coding = match framing {
-            ResponseFraming::Chunked => Coding::ChunksAndTrailers,
+            ResponseFraming::Chunked => Coding::Chunked,
             _ => Coding::Plain,
         };
         (out, Decoder::from(head.framing), coding)
@@ -397,7 +417,7 @@ impl Exchange {
         }
     }
 
-    fn time_out(&mut self, client: &mut Client) {
+    fn time_out(&mut self, client: &Client) {
         let end = if self.stage == Stage::Answer || self.down.is_pending() {
             SessionEnd::new(Cause::ClientTimeout, During::Last)
         } else if self.waits_for_client() {

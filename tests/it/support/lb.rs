@@ -1,13 +1,14 @@
 //! The engine within the test's own process: starts in milliseconds, on a port of its own.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rlb::config::Config;
-use rlb::{Engine, Exit, StopKind};
+use rlb::internal::engine::{self, Server};
+use rlb::{Engine, Exit, StartError, StopKind};
 
-use super::RawClient;
+use super::{PATIENCE, RawClient};
 
 /// A running engine. One worker unless its text says otherwise, so that it is known which
 /// pool a connection lies in.
@@ -40,9 +41,7 @@ impl Lb {
     /// Any file.
     #[track_caller]
     pub(crate) fn start_whole(config: &str) -> Self {
-        let loaded = Config::parse("test.toml", config)
-            .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-        let engine = Engine::start(loaded.config).unwrap_or_else(|error| panic!("{error}"));
+        let engine = Engine::start(parse(config)).unwrap_or_else(|error| panic!("{error}"));
         watch_for_panics();
         Self {
             engine: Some(engine),
@@ -73,6 +72,41 @@ impl Lb {
         RawClient::connect(self.addr())
     }
 
+    /// Wherever it listens.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let all = self.engine().addresses().iter();
+        all.map(|(_, addr)| *addr).collect()
+    }
+
+    /// A plain connection to this frontend.
+    #[track_caller]
+    pub(crate) fn connect(&self, frontend: &str) -> TcpStream {
+        connect(self.addr_of(frontend))
+    }
+
+    pub(crate) fn apply(&self, config: &str) -> Result<(), StartError> {
+        self.engine().apply(parse(config))
+    }
+
+    #[track_caller]
+    pub(crate) fn server(&self, backend: &str, server: &str) -> Server {
+        engine::server(self.engine(), backend, server)
+    }
+
+    pub(crate) fn per_worker_connections(&self, frontend: &str) -> Vec<u64> {
+        engine::per_worker_connections(self.engine(), frontend)
+    }
+
+    /// Client connections now.
+    pub(crate) fn connections(&self) -> usize {
+        engine::connections_and_pipes(self.engine()).0
+    }
+
+    /// Pipes now.
+    pub(crate) fn pipes(&self) -> usize {
+        engine::connections_and_pipes(self.engine()).1
+    }
+
     pub(crate) fn stop(&self, how: StopKind) {
         self.engine().stop(how);
     }
@@ -96,6 +130,25 @@ impl Drop for Lb {
             "{panics} panics on threads of the engine"
         );
     }
+}
+
+#[track_caller]
+fn parse(config: &str) -> Config {
+    let loaded = Config::parse("test.toml", config);
+    loaded
+        .unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+        .config
+}
+
+/// A plain connection with a deadline on reads and writes.
+#[track_caller]
+pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
+    // With a timeout of its own it would report a reset behind the connect as its failure.
+    let stream = TcpStream::connect(addr).unwrap_or_else(|error| panic!("{addr}: {error}"));
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_nodelay(true).expect("a connected socket");
+    stream
 }
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);

@@ -8,6 +8,7 @@
 //! [`real`].
 
 mod lb;
+mod load;
 mod origin;
 mod played;
 mod process;
@@ -15,10 +16,12 @@ mod raw;
 pub(crate) mod real;
 mod rlb;
 
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-pub(crate) use lb::Lb;
+pub(crate) use lb::{Lb, connect};
+pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
 pub(crate) use process::{Process, temp_dir};
@@ -53,8 +56,36 @@ pub(crate) fn answers(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_ok()
 }
 
-/// Between two looks at a condition; the only sleep of the tests.
-#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+/// TCP sockets that listen on this port, whoever owns them.
+pub(crate) fn listening_sockets(port: u16) -> usize {
+    const LISTEN: &str = "0A";
+    let end = format!(":{port:04X}");
+    let mut found = 0;
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let Ok(file) = std::fs::File::open(table) else {
+            continue;
+        };
+        for row in BufReader::new(file).lines().skip(1) {
+            let row = row.expect("text of the kernel");
+            let mut fields = row.split_whitespace().skip(1);
+            let (local, state) = (fields.next(), fields.nth(1));
+            // Those that listen come first; behind them are all that were ever closed.
+            if state != Some(LISTEN) {
+                break;
+            }
+            found += usize::from(local.is_some_and(|local| local.ends_with(&end)));
+        }
+    }
+    found
+}
+
+/// Between two looks at a condition.
 fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
+    dawdle(Duration::from_millis(5));
+}
+
+/// For parts that are slow on purpose; a test waits with [`wait_until`] instead.
+#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+pub(crate) fn dawdle(time: Duration) {
+    std::thread::sleep(time);
 }

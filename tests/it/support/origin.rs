@@ -48,7 +48,15 @@ struct Shared {
 impl Origin {
     /// One that parses requests and asks `answer` for each.
     pub(crate) fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self::serving(any_port(), move |mut stream, connection, log| {
+        Self::answering_at(any_port(), answer)
+    }
+
+    /// Like [`Origin::answering`] on a given address: for one that comes back.
+    pub(crate) fn answering_at(
+        addr: SocketAddr,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::serving(addr, move |mut stream, connection, log| {
             while let Some(request) = read_request(&mut stream, connection) {
                 log.push(&request);
                 match answer(&request) {

@@ -1,6 +1,7 @@
 //! A child process in its own directory, ended by its pid when dropped.
 
 use std::fs::{self, File};
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -63,6 +64,56 @@ impl Process {
     /// Sends a signal. The pid is ours: the child is not waited for before it has ended.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a running child");
+    }
+
+    /// Whether another process traces all its threads.
+    pub(crate) fn is_traced(&self) -> bool {
+        let tasks = fs::read_dir(self.proc("task")).expect("a running child");
+        let mut statuses =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+        statuses.all(|status| !status.contains("TracerPid:\t0\n"))
+    }
+
+    /// Bytes of memory it holds.
+    pub(crate) fn resident(&self) -> usize {
+        // VmRSS of `status` is off by what each core has not added yet.
+        let text = fs::read_to_string(self.proc("smaps_rollup")).expect("a running child");
+        let mut lines = text.lines();
+        let kib = lines.find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<usize>().ok())
+            .expect("a line of the kernel")
+            << 10
+    }
+
+    /// Descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(self.proc("fd"))
+            .expect("a running child")
+            .count()
+    }
+
+    /// CPU time it has used, of all its threads.
+    pub(crate) fn cpu_time(&self) -> std::time::Duration {
+        let stat = fs::read_to_string(self.proc("stat")).expect("a running child");
+        // The name may hold anything but is the last thing in parentheses.
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .collect();
+        let ticks: u64 = [12, 13]
+            .map(|i: usize| fields[i].parse::<u64>().expect("a number"))
+            .iter()
+            .sum();
+        std::time::Duration::from_millis(ticks * 10)
+    }
+
+    /// A file under `/proc/PID`.
+    pub(crate) fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join(name)
     }
 
     /// What it printed so far.

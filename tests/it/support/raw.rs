@@ -85,11 +85,6 @@ impl RawClient {
             .expect("a connected socket");
     }
 
-    /// Its own address.
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.stream.local_addr().expect("a connected socket")
-    }
-
     /// Sends FIN; the other direction stays open.
     pub(crate) fn finish_sending(&mut self) -> &mut Self {
         self.stream

@@ -3,11 +3,14 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use super::process::temp_dir;
-use super::{Process, answers};
+use super::{PATIENCE, Process, answers, wait_until};
 
 /// `rlb -f FILE`, running.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ pub(crate) struct Builder {
     ready_on: Vec<SocketAddr>,
     args: Vec<OsString>,
     env: Vec<(&'static str, OsString)>,
+    user: Option<u32>,
 }
 
 impl Rlb {
@@ -30,6 +34,7 @@ impl Rlb {
             ready_on: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
+            user: None,
         }
     }
 
@@ -60,6 +65,12 @@ impl Builder {
         self
     }
 
+    /// As this user, with no group of root's.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.user = Some(id);
+        self
+    }
+
     /// Starts it; the file is `lb.toml` in [`Process::dir`].
     #[track_caller]
     pub(crate) fn start(self) -> Rlb {
@@ -69,9 +80,27 @@ impl Builder {
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_rlb")));
         command.arg("-f").arg(&file).args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(id) = self.user {
+            for path in [dir.path(), &file] {
+                std::os::unix::fs::chown(path, Some(id), Some(id)).expect("root");
+            }
+            command.uid(id).gid(id);
+        }
         let mut process = Process::start(&mut command, dir);
         process.wait_ready(|| self.ready_on.iter().all(|addr| answers(*addr)));
         Rlb(process)
+    }
+}
+
+impl Rlb {
+    /// Reads its file again, with this in it, and waits until that is in force.
+    #[track_caller]
+    pub(crate) fn reload(&self, config: &str) {
+        let done = || self.stderr().matches("reloaded").count();
+        let before = done();
+        std::fs::write(self.dir().join("lb.toml"), config).expect("temporary directory");
+        self.signal(Signal::HUP);
+        wait_until(PATIENCE, "the file is in force", || done() > before);
     }
 }
 

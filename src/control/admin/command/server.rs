@@ -361,9 +361,8 @@ fn unknown_keyword(word: &str) -> Reply {
 }
 
 fn server_weight(server: &str, text: &str) -> Result<u16, Reply> {
-    let number = match units::leading_number(text) {
-        Some((number, "")) => number,
-        _ => return Err("Empty weight string empty or preceded by garbage".into()),
+    let Some((number, "")) = units::leading_number(text) else {
+        return Err("Empty weight string empty or preceded by garbage".into());
     };
     u16::try_from(number)
         .ok()

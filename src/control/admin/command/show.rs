@@ -1,17 +1,19 @@
 //! `show ...`.
 
+use std::time::Duration;
+
 use super::units::time;
 use super::{Arguments, Command, Target};
+use crate::config::AdminLevel;
 use crate::control::admin::answer::Reply;
-use std::time::Duration;
 
 /// What is to be shown; the last part says whether as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Show {
     /// The words behind `show info`.
     Info(Vec<String>),
-    /// The words behind `show stat`.
-    Stat(Vec<String>),
+    /// The words behind `show stat`; whether addresses may be seen.
+    Stat(Vec<String>, bool),
     ServersState(Option<String>, bool),
     ServersConn(Option<String>, bool),
     Backends(bool),
@@ -25,6 +27,7 @@ pub(crate) enum Show {
     Overrides(bool),
     Generations(bool),
     Drain(bool),
+    Health(bool),
 }
 
 /// Which sessions are shown.
@@ -67,7 +70,8 @@ pub(super) fn info(arguments: &Arguments<'_>) -> Parsed {
 }
 
 pub(super) fn stat(arguments: &Arguments<'_>) -> Parsed {
-    show(Show::Stat(owned(arguments)))
+    let legends = arguments.level >= AdminLevel::Operator;
+    show(Show::Stat(owned(arguments), legends))
 }
 
 pub(super) fn servers_state(arguments: &Arguments<'_>) -> Parsed {
@@ -131,4 +135,8 @@ pub(super) fn generations(arguments: &Arguments<'_>) -> Parsed {
 
 pub(super) fn drain(arguments: &Arguments<'_>) -> Parsed {
     show(Show::Drain(json(arguments)))
+}
+
+pub(super) fn health(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Health(json(arguments)))
 }

@@ -404,7 +404,7 @@ fn words_become_commands() {
         ),
         (
             "show stat 1 4 -1",
-            Command::Show(Show::Stat(vec!["1".into(), "4".into(), "-1".into()])),
+            Command::Show(Show::Stat(vec!["1".into(), "4".into(), "-1".into()], true)),
         ),
         (
             "show servers state json",

@@ -14,8 +14,11 @@ use std::sync::Arc;
 
 use super::answer::Reply;
 use super::command::{Added, Command, Target};
-use crate::control::{Cause, Control};
+use super::dump;
+use super::mask::Mask;
+use crate::control::{Cause, Control, ReloadReport};
 use crate::generation::{Backend, Frontend, Server};
+use crate::observe::sounds_secret;
 
 /// Runs a command and answers it.
 pub(super) async fn run(control: &Rc<Control>, command: Command) -> Reply {
@@ -59,11 +62,8 @@ async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
         Command::Wait(delay, condition) => wait::wait(control, delay, condition).await,
         Command::Explain(request) => {
             let addresses = control.addresses();
-            Ok(Reply::Dump(explain::explain(
-                &control.generation(),
-                &addresses,
-                &request,
-            )))
+            let text = explain::explain(&control.generation(), &addresses, &request);
+            Ok(Reply::Dump(mask(control).apply(text)))
         }
         Command::SaveState => {
             let path = control.save_state().await.map_err(refusal::refused)?;
@@ -76,29 +76,37 @@ async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
 /// As the master process of HAProxy answers: whether it worked, then what there
 /// is to read.
 async fn reload(control: &Control) -> Reply {
-    Reply::Dump(
-        match control.reload(Cause::Reload("reload".to_owned())).await {
-            Ok(report) => {
-                let changed = report.changed.iter().cloned();
-                let warnings = report
-                    .warnings
-                    .iter()
-                    .map(|line| format!("warning: {line}"));
-                let restart = report
-                    .needs_restart
-                    .iter()
-                    .map(|line| format!("needs a restart: {line}"));
-                let lines: Vec<String> = changed.chain(warnings).chain(restart).collect();
-                let lines = if lines.is_empty() {
-                    "nothing changed".to_owned()
-                } else {
-                    lines.join("\n")
-                };
-                format!("Success=1\n--\n{lines}")
-            }
-            Err(diagnostics) => format!("Success=0\n--\n{diagnostics}"),
-        },
-    )
+    let outcome = control.reload(Cause::Reload("reload".to_owned())).await;
+    let text = match outcome {
+        Ok(report) => format!("Success=1\n--\n{}", reload_lines(&report)),
+        Err(diagnostics) => format!("Success=0\n--\n{diagnostics}"),
+    };
+    Reply::Dump(mask(control).apply(text))
+}
+
+fn reload_lines(report: &ReloadReport) -> String {
+    let tagged = |tag: &'static str, lines: &[String]| -> Vec<String> {
+        lines.iter().map(|line| format!("{tag}{line}")).collect()
+    };
+    let lines = [
+        tagged("", &report.changed),
+        tagged("warning: ", &report.warnings),
+        tagged("needs a restart: ", &report.needs_restart),
+    ]
+    .concat();
+    if lines.is_empty() {
+        return "nothing changed".to_owned();
+    }
+    lines.join("\n")
+}
+
+/// For texts that may quote the file.
+fn mask(control: &Control) -> Mask {
+    let mut secrets = control.expanded().to_vec();
+    // A file that was refused may have taken in more than the one in force.
+    let variables = dump::variables().into_iter();
+    secrets.extend(variables.filter_map(|(name, value)| sounds_secret(&name).then_some(value)));
+    Mask::new(&secrets)
 }
 
 /// The server that a command is about, and its backend.

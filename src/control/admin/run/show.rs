@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use super::{find, find_backend, find_frontend};
+use super::{find, find_backend, find_frontend, mask};
 use crate::control::Control;
 use crate::control::admin::answer::Reply;
 use crate::control::admin::command::{Sessions, Show};
 use crate::control::admin::dump;
 use crate::control::admin::wire::level_word;
-use crate::observe::{self, SessionFilter, Snapshot, StatRequest};
+use crate::observe::{self, SessionFilter, SessionLine, Snapshot, StatRequest};
 use crate::worker::SessionRow;
 
 type Answer = Result<Reply, Reply>;
@@ -21,12 +21,9 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             let snapshot = control.snapshot();
             render(move || Ok(observe::info(&snapshot, &borrowed(&words)))).await
         }
-        Show::Stat(words) => {
+        Show::Stat(words, legends) => {
             let request = StatRequest::parse(&borrowed(&words)).map_err(Reply::refused)?;
-            let request = StatRequest {
-                legends: true,
-                ..request
-            };
+            let request = StatRequest { legends, ..request };
             of_snapshot(control, move |snapshot| observe::stat(snapshot, &request)).await
         }
         Show::ServersState(backend, json) => {
@@ -63,8 +60,8 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             Ok(Reply::Dump(observe::errors(dump::now_unix_ms())))
         }
         Show::Env(name, json) => {
-            let hidden = control.expanded();
-            dump::env(name.as_deref(), json, &hidden).map(Reply::Dump)
+            let expanded = control.expanded();
+            dump::env(&dump::variables(), name.as_deref(), json, &expanded).map(Reply::Dump)
         }
         Show::Version(json) => {
             let version = observe::version();
@@ -86,8 +83,22 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             }))
         }
         Show::Processes => Ok(Reply::Dump(dump::processes(control.uptime()))),
-        Show::Overrides(json) => Ok(Reply::Dump(dump::overrides(&control.overrides(), json))),
-        Show::Generations(json) => Ok(Reply::Dump(dump::generations(&control.history(), json))),
+        Show::Overrides(json) => {
+            let text = dump::overrides(&control.overrides(), json);
+            Ok(Reply::Dump(mask(control).apply(text)))
+        }
+        Show::Generations(json) => {
+            let text = dump::generations(&control.history(), json);
+            Ok(Reply::Dump(mask(control).apply(text)))
+        }
+        Show::Health(json) => {
+            let text = dump::health(&control.vitals());
+            Ok(Reply::Dump(if json {
+                dump::table_json(&text)
+            } else {
+                text
+            }))
+        }
         Show::Drain(json) => Ok(Reply::Dump(dump::drains(&control.draining(), json))),
     }
 }
@@ -140,6 +151,7 @@ async fn show_sessions(control: &Rc<Control>, which: Sessions, json: bool) -> An
             return Err(Reply::refused("No such session (use 'show sess')."));
         }
     }
+    let rows: Vec<SessionLine> = rows.iter().map(line).collect();
     of_snapshot(control, move |snapshot| {
         let text = observe::sessions(snapshot, &rows, &filter);
         Ok(if json {
@@ -149,6 +161,17 @@ async fn show_sessions(control: &Rc<Control>, which: Sessions, json: bool) -> An
         })
     })
     .await
+}
+
+fn line(row: &SessionRow) -> SessionLine {
+    SessionLine {
+        worker: row.worker,
+        index: row.info.index,
+        peer: row.info.peer.address,
+        frontend: row.info.frontend.id,
+        server: row.info.server,
+        age_ms: row.info.age_ms,
+    }
 }
 
 fn borrowed(words: &[String]) -> Vec<&str> {

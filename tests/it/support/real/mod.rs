@@ -19,7 +19,7 @@ use std::process::Command;
 pub(crate) use chromium::chromium;
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
-pub(crate) use tool::tool;
+pub(crate) use tool::{Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) enum Part {
     Ab,
     Curl,
     Chromium,
+    Strace,
+    Ss,
 }
 
 impl Part {
@@ -41,6 +43,8 @@ impl Part {
             Self::Ab => "ab",
             Self::Curl => "curl",
             Self::Chromium => "chromium",
+            Self::Strace => "strace",
+            Self::Ss => "ss",
         }
     }
 
@@ -48,6 +52,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::Ss => "iproute2",
             other => other.program(),
         }
     }
@@ -55,10 +60,16 @@ impl Part {
     fn version_flag(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
-            Self::Ab => "-V",
+            Self::Ab | Self::Strace | Self::Ss => "-V",
             Self::Curl | Self::Chromium => "--version",
         }
     }
+}
+
+/// Counts a part that a test has to do without for a reason of its own.
+pub(crate) fn skip(part: &str, reason: &str) {
+    record::skipped(part, reason);
+    eprintln!("SKIPPED: {part}: {reason}");
 }
 
 /// The program, or `None` when this test has to do without it; recorded either way.

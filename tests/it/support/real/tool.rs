@@ -31,6 +31,12 @@ impl Tool {
         Self(path)
     }
 
+    /// Starts it and lets it run.
+    #[track_caller]
+    pub(crate) fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Process {
+        Process::start(Command::new(&self.0).args(args), temp_dir())
+    }
+
     /// Runs it to its end, which must come within [`crate::support::PATIENCE`].
     #[track_caller]
     pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Said {

@@ -233,6 +233,11 @@ impl Session {
         self.timeout
     }
 
+    /// Bytes that came in and were not taken yet.
+    pub(crate) fn kept(&self) -> usize {
+        self.input.len()
+    }
+
     /// Whether more came than was taken: the rest is to be read before closing,
     /// or the client loses the answer to the reset.
     pub(crate) fn is_overrun(&self) -> bool {
