@@ -184,8 +184,10 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing stays behind then.
     pub fn start_files(paths: Vec<PathBuf>, loaded: Loaded) -> Result<Self, StartError> {
-        let mut options = Options::default();
-        options.files = paths;
+        let options = Options {
+            files: paths,
+            ..Options::default()
+        };
         Self::start_with(loaded, options)
     }
 

@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::apply::ApplyError;
 use super::supervise::supervise;
-use super::{Cause, Control, Outcome, ReloadReport, Stop, Stopping};
+use super::{AdminSockets, Cause, Control, Outcome, ReloadReport, Stop, Stopping};
 use crate::config::Config;
 use crate::generation::Report;
 use crate::health::HealthEvent;
@@ -73,6 +73,10 @@ impl Control {
             never = living => never,
         };
         self.save_changed().await;
+        if self.shared.borrow().is_given() {
+            // Who asked us at the last moment is answered; the next asks the successor.
+            AdminSockets::wait_for_clients(&self.admin).await;
+        }
         outcome
     }
 

@@ -45,14 +45,21 @@ impl Place {
 
     fn write(&self, workers: usize, more: &str) {
         let text = format!(
-            "[global]\nworkers = {workers}\nadmin = \"{}\"\ndrain_timeout = \"5s\"\n\
+            "[global]\nworkers = {workers}\nadmin = \"{}\"\ndrain_timeout = \"5s\"\nclose_idle_after = \"5s\"\n\
              [[listen]]\nname = \"web\"\nbind = \"{}\"\nserver = [\n\
              {{ name = \"s1\", address = \"{2}\" }},\n{{ name = \"s2\", address = \"{2}\" }}]\n{more}",
             self.socket().display(),
             self.addr,
             self.origin.addr()
         );
-        std::fs::write(self.file(), text).unwrap();
+        self.write_text(&text);
+    }
+
+    /// Renamed over: the running process follows the file, and half of it may be valid.
+    fn write_text(&self, text: &str) {
+        let temporary = self.dir.path().join("next");
+        std::fs::write(&temporary, text).unwrap();
+        std::fs::rename(temporary, self.file()).unwrap();
     }
 
     fn file(&self) -> PathBuf {
@@ -223,7 +230,7 @@ fn twenty_takeovers_five_of_them_failing_lose_no_connection() {
         done += 1;
         match round {
             2 => {
-                std::fs::write(place.file(), "this is no configuration").unwrap();
+                place.write_text("this is no configuration");
                 assert_refused(place.successor(), "this is no configuration");
             }
             5 => {
@@ -437,7 +444,7 @@ fn a_unix_bind_is_handed_over_too() {
         &format!("bind = \"{}\"", place.addr),
         &format!("bind = [\"{}\", \"unix:{}\"]", place.addr, path.display()),
     );
-    std::fs::write(place.file(), text).unwrap();
+    place.write_text(&text);
     let get = || {
         let mut stream = UnixStream::connect(&path).unwrap();
         stream.write_all(GET_CLOSE.as_bytes()).unwrap();

@@ -1,11 +1,12 @@
 //! The admin sockets of the process and who may come in.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, sleep, timeout};
 
 use super::client;
 use super::socket::{Listener, OpenError, Rivals, open};
@@ -25,6 +26,8 @@ pub(crate) struct AdminSockets {
 struct Open {
     socket: AdminSocket,
     accepting: JoinHandle<()>,
+    /// Accept what waits, then end.
+    closing: Rc<Notify>,
 }
 
 impl Drop for Open {
@@ -37,6 +40,10 @@ impl Drop for Open {
 const CLIENTS_MAX: usize = 64;
 /// After an accept that failed: no descriptors left, most likely.
 const RETRY: Duration = Duration::from_millis(100);
+/// Nobody waits to be accepted when nobody came for this long.
+const SETTLE: Duration = Duration::from_millis(20);
+/// Bounds what closing waits for those who wait.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 impl Default for AdminSockets {
     fn default() -> Self {
@@ -94,15 +101,38 @@ impl AdminSockets {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Frees the TCP addresses. Clients already in go on.
-    pub(crate) fn close_tcp(&mut self) {
-        let is_tcp = |open: &Open| matches!(open.socket.address, AdminAddress::Tcp(_));
-        self.open.retain(|open| !is_tcp(open));
+    /// Stops listening, on TCP alone or everywhere. Clients already in, or waiting
+    /// to be, go on.
+    pub(crate) async fn close(control: &Rc<Control>, tcp_alone: bool) {
+        let leaves =
+            |open: &mut Open| !tcp_alone || matches!(open.socket.address, AdminAddress::Tcp(_));
+        let leaving: Vec<Open> = {
+            let mut sockets = control.admin.borrow_mut();
+            sockets.open.extract_if(.., leaves).collect()
+        };
+        finish(leaving).await;
     }
 
-    /// Stops listening. Clients already in go on.
-    pub(crate) fn close_all(&mut self) {
-        self.open.clear();
+    /// Opens all of `wanted` anew: their paths may lead elsewhere by now.
+    ///
+    /// # Errors
+    /// As [`reconcile`](Self::reconcile).
+    pub(crate) async fn reopen(
+        control: &Rc<Control>,
+        wanted: &[AdminSocket],
+    ) -> Result<(), OpenError> {
+        let before = std::mem::take(&mut control.admin.borrow_mut().open);
+        // New ones first: the paths are never without.
+        let opened = Self::reconcile(control, wanted, Rivals::Replace).await;
+        finish(before).await;
+        opened
+    }
+
+    /// Waits until the last client is gone, but not for those who only sit there.
+    pub(crate) async fn wait_for_clients(sockets: &RefCell<Self>) {
+        let places = Arc::clone(&sockets.borrow().places);
+        // Nobody is let in meanwhile: a closed listener waits for nobody.
+        let _ = timeout(CLOSE_MAX, places.acquire_many(CLIENTS_MAX as u32)).await;
     }
 
     /// What `show cli sockets` lists.
@@ -122,41 +152,68 @@ impl AdminSockets {
         let listener = Rc::new(listener);
         let places = Arc::clone(&self.places);
         let control = Rc::clone(control);
+        let closing = Rc::new(Notify::new());
+        let close = Rc::clone(&closing);
         let accepting = tokio::task::spawn_local(supervise("admin", move || {
-            accept(
-                Rc::clone(&listener),
+            let door = Door {
+                listener: Rc::clone(&listener),
                 level,
-                Arc::clone(&places),
-                Rc::clone(&control),
-            )
+                places: Arc::clone(&places),
+                control: Rc::clone(&control),
+            };
+            door.accept_until(Rc::clone(&close))
         }));
         self.open.push(Open {
             socket: socket.clone(),
             accepting,
+            closing,
         });
     }
 }
 
-async fn accept(
+async fn finish(leaving: Vec<Open>) {
+    for mut open in leaving {
+        open.closing.notify_one();
+        // A listener that has no place for those who wait is closed all the same.
+        let _ = timeout(CLOSE_MAX, &mut open.accepting).await;
+    }
+}
+
+/// A listener, and what its clients are let in with.
+struct Door {
     listener: Rc<Listener>,
     level: AdminLevel,
     places: Arc<Semaphore>,
     control: Rc<Control>,
-) {
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+}
+
+impl Door {
+    async fn accept_until(self, closing: Rc<Notify>) {
+        loop {
+            tokio::select! {
+                () = self.accept() => {}
+                () = closing.notified() => break,
+            }
+        }
+        // Those who knocked before hear no reset.
+        while timeout(SETTLE, self.accept()).await.is_ok() {}
+    }
+
+    async fn accept(&self) {
+        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             // Nobody closes it.
-            return;
+            return std::future::pending().await;
         };
-        let accepted = match &*listener {
+        let (level, control) = (self.level, &self.control);
+        let accepted = match &*self.listener {
             Listener::Unix(listener, _) => listener
                 .accept()
                 .await
-                .map(|(stream, _)| client::start(stream, level, &control, place)),
+                .map(|(stream, _)| client::start(stream, level, control, place)),
             Listener::Tcp(listener) => listener
                 .accept()
                 .await
-                .map(|(stream, _)| client::start(stream, level, &control, place)),
+                .map(|(stream, _)| client::start(stream, level, control, place)),
         };
         if let Err(error) = accepted {
             tracing::warn!(%error, "cannot accept on an admin socket");

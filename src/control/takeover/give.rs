@@ -12,7 +12,7 @@ use tokio::time::{Duration, timeout};
 use super::SILENCE_MAX;
 use super::message::{HandOver, Head, SharedBind, SharedServer, VERSION};
 use crate::control::Control;
-use crate::control::admin::{AdminSockets, Rivals};
+use crate::control::admin::AdminSockets;
 use crate::control::apply::ask;
 use crate::control::stop::Stop;
 use crate::net::send_descriptors;
@@ -76,7 +76,7 @@ impl Control {
         };
         let mut stream = BufReader::new(stream);
         let refusal = match self.offer(&mut stream, version).await {
-            Ok(left) => return self.retire(left, pid),
+            Ok(left) => return self.retire(left, pid).await,
             Err(sentence) => sentence,
         };
         if *self.shared.borrow() == Shared::Offered {
@@ -116,13 +116,11 @@ impl Control {
         let ids = self.offer_all(stream).await?;
         let ready = read_line(stream).await?;
         let left = parse_ready(&ready, &ids)?;
-        self.admin.borrow_mut().close_tcp();
+        AdminSockets::close(self, true).await;
         let handed = self.hand_over_admin(stream).await;
         if handed.is_err() {
             // Its paths may be the successor's by now, and that one is gone.
-            self.admin.borrow_mut().close_all();
-            let wanted = self.started.admin.clone();
-            if let Err(error) = AdminSockets::reconcile(self, &wanted, Rivals::Replace).await {
+            if let Err(error) = AdminSockets::reopen(self, &self.started.admin).await {
                 tracing::error!("{error}");
             }
         }
@@ -208,18 +206,18 @@ impl Control {
     }
 
     /// Another process serves now.
-    fn retire(&self, left: BTreeSet<BindId>, pid: i32) {
+    async fn retire(self: &Rc<Self>, left: BTreeSet<BindId>, pid: i32) {
         tracing::info!(
             pid,
             "another process has taken over; this one drains and ends"
         );
         *self.shared.borrow_mut() = Shared::Given(left);
         self.manager.succeeded_by(pid.unsigned_abs());
-        self.admin.borrow_mut().close_all();
         // A second wish would cut.
         if self.stop.get().is_none() {
             self.request_stop(Stop::Drain);
         }
+        AdminSockets::close(self, false).await;
     }
 }
 

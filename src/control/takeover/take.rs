@@ -175,7 +175,7 @@ impl Control {
         let outcome = self.take_place(predecessor, admin).await;
         if outcome.is_err() {
             *self.shared.borrow_mut() = Shared::Given(BTreeSet::new());
-            self.admin.borrow_mut().close_all();
+            AdminSockets::close(self, false).await;
             self.stop_serving().await;
         }
         outcome
