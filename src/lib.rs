@@ -22,6 +22,7 @@
 //! | room | holds | start at |
 //! |---|---|---|
 //! | `main.rs`, `cli/`, `demo.rs` | the command: arguments, signals, words, exit codes; uses this library as any program would | `cli::main` |
+//! | `ctl/` | `rlb ctl` and `rlb healthcheck`: clients of the admin socket | `ctl::run` |
 //! | `engine.rs` | start and stop; the only room that names both planes | [`Engine::start`] |
 //! | [`config`] | what the operator wrote -> what we run, all problems at once | [`config::Config::load`] |
 //! | `state` | what outlives a generation: atomics and identities | `ServerState` |
@@ -32,7 +33,11 @@
 //! | `proxy` | the life of one client connection on one core | `http1::serve`, `tcp::serve` |
 //! | `worker` | a thread: accepting, the tick, orders from control | `worker::start` |
 //! | `health` | active checks: probes, rise and fall | `Health::reconcile` |
-//! | `control` | the single writer: apply, publish, drain, stop | `Control::apply` |
+//! | `observe` | what is seen from outside: counters and states as HAProxy's texts, JSON, Prometheus; reads only | `Snapshot::take` |
+//! | `control` | the single writer: apply, publish, drain, reload, stop | `Control::apply` |
+//! | `control/admin` | the admin socket: the conversation as bytes, commands, what each does | `wire::Session`, `command::Command` |
+//! | `control/takeover` | a new binary takes the place of a running one | `message.rs` |
+//! | [`internal`] | doors for benches and fuzz targets, no stability | `internal/mod.rs` |
 //!
 //! A room names only rooms below it and never one of the other plane;
 //! `tests/it/layers.rs` holds that table and every import against each other.
@@ -53,7 +58,8 @@
 //! A panic ends its session, is logged with a running count, and nothing else. The
 //! tasks of the control thread start again after one. A worker that ends, or does
 //! not tick for `worker_stall`, ends the process: a supervisor is better at starting
-//! again than we are at guessing what still works.
+//! again than we are at guessing what still works. A successor that does not say it
+//! is done ends nothing: its predecessor goes on.
 
 pub mod config;
 
