@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::{BindAddress, Config, Loaded};
 pub use crate::control::Stopping;
 use crate::control::{
-    ApplyError, Command, Control, First, Inbox, Outcome, Parts, Predecessor, ReloadReport, Stop,
+    Command, Control, First, Inbox, Outcome, Parts, Predecessor, ReloadReport, Stop,
 };
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
@@ -184,8 +184,10 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing stays behind then.
     pub fn start_files(paths: Vec<PathBuf>, loaded: Loaded) -> Result<Self, StartError> {
-        let mut options = Options::default();
-        options.files = paths;
+        let options = Options {
+            files: paths,
+            ..Options::default()
+        };
         Self::start_with(loaded, options)
     }
 

@@ -74,11 +74,7 @@ impl Stream {
 
     /// Writes some of `bytes`.
     #[inline]
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_send(cx, bytes.len(), |fd| {
             rustix::net::send(fd, bytes, SendFlags::NOSIGNAL)
         })
@@ -87,7 +83,7 @@ impl Stream {
     /// Writes some of `slices`.
     #[inline]
     pub(crate) fn poll_writev(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
