@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::{BindAddress, Config, Loaded};
 pub use crate::control::Stopping;
 use crate::control::{
-    ApplyError, Command, Control, First, Inbox, Outcome, Parts, Predecessor, ReloadReport, Stop,
+    Command, Control, First, Inbox, Outcome, Parts, Predecessor, ReloadReport, Stop,
 };
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;

@@ -49,11 +49,13 @@ impl Schedule {
     }
 
     /// Whether nobody takes part.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.cycle() == 0
     }
 
     /// After this many tickets every share is exact: sum of the weights / their gcd.
+    #[cfg(test)]
     pub(crate) fn cycle(&self) -> u64 {
         match &self.turns {
             Turns::Table(slots) => slots.len() as u64,

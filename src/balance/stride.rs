@@ -36,6 +36,7 @@ impl Stride {
         self.ends.partition_point(|end| *end <= position)
     }
 
+    #[cfg(test)]
     pub(super) fn cycle(&self) -> u64 {
         self.cycle
     }

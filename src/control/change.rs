@@ -2,7 +2,6 @@
 //! at a time. Each returns when every worker has passed it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::Control;
@@ -147,6 +146,7 @@ pub(crate) enum Cause {
     /// A server's health changed.
     Health,
     /// A source of servers answered: which.
+    #[expect(dead_code, reason = "discovery will name itself in the history")]
     Source(String),
     /// The program that embeds the engine.
     Engine,

@@ -15,7 +15,6 @@ use super::sources::{Found, Sources};
 use super::spec::{WEIGHT_MAX, address_text};
 use crate::config::{self, Config, ServerAddress};
 use crate::generation::{Desired, Entrance, Member};
-use crate::state::Admin;
 
 /// All that decides what is served.
 #[derive(Debug, Clone, Default)]

@@ -47,7 +47,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{BindAddress, Config, Global};
-use crate::generation::{Desired, Generation, Published, Report};
+use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
 use crate::net::ServiceManager;
 use crate::worker::Handle;

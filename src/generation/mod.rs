@@ -24,4 +24,6 @@ pub(crate) use desired::{Desired, Entrance, Member};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};
 pub(crate) use route::RequestFacts;
-pub(crate) use status::{check_info, status, status_text};
+#[cfg(test)]
+pub(crate) use status::status_text;
+pub(crate) use status::{check_info, status};

@@ -64,11 +64,6 @@ impl ListenError {
     }
 }
 
-/// Whether each worker can have a listening socket of its own for this address.
-pub(crate) fn is_shardable(address: &BindAddress) -> bool {
-    matches!(address, BindAddress::Ip(_) | BindAddress::Any(_))
-}
-
 /// Opens `count` listening sockets for a bind (one, whatever `count`, where the
 /// address cannot be shared). `probe` = make sure that no other process has it;
 /// false where this process has it already.

@@ -45,10 +45,6 @@ impl Stream {
     }
 
     /// Reads into `buffer`; 0 = the peer is done.
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        reason = "one task may wait for each direction: of two, one would never be woken"
-    )]
     #[inline]
     pub(crate) fn poll_read(
         &mut self,
@@ -77,29 +73,17 @@ impl Stream {
     }
 
     /// Writes some of `bytes`.
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        reason = "one task may wait for each direction: of two, one would never be woken"
-    )]
     #[inline]
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_send(cx, bytes.len(), |fd| {
             rustix::net::send(fd, bytes, SendFlags::NOSIGNAL)
         })
     }
 
     /// Writes some of `slices`.
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        reason = "one task may wait for each direction: of two, one would never be woken"
-    )]
     #[inline]
     pub(crate) fn poll_writev(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {

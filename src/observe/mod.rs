@@ -29,17 +29,14 @@ mod text;
 mod totals;
 mod value;
 
-pub(crate) use csv::{Filter, Form, StatRequest, Which, stat};
+pub(crate) use csv::{StatRequest, stat};
 pub(crate) use info::info;
 pub(crate) use numbers::Numbers;
 pub(crate) use process::{ProcessFacts, cpu_time, node_name};
-pub(crate) use prometheus::{CONTENT_TYPE, Selection, prometheus};
-pub(crate) use rows::{
-    BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work,
-};
-pub(crate) use samples::{Rate, Samples};
+pub(crate) use prometheus::{Selection, prometheus};
+pub(crate) use samples::Samples;
 pub(crate) use servers::{backends, servers_conn, servers_state};
-pub(crate) use sessions::{SessionFilter, SessionLine, parse_pointer, pointer, sessions};
+pub(crate) use sessions::{SessionFilter, SessionLine, parse_pointer, sessions};
 pub(crate) use snapshot::{Departing, Snapshot, View};
 pub(crate) use tables::{DrainRow, GenerationRow, OverrideRow, Table, Tabular};
-pub(crate) use text::{env, errors, iso_time, log_time, sounds_secret, version};
+pub(crate) use text::{env, errors, sounds_secret, version};

@@ -7,7 +7,7 @@ use super::samples::Rate;
 use super::totals::{FrontendTotals, Totals};
 use crate::config::{Mode, ServerAddress};
 use crate::generation::Backend;
-use crate::state::{Admin, BackendId, FrontendId, LastCheck, Operational, ServerId};
+use crate::state::{Admin, FrontendId, LastCheck, Operational, ServerId};
 
 /// Rates and sums of the process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,8 +86,6 @@ pub(crate) struct Work {
 /// A backend.
 #[derive(Debug, Clone)]
 pub(crate) struct BackendRow {
-    /// Who.
-    pub(crate) id: BackendId,
     /// In order.
     pub(crate) servers: Vec<ServerRow>,
     /// What it does.

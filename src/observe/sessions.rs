@@ -136,9 +136,6 @@ fn age(seconds: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-    use std::sync::Arc;
-
     use super::*;
     use crate::observe::testing::Bench;
 

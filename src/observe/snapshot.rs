@@ -190,7 +190,6 @@ impl Taker<'_> {
             .chain(backend.servers.iter().map(|server| &server.state.counters))
             .chain(leaving.map(|server| &server.state.counters));
         BackendRow {
-            id: state.id,
             servers: backend
                 .servers
                 .iter()

@@ -11,8 +11,6 @@ use crate::http;
 pub(crate) struct Clock {
     origin: Instant,
     now_us: Cell<u64>,
-    /// Wall clock minus monotonic, in microseconds; corrected once a second.
-    offset_us: Cell<u64>,
     date_second: Cell<u64>,
     date: RefCell<[u8; 29]>,
 }
@@ -22,7 +20,6 @@ impl Clock {
         let clock = Self {
             origin,
             now_us: Cell::new(0),
-            offset_us: Cell::new(0),
             date_second: Cell::new(0),
             date: RefCell::new([0; 29]),
         };
@@ -52,20 +49,13 @@ impl Clock {
 
     /// Follows the wall clock and renders the Date line anew; called once a tick.
     pub(crate) fn correct(&self) {
-        let now = self.read();
+        self.read();
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
-        self.offset_us
-            .set((wall.as_micros() as u64).wrapping_sub(now));
         if self.date_second.replace(wall.as_secs()) != wall.as_secs() {
             http::write_date(wall.as_secs(), &mut self.date.borrow_mut());
         }
-    }
-
-    /// Wall clock in microseconds since 1970 of a time of this clock.
-    pub(crate) fn wall_us(&self, at_us: u64) -> u64 {
-        self.offset_us.get().wrapping_add(at_us)
     }
 
     /// The Date of this second (RFC 9110 5.6.7).

@@ -18,6 +18,7 @@ pub(crate) enum Cause {
     /// `D` the server's drain was over.
     Down,
     /// `L` answered here.
+    #[expect(dead_code, reason = "a letter of the access log: answers of our own")]
     Local,
     /// `K` the operator ended it.
     Killed,
@@ -35,6 +36,10 @@ pub(crate) enum During {
     /// `R` waiting for the request.
     Request,
     /// `Q` in the queue.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a letter of the access log: sessions will queue")
+    )]
     Queue,
     /// `C` connecting.
     Connect,

@@ -5,8 +5,6 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::Interest;
-
 use super::buffers::{BODY, BULK, Buf, Buffers, HEADROOM};
 use super::shard::Shard;
 use crate::http::{BodyError, Decoder, LAST_CHUNK, chunk_head};
@@ -152,12 +150,6 @@ impl Flow {
             || !self.out.is_empty()
             || self.tail_sent < self.tail.bytes().len()
             || self.pipe.is_some()
-    }
-
-    /// Whether all there is was sent.
-    #[inline]
-    pub(crate) fn is_done(&self) -> bool {
-        self.ended && !self.is_pending()
     }
 
     /// Replaces the head by one that holds interim answers, before the final one.
@@ -346,7 +338,7 @@ impl Flow {
         Poll::Ready(written)
     }
 
-    fn poll_write(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, to: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let head = &self.head[self.head_sent..];
         let out = self
             .buf

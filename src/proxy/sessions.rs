@@ -68,12 +68,6 @@ pub(crate) struct SessionInfo {
 }
 
 impl Sessions {
-    /// Sessions now.
-    pub(crate) fn len(&self) -> usize {
-        let inner = self.inner.borrow();
-        inner.entries.len() - inner.free.len()
-    }
-
     /// Wakes each session whose deadline lies at or before `now_ms`.
     pub(crate) fn expire(&self, now_ms: u32) {
         let inner = &mut *self.inner.borrow_mut();

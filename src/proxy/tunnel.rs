@@ -208,7 +208,7 @@ impl Half {
         }
     }
 
-    fn poll_out(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_out(&mut self, to: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
             let Some(buf) = &self.buf else { break };
             let written = ready!(to.poll_write(cx, buf.part(self.out.clone())))?;

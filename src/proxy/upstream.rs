@@ -24,8 +24,6 @@ const FRESH_MS: u32 = 1000;
 /// What a worker knows of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    /// Which.
-    pub(crate) endpoint: EndpointId,
     /// Of which server.
     pub(crate) state: Arc<ServerState>,
     /// Its name, for the log.
@@ -162,7 +160,6 @@ impl Upstreams {
         let mut map = self.by_endpoint.borrow_mut();
         let upstream = map.entry(server.endpoint).or_insert_with(|| {
             Rc::new(Upstream {
-                endpoint: server.endpoint,
                 state: Arc::clone(&server.state),
                 name: Arc::clone(&server.name),
                 backend: Arc::clone(&backend.name),

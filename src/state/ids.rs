@@ -15,13 +15,19 @@ macro_rules! identity {
                 static NEXT: AtomicU64 = AtomicU64::new(1);
                 Self(NEXT.fetch_add(1, Ordering::Relaxed))
             }
+        }
+    };
+}
 
-            /// As a number, for maps, logs and the admin socket.
+macro_rules! number {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// As a number, for logs and the admin socket.
             pub(crate) const fn get(self) -> u64 {
                 self.0
             }
         }
-    };
+    )*};
 }
 
 identity!(
@@ -48,6 +54,7 @@ identity!(
     /// One published generation.
     GenerationId
 );
+number!(ServerId, BindId, GenerationId);
 
 /// Index of a worker, `0..workers`. The control thread counts as `workers`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -85,7 +85,7 @@ impl ServerState {
     }
 
     /// Whether what still runs on it must end now.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_cut(&self) -> bool {
         self.status.load(Relaxed) & CUT != 0
     }

@@ -42,7 +42,10 @@ pub(crate) enum Rivals {
 /// A listening admin socket.
 #[derive(Debug)]
 pub(super) enum Listener {
-    Unix(tokio::net::UnixListener, SocketFile),
+    Unix(
+        tokio::net::UnixListener,
+        #[expect(dead_code, reason = "held for its drop")] SocketFile,
+    ),
     Tcp(tokio::net::TcpListener),
 }
 

@@ -21,9 +21,6 @@ use crate::state::{Admin, Operational};
 use names::{CHECK_STATES, Metric, PROCESS, SERVER_STATES, Shape};
 pub(crate) use selection::Selection;
 
-/// Of the answer.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
-
 /// The metrics that are selected.
 pub(crate) fn prometheus(snapshot: &Snapshot, selection: &Selection) -> String {
     let mut writer = Writer {

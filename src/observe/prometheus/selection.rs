@@ -1,4 +1,4 @@
-//! Which metrics: the query of `/metrics`.
+//! Which metrics: the query of `/metrics`, and what `show metrics` makes of its words.
 
 /// What is asked for. Everything by default.
 #[derive(Debug, Clone, PartialEq, Eq)]

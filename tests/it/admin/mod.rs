@@ -4,6 +4,7 @@
 mod abuse;
 mod changes;
 mod clients;
+mod metrics;
 mod replies;
 mod wire;
 

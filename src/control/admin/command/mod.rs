@@ -23,9 +23,8 @@ use crate::control::WeightChange;
 use crate::state::{Admin, Operational};
 
 pub(crate) use other::Explained;
-pub(crate) use server::{Added, Keywords};
+pub(crate) use server::Added;
 pub(crate) use show::{Sessions, Show};
-pub(crate) use units::weight;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]

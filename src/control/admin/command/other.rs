@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::units::time;
-use super::{Arguments, Command, Target};
+use super::{Arguments, Command};
 use crate::config::AdminLevel;
 use crate::control::admin::answer::Reply;
 use crate::control::admin::wire::{Severities, Talk};

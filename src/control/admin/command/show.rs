@@ -14,6 +14,8 @@ pub(crate) enum Show {
     Info(Vec<String>),
     /// The words behind `show stat`; whether addresses may be seen.
     Stat(Vec<String>, bool),
+    /// The query of `/metrics` that says the same.
+    Metrics(String),
     ServersState(Option<String>, bool),
     ServersConn(Option<String>, bool),
     Backends(bool),
@@ -72,6 +74,16 @@ pub(super) fn info(arguments: &Arguments<'_>) -> Parsed {
 pub(super) fn stat(arguments: &Arguments<'_>) -> Parsed {
     let legends = arguments.level >= AdminLevel::Operator;
     show(Show::Stat(owned(arguments), legends))
+}
+
+/// A bare word is a scope; any other part of the query may stand here, too.
+pub(super) fn metrics(arguments: &Arguments<'_>) -> Parsed {
+    let parts = arguments.words.iter().map(|word| match *word {
+        "no-maint" => "no-maint".to_owned(),
+        word if word.contains('=') => word.to_owned(),
+        scope => format!("scope={scope}"),
+    });
+    show(Show::Metrics(parts.collect::<Vec<_>>().join("&")))
 }
 
 pub(super) fn servers_state(arguments: &Arguments<'_>) -> Parsed {

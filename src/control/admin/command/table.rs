@@ -93,6 +93,7 @@ const ENTRIES: &[Entry] = &[
     entry(User, 2, "show health [json]", "listeners and workers that this process lacks, and whether it drains", show::health),
     entry(User, 2, "show info [desc|json|typed|float]*", "report information about the running process", show::info),
     entry(Operator, 2, "show map [@<ver>] <map>", "report available maps or dump a map's contents", unconfigured::show_map),
+    entry(User, 2, "show metrics [<scope>|no-maint]*", "report metrics for Prometheus (global, frontend, backend, server, rlb)", show::metrics),
     entry(Operator, 2, "show overrides [json]", "where running and written state differ", show::overrides),
     entry(Operator, 2, "show peers [dict|-] [section]", "dump some information about all the peers or this peers section", unconfigured::nothing),
     entry(User, 2, "show proc", "show processes status", show::processes),

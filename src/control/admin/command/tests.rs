@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
+use super::server::Keywords;
 use super::*;
 use crate::config::ServerAddress;
 use crate::control::AddedState;

@@ -9,7 +9,9 @@ use crate::control::admin::answer::Reply;
 use crate::control::admin::command::{Sessions, Show};
 use crate::control::admin::dump;
 use crate::control::admin::wire::level_word;
-use crate::observe::{self, SessionFilter, SessionLine, Snapshot, StatRequest};
+use crate::observe::{
+    self, Selection, SessionFilter, SessionLine, Snapshot, StatRequest, prometheus,
+};
 use crate::worker::SessionRow;
 
 type Answer = Result<Reply, Reply>;
@@ -25,6 +27,11 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             let request = StatRequest::parse(&borrowed(&words)).map_err(Reply::refused)?;
             let request = StatRequest { legends, ..request };
             of_snapshot(control, move |snapshot| observe::stat(snapshot, &request)).await
+        }
+        Show::Metrics(query) => {
+            let selection = Selection::parse(&query);
+            let metrics = move |snapshot: &Snapshot| Ok(prometheus(snapshot, &selection));
+            of_snapshot(control, metrics).await
         }
         Show::ServersState(backend, json) => {
             let state = move |snapshot: &Snapshot| {
