@@ -101,6 +101,9 @@ impl<'a> Changes<'a> {
     pub(super) fn start(tally: &'a Tally, random: Random) -> Self {
         let file = File::new();
         let rlb = Rlb::with(file.text()).ready_on(file.web_addr).start();
+        wait_until(PATIENCE, "the admin socket is there", || {
+            UnixStream::connect(file.path("admin.sock")).is_ok()
+        });
         let own = Wire::over(connect(file.web_addr));
         let mut changes = Self {
             rlb,
@@ -255,7 +258,7 @@ impl<'a> Changes<'a> {
         fs::write(dir.join("new"), self.file.text()).expect("temporary directory");
         fs::rename(dir.join("new"), dir.join("lb.toml")).expect("temporary directory");
         let answer = self.file.ask("reload");
-        assert!(!answer.contains("error"), "{answer}");
+        assert!(answer.starts_with("Success=1\n"), "{answer}");
     }
 
     #[track_caller]
@@ -311,7 +314,15 @@ impl<'a> Changes<'a> {
     }
 
     fn reload_nothing(&mut self) {
-        assert_eq!(self.file.ask("reload"), "nothing changed");
+        let answer = self.file.ask("reload");
+        let mut lines = answer.lines();
+        assert_eq!(
+            [lines.next(), lines.next()],
+            [Some("Success=1"), Some("--")]
+        );
+        // Who asks is told each time what is set at run time.
+        let nothing = |line: &str| line == "nothing changed" || line.contains("set at run time");
+        assert!(lines.all(nothing), "{answer}");
         self.written_weights_are_in_force();
         let got = shares(
             &mut self.own,
