@@ -76,7 +76,11 @@ fn changes_in_any_order_are_noticed_by_nobody() {
     });
     drop(failed);
     let failures: Vec<String> = failures.iter().collect();
-    println!("{:?}: {:?}", begun.elapsed(), changes.made());
+    println!(
+        "{count} changes in {:?}: {:?}",
+        begun.elapsed(),
+        changes.made()
+    );
     println!("{tally:?}, {} failures", failures.len());
     println!("resident: {early} after a tenth, {rss} at the end");
     assert!(failures.is_empty(), "{failures:#?}");
