@@ -189,10 +189,6 @@ impl<'a> Changes<'a> {
         let command = format!("add server web/{name} {} weight 10 up", site.addr());
         assert_eq!(self.file.ask(&command), "New server registered.");
         spare.name = Some(name.clone());
-        // Beside the server whose sessions must live on.
-        let command = format!("add server db/{name} {} up", self.file.echo.addr());
-        assert_eq!(self.file.ask(&command), "New server registered.");
-        assert!(self.file.states("db").contains_key(&name));
         let since = self.tally.last_number();
         wait_until(PATIENCE, "it is served from", || site.last() > since);
         assert!(self.file.states("web").contains_key(&name));
@@ -210,9 +206,6 @@ impl<'a> Changes<'a> {
         let command = format!("del server web/{name} drain 10s");
         assert_eq!(self.file.ask(&command), "Server deleted.");
         self.spare[which].gone = self.tally.last_number();
-        let other = format!("del server db/{name} drain 10s");
-        assert_eq!(self.file.ask(&other), "Server deleted.");
-        assert!(!self.file.states("db").contains_key(&name));
         self.pass_several();
         let spare = &self.spare[which];
         assert!(spare.site.last() <= spare.gone, "served after: {command}");
@@ -224,7 +217,7 @@ impl<'a> Changes<'a> {
         let command = format!("set server web/s{which} state {state}");
         self.obeys(&command);
         // It may have been out already, and then still has not seen anything.
-        let gone = *self.gone[which].get_or_insert_with(|| self.tally.last_number());
+        let gone = *self.gone[which].get_or_insert(self.tally.last_number());
         self.pass_several();
         let last = self.file.web[which].last();
         assert!(last <= gone, "{command}: {last} came after {gone}");
