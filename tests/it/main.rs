@@ -6,6 +6,7 @@
 mod admin;
 mod balance;
 mod cli;
+mod control_soak;
 mod ctl;
 mod harness;
 mod health;

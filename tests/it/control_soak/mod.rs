@@ -1,0 +1,149 @@
+//! One rlb whose backend set changes all the time, in a random order of all that can change
+//! it, under load. Every change is verified by its effect, and nobody may notice any.
+//!
+//! Requests carry numbers, handed out in order. A server that has left must not see a number
+//! that was handed out after the change was answered; so it does not matter how late an
+//! origin's thread gets to read what had been sent to it before.
+//!
+//! [`traffic`] is what goes on in the background, [`changes`] what changes. Some seconds;
+//! `RLB_SOAK_CHANGES=10000` makes it minutes, `RLB_SOAK_SEED` repeats an order.
+
+mod changes;
+mod traffic;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use changes::{Changes, Kind};
+use traffic::{Tally, Wire};
+
+use crate::support::Origin;
+
+const KEEP_ALIVE_CLIENTS: usize = 4;
+const TCP_SESSIONS: usize = 20;
+/// What the allocator may be off by in a run too short to level it out.
+const SLACK: usize = 1 << 20;
+/// Memory of fewer changes than this tells nothing.
+const MEMORY_FROM: usize = 3_000;
+
+#[test]
+fn changes_in_any_order_are_noticed_by_nobody() {
+    let number = |name: &str, default| {
+        std::env::var(name).map_or(default, |text| text.parse::<u64>().expect(name))
+    };
+    let count = number("RLB_SOAK_CHANGES", 300) as usize;
+    let mut random = Random(number("RLB_SOAK_SEED", 7));
+    let mut deck: Vec<Kind> = Kind::ALL.into_iter().cycle().take(count).collect();
+    for i in (1..deck.len()).rev() {
+        deck.swap(i, random.below(i as u64 + 1) as usize);
+    }
+
+    let tally = Tally::default();
+    let (failed, failures) = mpsc::channel();
+    let mut changes = Changes::start(&tally, random);
+    let (web, db) = (changes.web_addr(), changes.db_addr());
+    let begun = Instant::now();
+    let (mut early, mut rss) = (0, 0);
+    let tally = &tally;
+    thread::scope(|scope| {
+        // Also when a change fails, so that the scope can end.
+        let _over = tally.over_at_the_end();
+        for _ in 0..KEEP_ALIVE_CLIENTS {
+            let failed = failed.clone();
+            scope.spawn(move || tally.keep_alive(web, &failed));
+        }
+        for _ in 0..TCP_SESSIONS {
+            let failed = failed.clone();
+            scope.spawn(move || tally.session(db, &failed));
+        }
+        let fresh = failed.clone();
+        scope.spawn(move || tally.fresh(web, &fresh));
+        changes.wait_for_load(TCP_SESSIONS);
+        for (index, kind) in deck.iter().enumerate() {
+            changes.make(*kind);
+            if let Ok(failure) = failures.try_recv() {
+                panic!("at change {index}, {kind:?}: {failure}");
+            }
+            if index == count / 10 {
+                early = changes.resident();
+            }
+        }
+        rss = changes.resident();
+    });
+    drop(failed);
+    let failures: Vec<String> = failures.iter().collect();
+    println!("{:?}: {:?}", begun.elapsed(), changes.made());
+    println!("{tally:?}, {} failures", failures.len());
+    println!("resident: {early} after a tenth, {rss} at the end");
+    assert!(failures.is_empty(), "{failures:#?}");
+    if count >= MEMORY_FROM {
+        let most = early + early / 20 + SLACK;
+        assert!(rss <= most, "{rss} bytes resident, {early} after a tenth");
+    }
+}
+
+/// A server that answers a request with its target and body.
+#[derive(Debug)]
+struct Site {
+    origin: Origin,
+    seen: Arc<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: AtomicU64,
+    /// The highest number; 0 before the first.
+    last: AtomicU64,
+}
+
+impl Site {
+    fn open() -> Self {
+        let seen = Arc::<Seen>::default();
+        let note = Arc::clone(&seen);
+        let origin = Origin::raw(move |stream, _| {
+            let mut wire = Wire::over(stream);
+            while let Ok(request) = wire.read() {
+                let target = request.first_line.split(' ').nth(1).unwrap_or_default();
+                let number = target.rsplit('/').next().and_then(|text| text.parse().ok());
+                let number = number.expect("every request has a number");
+                note.requests.fetch_add(1, Ordering::AcqRel);
+                note.last.fetch_max(number, Ordering::AcqRel);
+                let answer = [target.as_bytes(), &request.body].concat();
+                if wire.send("HTTP/1.1 200 OK", &answer).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { origin, seen }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.origin.addr()
+    }
+
+    fn requests(&self) -> u64 {
+        self.seen.requests.load(Ordering::Acquire)
+    }
+
+    fn last(&self) -> u64 {
+        self.seen.last.load(Ordering::Acquire)
+    }
+}
+
+/// The same order for the same seed (Vigna's SplitMix64).
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
