@@ -226,7 +226,7 @@ impl Flow {
     #[inline]
     pub(crate) fn poll_flush(
         &mut self,
-        to: &mut Stream,
+        to: &Stream,
         shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), FlowError>> {
@@ -250,7 +250,7 @@ impl Flow {
     pub(crate) fn poll_body(
         &mut self,
         from: &mut Stream,
-        to: &mut Stream,
+        to: &Stream,
         shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), FlowError>> {

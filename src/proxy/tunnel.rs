@@ -61,7 +61,7 @@ pub(crate) async fn relay(
         let shard = client.slot.shard();
         let moved = up.moved + down.moved;
         let sent = up.poll(&mut client.stream, server, shard, cx);
-        let received = down.poll(server, &mut client.stream, shard, cx);
+        let received = down.poll(server, &client.stream, shard, cx);
         if up.moved + down.moved != moved
             || (up.done | down.done) != (up.seen_done | down.seen_done)
         {
@@ -179,7 +179,7 @@ impl Half {
     fn poll(
         &mut self,
         from: &mut Stream,
-        to: &mut Stream,
+        to: &Stream,
         shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {

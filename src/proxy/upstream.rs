@@ -186,9 +186,10 @@ impl Upstreams {
     pub(super) fn sweep(&self, now_ms: u32) {
         self.by_endpoint.borrow_mut().retain(|_, upstream| {
             upstream.sweep(now_ms);
+            let is_recent = now_ms.wrapping_sub(upstream.used_ms.get()) < FORGET_MS;
             Rc::strong_count(upstream) > 1
                 || !upstream.idle.borrow().is_empty()
-                || now_ms.wrapping_sub(upstream.used_ms.get()) < FORGET_MS
+                || (is_recent && !upstream.state.is_retired())
         });
     }
 }

@@ -132,7 +132,7 @@ impl Exchange {
             // An interim answer may be on its way.
             if ready!(
                 self.down
-                    .poll_flush(&mut client.stream, client.slot.shard(), cx)
+                    .poll_flush(&client.stream, client.slot.shard(), cx)
             )
             .is_err()
             {
@@ -361,13 +361,13 @@ impl Exchange {
         (out, Decoder::from(head.framing), coding)
     }
 
-    fn poll_body(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
+    fn poll_body(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(Step::Done);
         };
         match ready!(
             self.down
-                .poll_body(stream, &mut client.stream, client.slot.shard(), cx)
+                .poll_body(stream, &client.stream, client.slot.shard(), cx)
         ) {
             Ok(()) => {}
             Err(FlowError::Sink) => return Poll::Ready(self.client_left(client)),
@@ -379,10 +379,10 @@ impl Exchange {
         Poll::Ready(Step::Done)
     }
 
-    fn poll_answer(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Step> {
+    fn poll_answer(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<Step> {
         if ready!(
             self.down
-                .poll_flush(&mut client.stream, client.slot.shard(), cx)
+                .poll_flush(&client.stream, client.slot.shard(), cx)
         )
         .is_err()
         {

@@ -217,7 +217,7 @@ impl<'a> Changes<'a> {
         let command = format!("set server web/s{which} state {state}");
         self.obeys(&command);
         // It may have been out already, and then still has not seen anything.
-        let gone = *self.gone[which].get_or_insert(self.tally.last_number());
+        let gone = *self.gone[which].get_or_insert_with(|| self.tally.last_number());
         self.pass_several();
         let last = self.file.web[which].last();
         assert!(last <= gone, "{command}: {last} came after {gone}");
