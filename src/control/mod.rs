@@ -72,6 +72,7 @@ pub(crate) use stop::{Outcome, Stop};
 use takeover::Shared;
 pub(crate) use takeover::{Predecessor, TakeoverError};
 pub(crate) use view::Vitals;
+use watch::Watch;
 
 /// For benches.
 pub(crate) mod internal {

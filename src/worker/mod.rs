@@ -85,6 +85,11 @@ impl Pulse {
         Duration::from_millis(late)
     }
 
+    /// Milliseconds of the process's clock at the last tick.
+    pub(crate) fn last_ms(&self) -> u64 {
+        self.last_ms.load(Ordering::Relaxed)
+    }
+
     /// Time since the last tick.
     pub(crate) fn age(&self) -> Duration {
         let now = self.origin.elapsed().as_millis() as u64;
