@@ -110,6 +110,7 @@ pub(crate) struct Control {
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     drains: RefCell<Draining>,
+    watch: RefCell<Watch>,
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
@@ -181,6 +182,7 @@ impl Control {
             binds: RefCell::default(),
             health: RefCell::new(health),
             drains: RefCell::default(),
+            watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
             manager: first.manager,
