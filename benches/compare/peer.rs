@@ -154,10 +154,10 @@ pub(crate) fn find(args: &Args, ports: &Ports) -> Result<Vec<Peer>> {
                 args.rlb
                     .clone()
                     .unwrap_or_else(|| env!("CARGO_BIN_EXE_rlb").into()),
-                "-V",
+                "-v",
             ),
             Kind::Rlb2 => match &args.rlb2 {
-                Some(path) => (path.clone(), "-V"),
+                Some(path) => (path.clone(), "-v"),
                 None => continue,
             },
             Kind::Haproxy => (args.haproxy.clone(), "-v"),
