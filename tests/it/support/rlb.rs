@@ -87,7 +87,12 @@ impl Builder {
             command.uid(id).gid(id);
         }
         let mut process = Process::start(&mut command, dir);
-        process.wait_ready(|| self.ready_on.iter().all(|addr| answers(*addr)));
+        // The admin socket opens behind the binds.
+        let admin = (!self.ready_on.is_empty()).then(|| admin_socket(&self.config));
+        let admin = admin.flatten();
+        process.wait_ready(|| {
+            self.ready_on.iter().all(|addr| answers(*addr)) && admin.is_none_or(Path::exists)
+        });
         Rlb(process)
     }
 }
@@ -116,4 +121,12 @@ impl DerefMut for Rlb {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.0
     }
+}
+
+/// The admin socket that a configuration names.
+fn admin_socket(config: &str) -> Option<&Path> {
+    let (_, behind) = config.split_once("admin = \"/")?;
+    let end = behind.find('"')?;
+    let start = config.len() - behind.len() - 1;
+    Some(Path::new(&config[start..=start + end]))
 }
