@@ -56,11 +56,17 @@ pub(crate) struct Dialled {
 pub(crate) fn pick(shard: &Shard, backend: BackendId, avoid: Option<ServerId>) -> Option<Use> {
     shard.with_generation(|generation| {
         let backend = generation.backends.iter().find(|b| b.state.id == backend)?;
-        let server = backend.pick(avoid)?;
-        let upstream = shard.upstreams.get(shard, backend, server);
-        upstream.counters.picked.add(1);
-        Some(Use::new(upstream))
+        assign(shard, backend, avoid)
     })
+}
+
+/// Picks a server of this backend and counts it as in use.
+#[inline]
+pub(crate) fn assign(shard: &Shard, backend: &Backend, avoid: Option<ServerId>) -> Option<Use> {
+    let server = backend.pick(avoid)?;
+    let upstream = shard.upstreams.get(shard, backend, server);
+    upstream.counters.picked.add(1);
+    Some(Use::new(upstream))
 }
 
 /// Connects to `first`, else to others, at most `plan.retries` times more. A

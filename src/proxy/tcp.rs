@@ -69,11 +69,7 @@ fn assign(client: &mut Client) -> Option<(Plan, Limits, Option<Use>)> {
             idle: backend.config.timeouts.tunnel.unwrap_or(timeouts.tunnel),
             half_closed: timeouts.half_closed,
         };
-        let server = backend.pick(None).map(|server| {
-            let upstream = shard.upstreams.get(&shard, backend, server);
-            upstream.counters.picked.add(1);
-            Use::new(upstream)
-        });
+        let server = connect::assign(&shard, backend, None);
         Some((Plan::of(backend), limits, server))
     })
 }

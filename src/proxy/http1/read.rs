@@ -244,12 +244,10 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
             pool_max: backend.config.pool_max,
             retry_after: backend.config.retry_after,
         };
-        let Some(server) = backend.pick(None) else {
-            return Found::NoServer(target);
-        };
-        let upstream = shard.upstreams.get(&shard, backend, server);
-        upstream.counters.picked.add(1);
-        Found::Server(target, Use::new(upstream))
+        match connect::assign(&shard, backend, None) {
+            Some(server) => Found::Server(target, server),
+            None => Found::NoServer(target),
+        }
     })
 }
 
