@@ -144,8 +144,10 @@ impl Drop for Running {
 }
 
 /// What a configuration asks for. A new kind of source is one more line here.
-fn providers(_config: &Config) -> Vec<Box<dyn Provider>> {
-    Vec::new()
+fn providers(config: &Config) -> Vec<Box<dyn Provider>> {
+    let mut all = Vec::new();
+    all.extend(super::consul::providers(config));
+    all
 }
 
 fn rules(discovery: &config::Discovery, provider: &dyn Provider) -> Rules {
