@@ -114,11 +114,10 @@ impl Discovery {
         Rc::clone(&self.news)
     }
 
-    /// Whether every source answered once, or had something to begin with.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.sources
-            .values()
-            .all(|source| source.borrow().is_ready())
+    /// Sources that never answered, nor had anything to begin with.
+    pub(crate) fn waiting(&self) -> usize {
+        let sources = self.sources.values();
+        sources.filter(|source| !source.borrow().is_ready()).count()
     }
 
     /// The age of each set that is known.
