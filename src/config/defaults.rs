@@ -138,7 +138,7 @@ impl Backend {
             // HAProxy's number; each goes to another server.
             retries: 3,
             servers: Vec::new(),
-            server_files: Vec::new(),
+            sources: Vec::new(),
             check: None,
             timeouts: ServerTimeouts::default(),
             limits: ResponseLimits::default(),

@@ -11,6 +11,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// Backends in the order of the file.
     pub backends: Vec<Backend>,
+    /// How sources are watched.
+    pub discovery: Discovery,
 }
 
 /// `[global]`: settings of the process.
@@ -332,8 +334,8 @@ pub struct Backend {
     pub retries: u32,
     /// Written servers, in order.
     pub servers: Vec<Server>,
-    /// Files that list more servers (TOML with `server = [...]`).
-    pub server_files: Vec<PathBuf>,
+    /// Where more servers come from.
+    pub sources: Vec<Source>,
     /// Health check of every server; `None` = none.
     pub check: Option<Check>,
     /// Waits on the server's side.
@@ -348,6 +350,16 @@ pub struct Backend {
     pub drain_timeout: Option<Duration>,
     /// The `Retry-After` of a 503 for want of a server. Default 5 s; zero = none.
     pub retry_after: Duration,
+}
+
+impl Backend {
+    /// The files among its sources.
+    pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::File(path) => Some(path),
+            Source::Consul(_) => None,
+        })
+    }
 }
 
 /// Load-balancing algorithm.

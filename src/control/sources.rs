@@ -2,14 +2,13 @@
 //! each: an error never means "no servers".
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::spec::Spec;
 use crate::config;
+pub(crate) use crate::discovery::SourceId;
 
 /// The last good answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,11 +16,6 @@ use crate::config;
 pub(crate) struct Sources {
     sets: BTreeMap<SourceId, Arc<Answer>>,
 }
-
-/// Names a source: its kind, a colon, what it is called there.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct SourceId(String);
 
 /// One good answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,19 +33,6 @@ pub(crate) struct Found {
     pub(crate) key: Arc<str>,
     /// Settings; the name is what the source suggests.
     pub(crate) spec: Spec,
-}
-
-impl SourceId {
-    /// A server file.
-    pub(crate) fn file(path: &Path) -> Self {
-        Self(format!("file:{}", path.display()))
-    }
-}
-
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl Found {
@@ -106,5 +87,5 @@ impl Sources {
 
 /// The sources of a backend, in the order of the file.
 pub(crate) fn ids_of(backend: &config::Backend) -> impl Iterator<Item = SourceId> {
-    backend.server_files.iter().map(|path| SourceId::file(path))
+    backend.sources.iter().map(SourceId::of)
 }

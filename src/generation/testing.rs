@@ -29,7 +29,7 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         balance: Balance::RoundRobin,
         retries: 3,
         servers,
-        server_files: Vec::new(),
+        sources: Vec::new(),
         check: None,
         timeouts: ServerTimeouts {
             connect: Duration::from_secs(5),

@@ -83,7 +83,9 @@ fn take(inputs: &mut Inputs, now: &mut u64, step: &Step) {
             });
             let web = Backend {
                 check: checked.then(Check::default),
-                server_files: vec![PathBuf::from("nodes"), PathBuf::from("found")],
+                sources: ["nodes", "found"]
+                    .map(|file| config::Source::File(file.into()))
+                    .to_vec(),
                 ..backend("web", servers.collect())
             };
             inputs.config = Arc::new(Config {

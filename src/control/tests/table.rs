@@ -115,7 +115,7 @@ const NODES: &str = "/etc/rlb/nodes.toml";
 
 fn web(servers: Vec<Server>) -> Backend {
     Backend {
-        server_files: vec![PathBuf::from(NODES)],
+        sources: vec![config::Source::File(NODES.into())],
         ..backend("web", servers)
     }
 }
