@@ -13,6 +13,7 @@
 //! then `source.rs` (the rules), then `registry.rs`.
 
 mod backoff;
+mod docker;
 pub(crate) mod http;
 mod id;
 mod member;
@@ -22,7 +23,7 @@ mod source;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use id::SourceId;
-pub(crate) use member::{Found, LeftOut, Member, Site, Standing};
+pub(crate) use member::{Found, LeftOut, Member, Site, SiteCheck, Standing};
 pub(crate) use outlet::{Failure, FailureKind, Outlet};
 pub(crate) use registry::{Discovery, Provider};
 pub(crate) use source::{Condition, Source, SourceRow};

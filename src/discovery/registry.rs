@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::docker::DockerProvider;
 use super::source::Rules;
 use super::{Failure, FailureKind, Member, Outlet, Source, SourceId, SourceRow};
 use crate::config::{self, Config};
@@ -144,8 +145,12 @@ impl Drop for Running {
 }
 
 /// What a configuration asks for. A new kind of source is one more line here.
-fn providers(_config: &Config) -> Vec<Box<dyn Provider>> {
-    Vec::new()
+fn providers(config: &Config) -> Vec<Box<dyn Provider>> {
+    let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+    if let Some(docker) = DockerProvider::of(config) {
+        providers.push(Box::new(docker));
+    }
+    providers
 }
 
 fn rules(discovery: &config::Discovery, provider: &dyn Provider) -> Rules {

@@ -75,9 +75,12 @@ fn owner<'a>(id: &str, all: &'a [Listed]) -> Result<&'a Listed, String> {
         .iter()
         .find(|other| !id.is_empty() && (other.id.starts_with(id) || other.name() == id));
     let short = id.get(..12).unwrap_or(id);
-    let owner = found.ok_or_else(|| format!("shares the network of {short}, which is not running"))?;
+    let owner =
+        found.ok_or_else(|| format!("shares the network of {short}, which is not running"))?;
     match owner.host_config.network_mode.starts_with("container:") {
-        true => Err(format!("shares the network of {short}, which shares another's")),
+        true => Err(format!(
+            "shares the network of {short}, which shares another's"
+        )),
         false => Ok(owner),
     }
 }
@@ -105,7 +108,10 @@ fn only(ports: &BTreeSet<u16>, what: &str, key: &str) -> Result<u16, String> {
             let ports: Vec<_> = ports.iter().take(PORTS_SHOWN).map(u16::to_string).collect();
             let more = if count > PORTS_SHOWN { ", ..." } else { "" };
             let list = ports.join(", ");
-            Err(format!("{} {what} ports {list}{more}: set {key}", in_words(count)))
+            Err(format!(
+                "{} {what} ports {list}{more}: set {key}",
+                in_words(count)
+            ))
         }
     }
 }
@@ -116,7 +122,11 @@ fn tcp(container: &Listed) -> impl Iterator<Item = &Port> {
 }
 
 /// The port on the engine's host.
-fn published(container: &Listed, wanted: &Wanted<'_>, from: &Standpoint) -> Result<SocketAddr, String> {
+fn published(
+    container: &Listed,
+    wanted: &Wanted<'_>,
+    from: &Standpoint,
+) -> Result<SocketAddr, String> {
     if container.host_config.network_mode == "host" {
         let port = in_the_hosts_network(container, wanted)?;
         let ip = from.host.ok_or(NO_HOST)?;
@@ -129,12 +139,18 @@ fn published(container: &Listed, wanted: &Wanted<'_>, from: &Standpoint) -> Resu
     }
     let inside = match wanted.port {
         Some(port) => port,
-        None => only(&public.keys().copied().collect(), "published", wanted.port_key)?,
+        None => only(
+            &public.keys().copied().collect(),
+            "published",
+            wanted.port_key,
+        )?,
     };
     let places = public.get(&inside).ok_or_else(|| {
         format!("port {inside} is not published: publish it, or use address = \"container\"")
     })?;
-    let bound = places.iter().map(|port| (port.ip.parse::<IpAddr>().ok(), port.public_port));
+    let bound = places
+        .iter()
+        .map(|port| (port.ip.parse::<IpAddr>().ok(), port.public_port));
     // A port bound to one address is reached there; else IPv4 before IPv6.
     let mut bound: Vec<_> = bound.collect();
     bound.sort_by_key(|(ip, port)| {
@@ -142,7 +158,9 @@ fn published(container: &Listed, wanted: &Wanted<'_>, from: &Standpoint) -> Resu
         (everywhere, ip.is_some_and(|ip| ip.is_ipv6()), *ip, *port)
     });
     match bound[0] {
-        (Some(ip), port) if ip.is_loopback() && from.host.is_some_and(|host| !host.is_loopback()) => {
+        (Some(ip), port)
+            if ip.is_loopback() && from.host.is_some_and(|host| !host.is_loopback()) =>
+        {
             Err(format!("port {port} is published on {ip} of its host only"))
         }
         (Some(ip), port) if !ip.is_unspecified() => Ok((ip, port).into()),
@@ -162,7 +180,9 @@ fn ip(container: &Listed, network: Option<&str>, from: &Standpoint) -> Result<Ip
     }
     if let Some(wanted) = network {
         // Compose puts its project in front.
-        let in_project = container.project().map(|project| format!("{project}_{wanted}"));
+        let in_project = container
+            .project()
+            .map(|project| format!("{project}_{wanted}"));
         let found = networks
             .get_key_value(wanted)
             .or_else(|| networks.get_key_value(&in_project?));
@@ -178,14 +198,23 @@ fn ip(container: &Listed, network: Option<&str>, from: &Standpoint) -> Result<Ip
     let shared = |name: &String| from.networks.as_ref().is_none_or(|own| own.contains(name));
     let mut reached = networks.iter().filter(|(name, _)| shared(name)).peekable();
     if reached.peek().is_none() {
-        return Err(format!("no network shared with this container: {}", names()));
+        return Err(format!(
+            "no network shared with this container: {}",
+            names()
+        ));
     }
     let mut addresses = reached.filter_map(|(_, network)| ip_in(network));
-    addresses.next().ok_or_else(|| format!("has no address yet in {}", names()))
+    addresses
+        .next()
+        .ok_or_else(|| format!("has no address yet in {}", names()))
 }
 
 fn ip_in(network: &Network) -> Option<IpAddr> {
-    let parse = |text: &str| text.parse::<IpAddr>().ok().filter(|ip| !ip.is_unspecified());
+    let parse = |text: &str| {
+        text.parse::<IpAddr>()
+            .ok()
+            .filter(|ip| !ip.is_unspecified())
+    };
     parse(&network.ipv4).or_else(|| parse(&network.ipv6))
 }
 
@@ -200,7 +229,8 @@ fn in_words(count: usize) -> String {
 /// Where an engine on the same machine publishes, seen from outside of containers.
 pub(crate) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PORTS_SHOWN: usize = 8;
-const NO_HOST: &str = "published on every address of its host: set discovery.docker.host_ip to one of them";
+const NO_HOST: &str =
+    "published on every address of its host: set discovery.docker.host_ip to one of them";
 
 #[cfg(test)]
 mod tests {
@@ -218,13 +248,18 @@ mod tests {
     }
 
     fn in_networks(names: &[(&str, &str)]) -> Listed {
-        let mut listed = container(r#"{"Id":"aa","Names":["/demo-web-1"],"Ports":[{"PrivatePort":80,"Type":"tcp"}],"Labels":{"com.docker.compose.project":"demo"}}"#);
+        let mut listed = container(
+            r#"{"Id":"aa","Names":["/demo-web-1"],"Ports":[{"PrivatePort":80,"Type":"tcp"}],"Labels":{"com.docker.compose.project":"demo"}}"#,
+        );
         for (name, ip) in names {
             let network = Network {
                 ipv4: (*ip).to_owned(),
                 ..Network::default()
             };
-            listed.network_settings.networks.insert((*name).to_owned(), network);
+            listed
+                .network_settings
+                .networks
+                .insert((*name).to_owned(), network);
         }
         listed
     }
@@ -272,8 +307,14 @@ mod tests {
             network: Some(network),
             ..PLAIN
         };
-        assert_eq!(look(&web, named("front"), &on_host()).unwrap(), "10.2.0.2:80");
-        assert_eq!(look(&web, named("demo_front"), &on_host()).unwrap(), "10.2.0.2:80");
+        assert_eq!(
+            look(&web, named("front"), &on_host()).unwrap(),
+            "10.2.0.2:80"
+        );
+        assert_eq!(
+            look(&web, named("demo_front"), &on_host()).unwrap(),
+            "10.2.0.2:80"
+        );
         assert_eq!(
             look(&web, named("side"), &on_host()).unwrap_err(),
             "is not in the network side, but in demo_back, demo_front"
@@ -310,17 +351,27 @@ mod tests {
             port: Some(9000),
             ..PLAIN
         };
-        assert_eq!(look(&ports(udp), named, &on_host()).unwrap(), "10.0.0.2:9000");
+        assert_eq!(
+            look(&ports(udp), named, &on_host()).unwrap(),
+            "10.0.0.2:9000"
+        );
     }
 
     #[test]
     fn host_none_and_shared_networks() {
-        let mode = |mode: &str| container(&format!(r#"{{"Id":"aa","HostConfig":{{"NetworkMode":"{mode}"}}}}"#));
+        let mode = |mode: &str| {
+            container(&format!(
+                r#"{{"Id":"aa","HostConfig":{{"NetworkMode":"{mode}"}}}}"#
+            ))
+        };
         let with_port = Wanted {
             port: Some(80),
             ..PLAIN
         };
-        assert_eq!(look(&mode("host"), with_port, &on_host()).unwrap(), "127.0.0.1:80");
+        assert_eq!(
+            look(&mode("host"), with_port, &on_host()).unwrap(),
+            "127.0.0.1:80"
+        );
         assert_eq!(
             look(&mode("host"), PLAIN, &on_host()).unwrap_err(),
             "runs in the host's network: set rlb.port"
@@ -354,8 +405,15 @@ mod tests {
                {"IP":"0.0.0.0","PrivatePort":80,"PublicPort":32768,"Type":"tcp"},
                {"PrivatePort":443,"Type":"tcp"}"#,
         );
-        assert_eq!(look(&everywhere, published, &on_host()).unwrap(), "127.0.0.1:32768");
-        assert!(look(&everywhere, published, &inside(&[])).unwrap_err().contains("host_ip"));
+        assert_eq!(
+            look(&everywhere, published, &on_host()).unwrap(),
+            "127.0.0.1:32768"
+        );
+        assert!(
+            look(&everywhere, published, &inside(&[]))
+                .unwrap_err()
+                .contains("host_ip")
+        );
         let port = Wanted {
             port: Some(443),
             ..published
@@ -365,13 +423,19 @@ mod tests {
             "port 443 is not published: publish it, or use address = \"container\""
         );
         let one = with(r#"{"IP":"10.9.0.1","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}"#);
-        assert_eq!(look(&one, published, &inside(&[])).unwrap(), "10.9.0.1:8080");
+        assert_eq!(
+            look(&one, published, &inside(&[])).unwrap(),
+            "10.9.0.1:8080"
+        );
         let remote = Standpoint {
             networks: None,
             host: Some([10, 0, 0, 7].into()),
         };
         let local = with(r#"{"IP":"127.0.0.1","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}"#);
-        assert_eq!(look(&local, published, &on_host()).unwrap(), "127.0.0.1:8080");
+        assert_eq!(
+            look(&local, published, &on_host()).unwrap(),
+            "127.0.0.1:8080"
+        );
         assert_eq!(
             look(&local, published, &remote).unwrap_err(),
             "port 8080 is published on 127.0.0.1 of its host only"

@@ -233,7 +233,9 @@ mod tests {
             reading.warnings[0],
             "unknown label rlb.hots: did you mean rlb.host?"
         );
-        assert!(reading.warnings[1].starts_with("unknown label rlb.zzzzzz: the labels are rlb.enable"));
+        assert!(
+            reading.warnings[1].starts_with("unknown label rlb.zzzzzz: the labels are rlb.enable")
+        );
         assert!(reading.announced.is_empty() && reading.settings.is_none());
     }
 

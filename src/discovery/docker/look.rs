@@ -111,8 +111,7 @@ impl View<'_> {
             let Some(announced) = self.is_meant(source, container, reading) else {
                 continue;
             };
-            for announced in announced {
-                let mut announced = announced.clone();
+            for mut announced in announced {
                 announced.port = source.port.or(announced.port);
                 if source.network.is_some() {
                     announced.network.clone_from(&source.network);
@@ -125,13 +124,12 @@ impl View<'_> {
     }
 
     /// Whether `source` names this container, and what it says of itself then.
-    fn is_meant<'r>(
+    fn is_meant(
         &self,
         source: &DockerSource,
         container: &Listed,
-        reading: &'r Reading,
-    ) -> Option<Vec<std::borrow::Cow<'r, Announced>>> {
-        use std::borrow::Cow::{Borrowed, Owned};
+        reading: &Reading,
+    ) -> Option<Vec<Announced>> {
         let has_tags = |one: &&Announced| source.tags.iter().all(|tag| one.tags.contains(tag));
         let in_project = match source.project.as_deref().or_else(|| self.own_project()) {
             Some(project) => container.project() == Some(project),
@@ -142,10 +140,11 @@ impl View<'_> {
             .iter()
             .filter(|one| one.service.as_deref() == Some(&*source.service))
             .filter(has_tags)
+            .cloned()
             .collect();
         // Registrator's services know no project.
         if !named.is_empty() && (source.project.is_none() || in_project) {
-            return Some(named.into_iter().map(Borrowed).collect());
+            return Some(named);
         }
         let is_named = match container.service() {
             Some(service) => service == source.service && in_project,
@@ -155,8 +154,8 @@ impl View<'_> {
             return None;
         }
         let announced = match &reading.announced[..] {
-            [one] => Borrowed(one),
-            _ => Owned(reading.settings.clone().unwrap_or_default()),
+            [one] => one.clone(),
+            _ => reading.settings.clone().unwrap_or_default(),
         };
         Some(vec![announced])
     }
@@ -168,32 +167,25 @@ impl View<'_> {
             if self.is_own(container) && reading.announced.is_empty() {
                 continue;
             }
+            // Those that a source names are looked at there.
+            let is_named = asked.iter().any(|question| match question {
+                Asked::Named(source) => self.is_meant(source, container, reading).is_some(),
+                Asked::Sites => false,
+            });
+            let left_out = |why| (!is_named).then(|| LeftOut::new(container.name(), why));
             if reading.announced.is_empty() {
-                // Those that a source names are looked at there.
-                let is_named = asked.iter().any(|question| match question {
-                    Asked::Named(source) => self.is_meant(source, container, reading).is_some(),
-                    Asked::Sites => false,
-                });
-                if !is_named {
-                    let why = reading.refused.clone();
-                    let why = why.unwrap_or_else(|| "no rlb.enable label".to_owned());
-                    found.left_out.push(LeftOut::new(container.name(), why));
-                }
+                let why = reading.refused.clone();
+                let why = why.unwrap_or_else(|| "no rlb.enable label".to_owned());
+                found.left_out.extend(left_out(why));
                 continue;
             }
             for announced in &reading.announced {
                 if announced.hosts.is_empty() && announced.backend.is_none() {
-                    let is_named = asked.iter().any(|question| match question {
-                        Asked::Named(source) => self.is_meant(source, container, reading).is_some(),
-                        Asked::Sites => false,
-                    });
-                    if !is_named {
-                        let service = container.service().unwrap_or(container.name());
-                        let why = format!(
-                            "no rlb.host, and no backend has source = [{{ docker = \"{service}\" }}]"
-                        );
-                        found.left_out.push(LeftOut::new(container.name(), why));
-                    }
+                    let service = container.service().unwrap_or(container.name());
+                    let why = format!(
+                        "no rlb.host, and no backend has source = [{{ docker = \"{service}\" }}]"
+                    );
+                    found.left_out.extend(left_out(why));
                     continue;
                 }
                 let member = self.member(container, reading, announced);
@@ -257,7 +249,9 @@ impl View<'_> {
     /// What the engine thinks of a container.
     fn standing(&self, container: &Listed) -> Result<Standing, String> {
         if let Some(signal) = self.stopping.get(&container.id) {
-            return Ok(Standing::Draining(format!("was sent signal {signal} to stop")));
+            return Ok(Standing::Draining(format!(
+                "was sent signal {signal} to stop"
+            )));
         }
         match &*container.state {
             "running" | "" => {}
@@ -333,9 +327,12 @@ fn site(container: &Listed, announced: &Announced) -> Site {
 /// Labels a group may go by; those that compose and builders write say nothing of
 /// the service.
 fn labels_shown(container: &Listed) -> BTreeMap<String, String> {
-    let quiet = |name: &str| name.starts_with("com.docker.") || name.starts_with("org.opencontainers.");
+    let quiet =
+        |name: &str| name.starts_with("com.docker.") || name.starts_with("org.opencontainers.");
     let labels = container.labels.iter().filter(|(name, _)| !quiet(name));
-    labels.map(|(name, value)| (name.clone(), value.clone())).collect()
+    labels
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// As people count: by project, service and number.
@@ -344,10 +341,18 @@ fn order(a: &Listed, b: &Listed) -> Ordering {
         let number = container.label("com.docker.compose.container-number");
         number.and_then(|number| number.parse::<u32>().ok())
     };
-    let place = |container: &Listed| (container.project().map(str::to_owned), container.service().map(str::to_owned));
+    let place = |container: &Listed| {
+        (
+            container.project().map(str::to_owned),
+            container.service().map(str::to_owned),
+        )
+    };
     place(a)
         .cmp(&place(b))
         .then_with(|| key(a).cmp(&key(b)))
         .then_with(|| a.name().cmp(b.name()))
         .then_with(|| a.id.cmp(&b.id))
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,14 +21,18 @@ pub(crate) fn read(container: &Listed, inspected: Option<&Inspected>) -> Reading
     let says_labels = fields.any;
     if let Some(data) = env_or_label(container, inspected, "INTERLOCK_DATA") {
         match serde_json::from_str::<Map<String, Value>>(data) {
-            Ok(data) => data.iter().for_each(|(name, value)| fields.json(name, value)),
+            Ok(data) => data
+                .iter()
+                .for_each(|(name, value)| fields.json(name, value)),
             Err(error) if !says_labels => {
                 return Reading {
                     refused: Some(format!("INTERLOCK_DATA is not a JSON object: {error}")),
                     ..Reading::default()
                 };
             }
-            Err(error) => fields.wrong.push(format!("INTERLOCK_DATA is not a JSON object: {error}")),
+            Err(error) => fields
+                .wrong
+                .push(format!("INTERLOCK_DATA is not a JSON object: {error}")),
         }
     }
     fields.reading()
@@ -115,7 +119,9 @@ impl Fields {
         let mut reading = Reading::default();
         if !self.unknown.is_empty() {
             let names = self.unknown.join(", ");
-            reading.warnings.push(format!("of its Interlock words nothing is done with: {names}"));
+            reading.warnings.push(format!(
+                "of its Interlock words nothing is done with: {names}"
+            ));
         }
         // 0.3 went on with what it understood.
         reading.warnings.append(&mut self.wrong);
@@ -129,7 +135,11 @@ impl Fields {
             match config::host_match(&name) {
                 Ok(host) => self.announced.hosts.push(Host::Of(host)),
                 Err(fault) => {
-                    reading.warnings.push(format!("\"{}\": {}", name.escape_debug(), fault.message));
+                    reading.warnings.push(format!(
+                        "\"{}\": {}",
+                        name.escape_debug(),
+                        fault.message
+                    ));
                 }
             }
         }
@@ -154,7 +164,9 @@ fn check(text: &str) -> Option<AnnouncedCheck> {
         "tcp-check" => return Some(AnnouncedCheck::Tcp),
         path => path,
     };
-    config::request_path(path).is_ok().then(|| AnnouncedCheck::Http(path.to_owned()))
+    config::request_path(path)
+        .is_ok()
+        .then(|| AnnouncedCheck::Http(path.to_owned()))
 }
 
 const PREFIX: &str = "interlock.";
@@ -184,7 +196,10 @@ mod tests {
         let reading = with_env(r#"{"hostname":"demo","domain":"interlock.com"}"#);
         assert_eq!(hosts(&reading), ["demo.interlock.com"]);
         assert!(reading.warnings.is_empty());
-        assert_eq!(reading.announced[0].backend_name("web"), "demo_interlock_com");
+        assert_eq!(
+            reading.announced[0].backend_name("web"),
+            "demo_interlock_com"
+        );
     }
 
     #[test]
@@ -212,7 +227,9 @@ mod tests {
         );
         assert_eq!(
             reading.warnings,
-            ["of its Interlock words nothing is done with: backend_options, maxconn, ssl_backend, ssl_backend_tls_verify"]
+            [
+                "of its Interlock words nothing is done with: backend_options, maxconn, ssl_backend, ssl_backend_tls_verify"
+            ]
         );
         assert_eq!(hosts(&reading), ["a.b"]);
     }
@@ -238,10 +255,15 @@ mod tests {
         assert_eq!(hosts(&reading), ["demo.a.b", "c.d"]);
         let one = &reading.announced[0];
         assert_eq!(one.check, Some(AnnouncedCheck::Http("/ping".into())));
-        assert_eq!((one.port, one.network.as_deref()), (Some(8080), Some("front")));
+        assert_eq!(
+            (one.port, one.network.as_deref()),
+            (Some(8080), Some("front"))
+        );
         assert_eq!(
             reading.warnings,
-            ["of its Interlock words nothing is done with: interlock.backend_option.0, context_root"]
+            [
+                "of its Interlock words nothing is done with: interlock.backend_option.0, context_root"
+            ]
         );
     }
 

@@ -24,7 +24,9 @@ pub(crate) fn read(container: &Listed, inspected: Option<&Inspected>) -> Reading
         .map(|port| port.private_port)
         .collect();
     // A port that is only named here is one too: nobody else may have exposed it.
-    let named = words.keys().filter_map(|word| word.split_once('_')?.0.parse().ok());
+    let named = words
+        .keys()
+        .filter_map(|word| word.split_once('_')?.0.parse().ok());
     let ports: BTreeSet<u16> = exposed.into_iter().chain(named).collect();
     let mut not_done = BTreeSet::new();
     let mut ignored = 0;
@@ -61,7 +63,10 @@ fn words<'a>(
 ) -> BTreeMap<&'a str, &'a str> {
     let env = inspected.iter().flat_map(|inspected| &inspected.config.env);
     let env = env.filter_map(|var| var.split_once('='));
-    let labels = container.labels.iter().map(|(name, value)| (&**name, &**value));
+    let labels = container
+        .labels
+        .iter()
+        .map(|(name, value)| (&**name, &**value));
     let all = env.chain(labels);
     all.filter_map(|(name, value)| Some((name.strip_prefix("SERVICE_")?, value.trim())))
         .collect()
@@ -94,7 +99,11 @@ impl<'a> Words<'a> {
         let name = self.get("NAME").map_or_else(
             || {
                 let image = container.image.rsplit('/').next().unwrap_or_default();
-                image.split([':', '@']).next().unwrap_or_default().to_owned()
+                image
+                    .split([':', '@'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
             },
             str::to_owned,
         );
@@ -192,7 +201,8 @@ mod tests {
 
     fn services(reading: &Reading) -> Vec<(&str, u16)> {
         let all = reading.announced.iter();
-        all.map(|one| (one.service.as_deref().unwrap(), one.port.unwrap())).collect()
+        all.map(|one| (one.service.as_deref().unwrap(), one.port.unwrap()))
+            .collect()
     }
 
     #[test]
@@ -210,12 +220,19 @@ mod tests {
         );
         assert_eq!(
             services(&reading(
-                &["SERVICE_80_NAME=web", "SERVICE_9000_IGNORE=true", "SERVICE_80_TAGS=a"],
+                &[
+                    "SERVICE_80_NAME=web",
+                    "SERVICE_9000_IGNORE=true",
+                    "SERVICE_80_TAGS=a"
+                ],
                 &[80, 9000]
             )),
             [("web", 80)]
         );
-        assert_eq!(services(&reading(&["SERVICE_TAGS=a"], &[80])), [("shop", 80)]);
+        assert_eq!(
+            services(&reading(&["SERVICE_TAGS=a"], &[80])),
+            [("shop", 80)]
+        );
     }
 
     #[test]
@@ -242,7 +259,9 @@ mod tests {
         assert_eq!(one.check_interval, Some(Duration::from_secs(15)));
         assert_eq!(
             reading.warnings,
-            ["of its Registrator words nothing is done with: SERVICE_CHECK_SCRIPT, SERVICE_CHECK_TIMEOUT"]
+            [
+                "of its Registrator words nothing is done with: SERVICE_CHECK_SCRIPT, SERVICE_CHECK_TIMEOUT"
+            ]
         );
     }
 
