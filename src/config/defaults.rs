@@ -153,6 +153,8 @@ impl Backend {
             servers: Vec::new(),
             sources: Vec::new(),
             check: None,
+            check_discovered: true,
+            panic: 0,
             timeouts: ServerTimeouts::default(),
             limits: ResponseLimits::default(),
             pool_max: 256,

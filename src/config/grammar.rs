@@ -225,6 +225,17 @@ pub(crate) fn file_path(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// `50%`.
+pub(crate) fn percent(text: &str) -> Result<u8, Fault> {
+    let number = text.strip_suffix('%').map(str::trim_end);
+    let number = number.filter(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    match number.and_then(|number| number.parse().ok()) {
+        Some(percent @ 0..=100) => Ok(percent),
+        _ => Err(Fault::new(format!("{} is not a share", quoted(text)))
+            .help("write \"50%\"; \"0%\" is never")),
+    }
+}
+
 /// A path that is looked at later, or nothing for none.
 pub(crate) fn no_zero(text: &str) -> Result<(), Fault> {
     if text.contains('\0') {

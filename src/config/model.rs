@@ -343,6 +343,12 @@ pub struct Backend {
     pub sources: Vec<Source>,
     /// Health check of every server; `None` = none.
     pub check: Option<Check>,
+    /// Where `check` is `None`, servers that a source found are checked by a connect
+    /// nevertheless. Default true; false when `check = false` is written.
+    pub check_discovered: bool,
+    /// With less than this share (percent) of the servers passing their check, all
+    /// that their source calls good are used. Default 0: never.
+    pub panic: u8,
     /// Waits on the server's side.
     pub timeouts: ServerTimeouts,
     /// Sizes of what a server may answer.

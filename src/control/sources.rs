@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::Spec;
+use super::spec::{Spec, WEIGHT_MAX};
 use crate::config;
+use crate::discovery::Member;
 pub(crate) use crate::discovery::SourceId;
 
 /// The last good answers.
@@ -33,6 +34,9 @@ pub(crate) struct Found {
     pub(crate) key: Arc<str>,
     /// Settings; the name is what the source suggests.
     pub(crate) spec: Spec,
+    /// All its source says; `None` for a server file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<Arc<Member>>,
 }
 
 impl Found {
@@ -41,6 +45,22 @@ impl Found {
         Self {
             key: Arc::clone(&server.name),
             spec: Spec(server),
+            member: None,
+        }
+    }
+
+    /// A member of a source of this kind. Sources of one kind that know the same
+    /// one name it alike, so in a backend it is there once.
+    pub(crate) fn discovered(kind: &str, member: &Member) -> Self {
+        let address = config::ServerAddress::Ip(member.address);
+        Self {
+            key: format!("{kind}/{}", member.id).into(),
+            spec: Spec(config::Server {
+                weight: member.weight.min(u32::from(WEIGHT_MAX)) as u16,
+                backup: member.tier > 0,
+                ..config::Server::new(&*member.name, address)
+            }),
+            member: Some(Arc::new(member.clone())),
         }
     }
 
@@ -64,6 +84,18 @@ impl Sources {
         }
         self.sets.insert(id, Arc::new(answer));
         true
+    }
+
+    /// The sources that gave a good answer, but for files.
+    pub(crate) fn discovered(&self) -> impl Iterator<Item = (&SourceId, Vec<Member>)> {
+        let sets = self.sets.iter().filter(|(id, _)| id.kind() != "file");
+        sets.map(|(id, answer)| {
+            let members = answer
+                .members
+                .iter()
+                .filter_map(|found| found.member.as_ref());
+            (id, members.map(|member| Member::clone(member)).collect())
+        })
     }
 
     /// Whether this source ever gave a good answer.

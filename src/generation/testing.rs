@@ -31,6 +31,8 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         servers,
         sources: Vec::new(),
         check: None,
+        check_discovered: true,
+        panic: 0,
         timeouts: ServerTimeouts {
             connect: Duration::from_secs(5),
             server: Duration::from_secs(60),
@@ -71,6 +73,7 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         global: Global::default(),
         frontends,
         backends,
+        discovery: Discovery::default(),
     }))
 }
 

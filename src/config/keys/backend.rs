@@ -31,7 +31,10 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
     key("observe_connect", Takes::Flag),
     key("drain_timeout", duration(0, DAYS_24)),
     key("retry_after", seconds(0, 24 * HOUR)),
-    later("panic"),
+    key(
+        "panic",
+        text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
+    ),
 ];
 
 pub(super) static BACKEND: Section = Section {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{check, discovery, mode, server};
 use crate::config::diagnostics::{Diagnostic, Problems};
+use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
 use crate::config::{Backend, Balance, Mode, ResponseLimits, Server, ServerTimeouts};
 
@@ -33,6 +34,13 @@ fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
         servers: server::servers(reader.list("server"), problems),
         sources,
         check: check::check(reader, mode, problems),
+        check_discovered: !matches!(
+            reader.node("check").map(|node| &node.value),
+            Some(Value::Bool(false))
+        ),
+        panic: reader
+            .parsed("panic", grammar::percent)
+            .unwrap_or(default.panic),
         timeouts: timeouts(reader),
         limits: limits(&reader.table("limits")),
         pool_max: reader.number("pool_max").unwrap_or(default.pool_max),

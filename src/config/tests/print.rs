@@ -302,6 +302,7 @@ fn backend(out: &mut String, backend: &Backend) {
     let Balance::RoundRobin = backend.balance;
     pair(out, "balance", "\"roundrobin\"");
     pair(out, "retries", backend.retries);
+    pair(out, "panic", text(&format!("{}%", backend.panic)));
     pair(out, "server", list(&backend.servers, server));
     pair(out, "source", list(&backend.sources, source));
     pair(out, "pool_max", backend.pool_max);
@@ -321,6 +322,7 @@ fn backend(out: &mut String, backend: &Backend) {
     pair(out, "limits.headers", backend.limits.headers);
     match &backend.check {
         Some(check) => self::check(out, check),
+        None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
 }

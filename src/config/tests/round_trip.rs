@@ -479,6 +479,8 @@ fn backend() -> impl Strategy<Value = Backend> {
                 retries: counts.0,
                 servers,
                 sources,
+                check_discovered: check.is_some() || counts.2,
+                panic: (counts.0 % 101) as u8,
                 check,
                 timeouts: ServerTimeouts {
                     connect: waits.0,

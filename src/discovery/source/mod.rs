@@ -211,15 +211,14 @@ impl Source {
             });
             return;
         }
-        let since = match before {
-            Some(before) if !before.is_held => before.since,
-            _ => now,
-        };
-        let at = match self.window {
-            Some(until) if now < until => {
-                (now + self.rules.coalesce).min(since + self.rules.max_delay)
-            }
-            _ => now,
+        let follows = before.filter(|before| !before.is_held);
+        let is_burst = follows.is_some() || self.window.is_some_and(|until| now < until);
+        let since = follows.as_ref().map_or(now, |before| before.since);
+        let at = match is_burst {
+            // It is on its way already.
+            true if follows.as_ref().is_some_and(|before| before.at <= now) => now,
+            true => (now + self.rules.coalesce).min(since + self.rules.max_delay),
+            false => now,
         };
         self.waiting = Some(Waiting {
             members,
@@ -401,3 +400,6 @@ fn scale(members: &mut [Member]) {
 
 /// HAProxy's.
 const WEIGHT_MAX: u32 = 256;
+
+#[cfg(test)]
+mod tests;
