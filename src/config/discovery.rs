@@ -14,6 +14,8 @@ pub enum Source {
     Consul(ConsulSource),
     /// Containers of Docker or Podman.
     Docker(DockerSource),
+    /// Members of any source that announce the backend; never in a file.
+    Announced,
 }
 
 /// A service in Consul.

@@ -368,7 +368,7 @@ impl Backend {
     pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
-            Source::Consul(_) | Source::Docker(_) => None,
+            Source::Consul(_) | Source::Docker(_) | Source::Announced => None,
         })
     }
 }

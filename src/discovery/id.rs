@@ -18,6 +18,7 @@ impl SourceId {
     pub(crate) fn of(source: &config::Source) -> Self {
         match source {
             config::Source::File(path) => Self::file(path),
+            config::Source::Announced => Self("announced:*".to_owned()),
             config::Source::Docker(docker) => Self(docker_name(docker)),
             config::Source::Consul(consul) => {
                 let mut name = format!("consul:{}", consul.service);
@@ -39,6 +40,11 @@ impl SourceId {
     /// What makes sites of its own, of a kind (`consul`, `docker`): `consul:*`.
     pub(crate) fn sites(kind: &str) -> Self {
         Self(format!("{kind}:*"))
+    }
+
+    /// Whether it makes sites.
+    pub(crate) fn is_sites(&self) -> bool {
+        self.0.ends_with(":*")
     }
 
     /// `file`, `consul`, ...

@@ -268,7 +268,7 @@ fn what_is_not_built_is_said_to_be_planned() {
         "[stats]\nbind = \"127.0.0.1:9000\"\n",
         "[[log]]\ntarget = \"stdout\"\n",
         "[[register]]\nconsul = \"lb\"\n",
-        "[discovery.docker]\nendpoint = \"unix:///run/docker.sock\"\n",
+        "[discovery.dns]\nservers = \"127.0.0.1\"\n",
         "[global]\nready_timeout = \"10s\"\n",
         "[defaults.timeouts]\ntls_handshake = \"10s\"\n",
         "[[backend]]\nname = \"a\"\nsource = [{ docker = \"web\" }]\n",

@@ -203,6 +203,7 @@ fn source(source: &Source) -> String {
             format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
         }
         Source::Docker(docker) => docker_source(docker),
+        Source::Announced => unreachable!("not of a file"),
     }
 }
 
