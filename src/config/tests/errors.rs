@@ -271,7 +271,7 @@ fn what_is_not_built_is_said_to_be_planned() {
         "[discovery.dns]\nservers = \"127.0.0.1\"\n",
         "[global]\nready_timeout = \"10s\"\n",
         "[defaults.timeouts]\ntls_handshake = \"10s\"\n",
-        "[[backend]]\nname = \"a\"\nsource = [{ docker = \"web\" }]\n",
+        "[[backend]]\nname = \"a\"\nsource = [{ dns = \"web\" }]\n",
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
         "[[backend]]\nname = \"a\"\n[backend.groups]\nby = \"tag:version\"\n",
