@@ -87,7 +87,8 @@ impl Control {
         let mut rows = self.discovery.borrow().rows();
         for Conflict { source, who, why } in &*self.conflicts.borrow() {
             if let Some(row) = rows.iter_mut().find(|row| row.source == source.as_str()) {
-                row.left_out.push(LeftOut::new(who, why));
+                let more = LeftOut::new(who, why);
+                row.left_out = row.left_out.iter().cloned().chain([more]).collect();
             }
         }
         rows

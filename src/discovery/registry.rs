@@ -115,11 +115,10 @@ impl Discovery {
         Rc::clone(&self.news)
     }
 
-    /// Whether every source answered once, or had something to begin with.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.sources
-            .values()
-            .all(|source| source.borrow().is_ready())
+    /// Sources that never answered, nor had anything to begin with.
+    pub(crate) fn waiting(&self) -> usize {
+        let sources = self.sources.values();
+        sources.filter(|source| !source.borrow().is_ready()).count()
     }
 
     /// The age of each set that is known.
@@ -146,11 +145,12 @@ impl Drop for Running {
 
 /// What a configuration asks for. A new kind of source is one more line here.
 fn providers(config: &Config) -> Vec<Box<dyn Provider>> {
-    let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+    let mut all = Vec::new();
+    all.extend(super::consul::providers(config));
     if let Some(docker) = DockerProvider::of(config) {
-        providers.push(Box::new(docker));
+        all.push(Box::new(docker) as Box<dyn Provider>);
     }
-    providers
+    all
 }
 
 fn rules(discovery: &config::Discovery, provider: &dyn Provider) -> Rules {
