@@ -52,8 +52,11 @@ struct Known {
     inspected: HashMap<String, Inspected>,
     /// Told to stop, with the signal and until when that is believed.
     stopping: HashMap<String, (u8, Instant)>,
-    /// Died while the list was under way: it may still show them.
-    died: HashSet<String>,
+    /// Died just now. Docker says so before its list does: without this they would
+    /// come back for a moment.
+    died: HashMap<String, Instant>,
+    /// When the list has caught up with the last event.
+    late_look: Option<Instant>,
     /// Where ports published on every address are.
     host: Option<IpAddr>,
 }
@@ -104,7 +107,12 @@ impl Engine {
         let mut client = Client::new(self.address.clone(), self.tls.clone());
         self.greet(&mut client).await?;
         let host = self.host().await?;
-        self.known.borrow_mut().host = host;
+        {
+            let mut known = self.known.borrow_mut();
+            known.host = host;
+            // What happened to them meanwhile nobody told.
+            known.died.clear();
+        }
         let ask = Ask::get(self.events_path(), ASK_MAX);
         let mut events = client.stream(&ask).await?;
         if !events.response.status().is_success() {
@@ -208,10 +216,15 @@ impl Engine {
             match &*event.action {
                 "die" | "died" => self.died(&event.actor.id, listener),
                 // The same container, another life.
-                "start" => drop(self.known.borrow_mut().stopping.remove(&event.actor.id)),
+                "start" => {
+                    let mut known = self.known.borrow_mut();
+                    known.stopping.remove(&event.actor.id);
+                    known.died.remove(&event.actor.id);
+                }
                 _ => {}
             }
         }
+        self.known.borrow_mut().late_look = Some(Instant::now() + LIST_LATE);
         self.look_again.notify_one();
     }
 
@@ -241,7 +254,7 @@ impl Engine {
     fn died(&self, id: &str, listener: &impl Listener) {
         let mut known = self.known.borrow_mut();
         known.stopping.remove(id);
-        known.died.insert(id.to_owned());
+        known.died.insert(id.to_owned(), Instant::now());
         let before = known.listed.len();
         known.listed.retain(|container| container.id != id);
         let is_less = known.listed.len() < before;
@@ -282,9 +295,14 @@ impl Engine {
         backoff: &mut Backoff,
         listener: &impl Listener,
     ) -> Failure {
+        let mut resync = Instant::now() + self.settings.resync;
         loop {
-            let _ = tokio::time::timeout(self.settings.resync, self.look_again.notified()).await;
-            self.known.borrow_mut().died.clear();
+            let late = self.known.borrow().late_look;
+            let next = late.unwrap_or(resync).min(resync);
+            let _ = tokio::time::timeout_at(next, self.look_again.notified()).await;
+            let now = Instant::now();
+            resync = now + self.settings.resync;
+            self.known.borrow_mut().late_look.take_if(|late| *late <= now);
             let listed = match self.list(client).await {
                 Ok(listed) => listed,
                 Err(failure) => return failure,
@@ -316,8 +334,8 @@ impl Engine {
 
     fn learn(&self, mut listed: Vec<Listed>) {
         let mut known = self.known.borrow_mut();
-        let died = std::mem::take(&mut known.died);
-        listed.retain(|container| !died.contains(&container.id));
+        known.died.retain(|_, at| at.elapsed() < LIST_LATE);
+        listed.retain(|container| !known.died.contains_key(&container.id));
         let ids: HashSet<&str> = listed.iter().map(|container| &*container.id).collect();
         known.inspected.retain(|id, _| ids.contains(&**id));
         known.stopping.retain(|id, _| ids.contains(&**id));
@@ -476,6 +494,9 @@ const EVENTS: [&str; 11] = [
 const ASK_MAX: Duration = Duration::from_secs(30);
 /// An event carries all labels of its container.
 const LINE_MAX: usize = 1 << 20;
+/// Docker tells of an event before its list shows it, up to 250 ms before on a busy
+/// machine: there is a second look this long after the last event.
+const LIST_LATE: Duration = Duration::from_millis(500);
 const INSPECTS_AT_ONCE: usize = 8;
 /// Stop signals are asked for in the background, so that lists need not wait long.
 const STOP_SIGNALS_AT_ONCE: usize = 32;
