@@ -2,6 +2,19 @@
 
 use super::*;
 
+impl Default for Config {
+    /// Nothing is served.
+    fn default() -> Self {
+        Self {
+            global: Global::default(),
+            frontends: Vec::new(),
+            backends: Vec::new(),
+            discovery: Discovery::default(),
+            discovered: Backend::new("", Mode::Http),
+        }
+    }
+}
+
 impl Default for Global {
     fn default() -> Self {
         Self {
@@ -167,6 +180,7 @@ impl Frontend {
             limits: RequestLimits::default(),
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
+            discovered_routes: false,
         }
     }
 }

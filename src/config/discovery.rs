@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::{Docker, DockerSource};
+
 /// One place servers come from beside those that are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -10,6 +12,10 @@ pub enum Source {
     File(PathBuf),
     /// A service in Consul.
     Consul(ConsulSource),
+    /// Containers of Docker or Podman.
+    Docker(DockerSource),
+    /// Members of any source that announce the backend; never in a file.
+    Announced,
 }
 
 /// A service in Consul.
@@ -36,6 +42,8 @@ pub struct Discovery {
     pub backoff: Backoff,
     /// `[discovery.consul]`.
     pub consul: Consul,
+    /// `[discovery.docker]`.
+    pub docker: Docker,
 }
 
 /// Waits between tries that fail: doubling, anywhere between nothing and the bound.
@@ -113,6 +121,7 @@ impl Default for Discovery {
             stale_warn: Duration::from_secs(300),
             backoff: Backoff::default(),
             consul: Consul::default(),
+            docker: Docker::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod check;
 mod defaults;
 mod diagnostics;
 mod discovery;
+mod docker;
 mod expand;
 mod foreign_file;
 mod grammar;
@@ -34,12 +35,17 @@ mod units;
 mod unknown;
 mod words;
 
-pub(crate) use address::server_name_written;
+pub(crate) use address::{name as section_name, server_name_written};
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use discovery::{ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+pub use docker::{
+    Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
+};
+pub(crate) use grammar::{host_match, path_prefix, request_path};
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub(crate) use units::duration;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// One whole, valid configuration.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Settings of the process.
     pub global: Global,
@@ -13,6 +13,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// How sources are watched.
     pub discovery: Discovery,
+    /// What `[defaults]` say: the settings of backends that make themselves.
+    pub discovered: Backend,
 }
 
 /// `[global]`: settings of the process.
@@ -113,6 +115,9 @@ pub struct Frontend {
     pub forwarded: Forwarded,
     /// Requests per connection before it is closed; 0 = no limit.
     pub keep_alive_requests: u32,
+    /// Takes the hosts that containers and services announce. Default false;
+    /// always false in tcp mode.
+    pub discovered_routes: bool,
 }
 
 /// One listening address of a frontend.
@@ -363,7 +368,7 @@ impl Backend {
     pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
-            Source::Consul(_) => None,
+            Source::Consul(_) | Source::Docker(_) | Source::Announced => None,
         })
     }
 }

@@ -26,6 +26,7 @@ mod reload;
 mod run;
 mod save;
 mod sessions;
+mod sites;
 mod snapshot;
 mod sources;
 mod spec;
@@ -103,6 +104,8 @@ pub(crate) struct Control {
     desired: RefCell<Arc<Desired>>,
     /// Where that is not what is written.
     differences: RefCell<Vec<Difference>>,
+    /// What members announced and others have.
+    conflicts: RefCell<Vec<sites::Conflict>>,
     /// What the last merge could not take; each is said once.
     merge_warnings: RefCell<HashSet<String>>,
     history: RefCell<History>,
@@ -180,6 +183,7 @@ impl Control {
             inputs: RefCell::default(),
             desired: RefCell::new(Arc::new(Desired::nothing())),
             differences: RefCell::default(),
+            conflicts: RefCell::default(),
             merge_warnings: RefCell::default(),
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),

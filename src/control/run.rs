@@ -192,6 +192,7 @@ impl Control {
         loop {
             look.tick().await;
             self.look_after_draining().await;
+            self.let_sites_go().await;
         }
     }
 }

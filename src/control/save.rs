@@ -115,6 +115,7 @@ impl Control {
                     config: Default::default(),
                     sources: snapshot.sources,
                     overrides: snapshot.overrides,
+                    ..Inputs::default()
                 };
             }
             Ok(Restored::SetAside(sentence)) => tracing::error!("{sentence}"),

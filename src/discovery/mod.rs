@@ -14,6 +14,7 @@
 
 mod backoff;
 mod consul;
+mod docker;
 pub(crate) mod http;
 mod id;
 mod member;
@@ -24,7 +25,7 @@ mod source;
 pub(crate) use backoff::Backoff;
 pub(crate) use consul::{Kv, KvWatch};
 pub(crate) use id::SourceId;
-pub(crate) use member::{Found, LeftOut, Member, Site, Standing};
+pub(crate) use member::{Found, LeftOut, Member, Site, SiteCheck, Standing};
 pub(crate) use outlet::{Failure, FailureKind, Outlet};
 pub(crate) use registry::{Discovery, Provider};
 pub(crate) use source::{Condition, Source, SourceRow};

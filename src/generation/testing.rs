@@ -64,6 +64,7 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         limits: RequestLimits::default(),
         forwarded: Forwarded::default(),
         keep_alive_requests: 0,
+        discovered_routes: false,
     }
 }
 
@@ -74,6 +75,7 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         frontends,
         backends,
         discovery: Discovery::default(),
+        discovered: Backend::new("", Mode::Http),
     }))
 }
 

@@ -120,11 +120,20 @@ pub(super) static SOURCE: Section = Section {
         ),
         key(
             "docker",
-            Takes::Later("only `file` and `consul` can be a source now"),
+            text("the name of a service in Docker", grammar::docker_name),
+        ),
+        key(
+            "project",
+            text("a project of compose", grammar::docker_name),
+        ),
+        key("port", number(1, 65_535)),
+        key(
+            "network",
+            text("the name of a network", grammar::docker_name),
         ),
         key(
             "dns",
-            Takes::Later("only `file` and `consul` can be a source now"),
+            Takes::Later("only `file`, `consul` and `docker` can be a source now"),
         ),
     ]],
 };

@@ -12,7 +12,7 @@ pub(super) static DISCOVERY: Section = Section {
         key("stale_warn", duration(SECOND, DAYS_24)),
         key("backoff", Takes::Table(&BACKOFF)),
         key("consul", Takes::Table(&CONSUL)),
-        later("docker"),
+        key("docker", Takes::Table(&DOCKER)),
         later("dns"),
     ]],
 };
@@ -61,6 +61,72 @@ static CONSUL: Section = Section {
                 now: &["named"],
                 later: &["tagged"],
             },
+        ),
+    ]],
+};
+
+static DOCKER: Section = Section {
+    title: "[discovery.docker]",
+    short: None,
+    groups: &[&[
+        key(
+            "endpoint",
+            Takes::List(&text(
+                "an address: \"unix:///var/run/docker.sock\", \"tcp://docker:2375\" or \"https://docker:2376\", \"\" for DOCKER_HOST",
+                parses!(address::api_or_none),
+            )),
+        ),
+        key(
+            "cert_path",
+            text(
+                "a directory with ca.pem, cert.pem and key.pem, \"\" for DOCKER_CERT_PATH",
+                grammar::no_zero,
+            ),
+        ),
+        key(
+            "address",
+            Takes::Words {
+                now: &["container", "published"],
+                later: &[],
+            },
+        ),
+        key(
+            "host_ip",
+            text(
+                "an IP address, \"\" for the endpoint's host",
+                parses!(grammar::ip_or_none),
+            ),
+        ),
+        key(
+            "network",
+            text(
+                "the name of a network, \"\" for any",
+                grammar::docker_name_or_none,
+            ),
+        ),
+        key(
+            "expose",
+            Takes::Words {
+                now: &["labelled", "all"],
+                later: &[],
+            },
+        ),
+        key(
+            "health",
+            Takes::Words {
+                now: &["not_unhealthy", "require_healthy", "ignore"],
+                later: &[],
+            },
+        ),
+        key("early_drain", Takes::Flag),
+        key("stop_grace", duration(SECOND, HOUR)),
+        key("resync", duration(SECOND, 24 * HOUR)),
+        key(
+            "conventions",
+            Takes::List(&Takes::Words {
+                now: &["rlb", "interlock", "registrator"],
+                later: &[],
+            }),
         ),
     ]],
 };

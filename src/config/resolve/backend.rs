@@ -6,17 +6,27 @@ use super::{check, discovery, mode, server};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
-use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
+use crate::config::{Backend, Balance, Mode, ResponseLimits, Server, ServerTimeouts};
 
 pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
-    let mode = mode(reader);
+    let backend = settings(reader, mode(reader), problems);
+    checks_that_never_run(reader, &backend, problems);
+    backend
+}
+
+/// A backend that makes itself, out of the defaults.
+pub(super) fn discovered(defaults: &Reader<'_>, problems: &Problems) -> Backend {
+    settings(defaults, Mode::Http, problems)
+}
+
+fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
     let default = Backend::new("", mode);
     let sources = reader
         .list("source")
         .iter()
         .filter_map(|node| discovery::source(node, problems))
         .collect();
-    let backend = Backend {
+    Backend {
         name: reader.text("name").unwrap_or_default().into(),
         mode,
         balance: Balance::RoundRobin,
@@ -41,9 +51,7 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
-    };
-    checks_that_never_run(reader, &backend, problems);
-    backend
+    }
 }
 
 fn timeouts(reader: &Reader<'_>) -> ServerTimeouts {

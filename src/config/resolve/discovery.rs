@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
+use crate::config::grammar;
 use crate::config::tree::{Node, Reader};
-use crate::config::{Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+use crate::config::{
+    Backoff, Consul, ConsulSource, Discovery, Docker, DockerAddress, DockerConvention,
+    DockerExpose, DockerHealth, DockerSource, Expose, Source,
+};
 
 pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
     let default = Discovery::default();
@@ -17,6 +21,10 @@ pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
         stale_warn: wait("stale_warn", default.stale_warn),
         backoff: backoff(&reader.table("backoff"), problems),
         consul: consul(&reader.table("consul")),
+        docker: Docker {
+            is_written: reader.node("docker").is_some(),
+            ..docker(&reader.table("docker"))
+        },
     }
 }
 
@@ -50,6 +58,47 @@ fn consul(reader: &Reader<'_>) -> Consul {
     }
 }
 
+fn docker(reader: &Reader<'_>) -> Docker {
+    let default = Docker::default();
+    let endpoints = reader.list("endpoint").iter().filter_map(Node::as_str);
+    let conventions = reader.list("conventions").iter().filter_map(Node::as_str);
+    let conventions = conventions.filter_map(|word| match word {
+        "rlb" => Some(DockerConvention::Rlb),
+        "interlock" => Some(DockerConvention::Interlock),
+        "registrator" => Some(DockerConvention::Registrator),
+        _ => None,
+    });
+    Docker {
+        is_written: default.is_written,
+        endpoints: endpoints
+            .filter_map(|text| address::api_or_none(text).ok().flatten())
+            .collect(),
+        cert_path: reader.some_text("cert_path").map(Into::into),
+        address: match reader.text("address") {
+            Some("published") => DockerAddress::Published,
+            _ => default.address,
+        },
+        host_ip: reader.parsed("host_ip", grammar::ip_or_none).flatten(),
+        network: reader.some_text("network"),
+        expose: match reader.text("expose") {
+            Some("all") => DockerExpose::All,
+            _ => default.expose,
+        },
+        health: match reader.text("health") {
+            Some("require_healthy") => DockerHealth::RequireHealthy,
+            Some("ignore") => DockerHealth::Ignore,
+            _ => default.health,
+        },
+        early_drain: reader.flag("early_drain").unwrap_or(default.early_drain),
+        stop_grace: reader.duration("stop_grace").unwrap_or(default.stop_grace),
+        resync: reader.duration("resync").unwrap_or(default.resync),
+        conventions: match reader.own("conventions") {
+            Some(_) => conventions.collect(),
+            None => default.conventions,
+        },
+    }
+}
+
 /// What names a source; exactly one of these stands in each.
 const NAMING: &[&str] = &["file", "consul", "docker", "dns"];
 
@@ -65,7 +114,7 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
             problems.at(naming[1].key_place, "a second one", diagnostic);
         } else if table.entries.is_empty() {
             let diagnostic = Diagnostic::error("a source is named by one key");
-            let remedy = "write { file = \"...\" } or { consul = \"...\" }";
+            let remedy = "write { file = \"...\" }, { consul = \"...\" } or { docker = \"...\" }";
             problems.missing(node.place, remedy, diagnostic);
         }
         return None;
@@ -73,7 +122,8 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
     // Filters of another kind of source.
     for entry in &table.entries {
         let kinds: &[&str] = match &*entry.key {
-            "tags" => &["consul"],
+            "tags" => &["consul", "docker"],
+            "project" | "port" | "network" => &["docker"],
             _ => continue,
         };
         if !kinds.contains(&&*named.key) {
@@ -81,16 +131,22 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
             problems.at(entry.key_place, "", Diagnostic::error(what));
         }
     }
+    let texts = |key| -> Vec<String> {
+        let texts = reader.list(key).iter().filter_map(Node::as_str);
+        texts.map(str::to_owned).collect()
+    };
     match &*named.key {
         "file" => file(&reader, node, problems).map(Source::File),
         "consul" => Some(Source::Consul(ConsulSource {
             service: reader.text("consul")?.to_owned(),
-            tags: reader
-                .list("tags")
-                .iter()
-                .filter_map(Node::as_str)
-                .map(str::to_owned)
-                .collect(),
+            tags: texts("tags"),
+        })),
+        "docker" => Some(Source::Docker(DockerSource {
+            service: reader.text("docker")?.to_owned(),
+            project: reader.some_text("project"),
+            port: reader.number("port"),
+            network: reader.some_text("network"),
+            tags: texts("tags"),
         })),
         _ => None,
     }

@@ -65,11 +65,14 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         );
     }
     names.warn_unused(&backends, problems);
+    // Read from the defaults alone, and of HTTP whatever they say: hosts are its.
+    let discovered = Reader::new(Place::new(0, 0..0), None, None).with_defaults(defaults);
     Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
         discovery: discovery::discovery(&root.table("discovery"), problems),
+        discovered: backend::discovered(&discovered, problems),
     }
 }
 

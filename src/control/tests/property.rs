@@ -211,7 +211,7 @@ proptest! {
         }
         let text = serde_json::to_string(&(&inputs.overrides, &inputs.sources)).unwrap();
         let (overrides, sources) = serde_json::from_str(&text).unwrap();
-        let restored = Inputs { config: Arc::clone(&inputs.config), sources, overrides };
+        let restored = Inputs { config: Arc::clone(&inputs.config), sources, overrides, ..Inputs::default() };
         prop_assert_eq!(restored.merge().desired, inputs.merge().desired);
     }
 }

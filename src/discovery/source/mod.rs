@@ -166,6 +166,15 @@ impl Source {
     /// A good answer.
     pub(crate) fn found(&mut self, found: Found, now: Instant) {
         self.still(now);
+        self.offer(found, now);
+    }
+
+    /// A good answer of some while others are lost: no sign of life of the whole.
+    pub(crate) fn found_partly(&mut self, found: Found, now: Instant) {
+        self.offer(found, now);
+    }
+
+    fn offer(&mut self, found: Found, now: Instant) {
         self.left_out = found.left_out.into();
         let mut members = found.members;
         scale(&mut members);
