@@ -67,6 +67,8 @@ pub(crate) struct Exchange {
     pub(super) idempotent: bool,
     /// The request has no body.
     bodyless: bool,
+    /// The client asked for the close: no request follows.
+    pub(super) last: bool,
     /// The client's connection may stay.
     pub(super) keep_alive: bool,
     /// The server's connection may stay.
@@ -126,6 +128,7 @@ impl Exchange {
         self.version = None;
         self.idempotent = false;
         self.bodyless = false;
+        self.last = false;
         self.keep_alive = false;
         self.server_keep_alive = false;
         self.close_delimited = false;
@@ -144,6 +147,7 @@ impl Exchange {
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
         self.bodyless = !head.framing.has_body();
+        self.last = !head.keep_alive;
         self.keep_alive = head.keep_alive;
     }
 
@@ -216,7 +220,7 @@ impl Exchange {
             if self.needs_connection() {
                 self.connect(client).await;
             }
-            client.slot.arm(self.patience(client));
+            self.arm(client);
             match poll_fn(|cx| self.poll(client, cx)).await {
                 Step::Done => return,
                 Step::Resend => {
