@@ -11,6 +11,7 @@ use super::Shard;
 use super::buffers::Buf;
 use super::sessions::Slot;
 use crate::generation::{Frontend, Generation};
+use crate::http;
 use crate::net::{Peer, Stream};
 use crate::state::FrontendCounters;
 
@@ -82,6 +83,19 @@ impl Client {
         if let Some(newer) = newer {
             self.trusted = is_trusted(newer, self.peer);
             self.frontend = Arc::clone(newer);
+        }
+    }
+
+    /// What its servers are told of it.
+    #[inline]
+    pub(crate) fn about<'a>(&'a self, request_id: Option<&'a [u8; 32]>) -> http::Client<'a> {
+        http::Client {
+            ip: self.peer.address.ip(),
+            ip_text: self.ip.as_bytes(),
+            local_port_text: self.port.as_bytes(),
+            https: false,
+            trusted: self.trusted,
+            request_id: request_id.map(<[u8; 32]>::as_slice),
         }
     }
 

@@ -6,7 +6,10 @@
 //! of `state/`. This room must not know control.
 //! Start at [`http1::serve`] and [`tcp::serve`], then `connect.rs`.
 
+mod account;
+mod answer;
 mod buffers;
+mod choose;
 mod client;
 mod clock;
 mod connect;

@@ -1,19 +1,16 @@
 //! Waiting for a request, and from its head to an [`Exchange`].
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Exchange;
-use super::exchange::{Answer, BODY_TOO_LARGE, Target};
-use crate::config::HeaderMatch;
-use crate::generation::{Frontend, Generation, RequestFacts};
-use crate::http::{self, Framing, RequestHead, Slots};
+use crate::http::{self, Framing, Slots};
 use crate::proxy::Client;
+use crate::proxy::answer::Answer;
 use crate::proxy::buffers::{Buf, REQUEST};
-use crate::proxy::connect::{self, NO_SERVER, Plan};
+use crate::proxy::choose::{Found, find_server};
+use crate::proxy::connect::{self, NO_SERVER};
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::upstream::Use;
 
 /// The next request, ready to run; `None` = the connection is to be closed.
 pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
@@ -197,84 +194,4 @@ fn settle(client: &mut Client, exchange: &mut Exchange, framing: Framing, buf: B
     } else {
         client.ahead = Some(buf);
     }
-}
-
-/// Requests that are whole but not for us.
-fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
-    if head.misdirected(false) {
-        return Some(Answer::closing(
-            421,
-            "this listener does not serve https targets",
-        ));
-    }
-    if head.max_forwards == Some(0) {
-        return Some(Answer::of(200, "Max-Forwards is 0"));
-    }
-    match (head.framing, client.frontend.config.limits.body) {
-        (Framing::Length(length), Some(limit)) if length > limit => {
-            Some(Answer::closing(413, BODY_TOO_LARGE))
-        }
-        _ => None,
-    }
-}
-
-enum Found {
-    Server(Target, Use),
-    NoServer(Target),
-    NoBackend,
-    NotForUs(Answer),
-}
-
-/// Frontend, route, backend and server out of one look at one generation.
-fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
-    let shard = std::rc::Rc::clone(client.shard());
-    shard.with_generation(|generation| {
-        client.follow(generation);
-        // Before a server is picked: who is refused takes nobody's turn.
-        if let Some(answer) = refusal(client, head) {
-            return Found::NotForUs(answer);
-        }
-        let Some(backend) = route(generation, &client.frontend, head) else {
-            return Found::NoBackend;
-        };
-        let target = Target {
-            plan: Plan::of(backend),
-            timeouts: backend.config.timeouts,
-            limits: backend.config.limits,
-            pool_max: backend.config.pool_max,
-            retry_after: backend.config.retry_after,
-        };
-        match connect::assign(&shard, backend, None) {
-            Some(server) => Found::Server(target, server),
-            None => Found::NoServer(target),
-        }
-    })
-}
-
-fn route<'g>(
-    generation: &'g Generation,
-    frontend: &Frontend,
-    head: &RequestHead<'_, '_>,
-) -> Option<&'g Arc<crate::generation::Backend>> {
-    let facts = RequestFacts {
-        method: head.method,
-        host: head.host,
-        target: head.target,
-        has_field: |wanted: &HeaderMatch| {
-            head.fields.iter().any(|field| {
-                field.name.eq_ignore_ascii_case(&wanted.name)
-                    && wanted
-                        .value
-                        .as_ref()
-                        .is_none_or(|value| field.value == value.as_bytes())
-            })
-        },
-    };
-    // An index is only good for the generation it came from; a frontend that
-    // left may refer to what is no more.
-    let index = frontend.route(&facts)?;
-    if frontend.state.is_gone() {
-        return None;
-    }
-    generation.backends.get(index)
 }

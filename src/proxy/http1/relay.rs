@@ -4,9 +4,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Exchange;
-use super::exchange::{Answer, BODY_TOO_LARGE, Stage};
+use super::exchange::Stage;
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
+use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::buffers::{BODY, Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
