@@ -8,9 +8,9 @@ use super::Shard;
 use super::answer::{Answer, BODY_TOO_LARGE};
 use super::connect::{self, Plan};
 use super::upstream::Use;
-use crate::config::{HeaderMatch, ResponseLimits, ServerTimeouts};
+use crate::config::{HeaderMatch, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
 use crate::generation::{Backend, Frontend, Generation, RequestFacts};
-use crate::http::{Framing, RequestHead};
+use crate::http::{Framing, RequestHead, Version};
 use crate::net::Stream;
 
 /// What is needed of a backend, copied so that no generation is held.
@@ -22,6 +22,10 @@ pub(crate) struct Target {
     pub(crate) timeouts: ServerTimeouts,
     /// Sizes of what it may answer.
     pub(crate) limits: ResponseLimits,
+    /// What it speaks.
+    pub(crate) protocol: Protocol,
+    /// Where that is HTTP/2.
+    pub(crate) http2: ServerHttp2,
     /// Idle connections of the process.
     pub(crate) pool_max: usize,
     /// Of a 503.
@@ -34,6 +38,8 @@ impl Target {
             plan: Plan::of(backend),
             timeouts: backend.config.timeouts,
             limits: backend.config.limits,
+            protocol: backend.config.protocol,
+            http2: backend.config.http2,
             pool_max: backend.config.pool_max,
             retry_after: backend.config.retry_after,
         }
@@ -94,6 +100,9 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         let Some(backend) = route(generation, &client.frontend, head) else {
             return Found::NoBackend;
         };
+        if backend.config.protocol == Protocol::Http2 && head.version != Version::Http2 {
+            return Found::NotForUs(Answer::of(505, "this backend takes HTTP/2 alone"));
+        }
         let target = Target::of(backend);
         match connect::assign(&shard, backend, None) {
             Some(server) => Found::Server(target, server),

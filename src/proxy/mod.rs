@@ -4,7 +4,7 @@
 //! pooled server connections, a deadline. It holds a server, never a
 //! generation, and nothing here is shared with another thread but the atomics
 //! of `state/`. This room must not know control.
-//! Start at [`http1::serve`] and [`tcp::serve`], then `connect.rs`.
+//! Start at [`http1::serve`], [`http2::serve`] and [`tcp::serve`], then `connect.rs`.
 
 mod account;
 mod answer;
@@ -16,6 +16,7 @@ mod connect;
 mod end;
 mod flow;
 pub(crate) mod http1;
+pub(crate) mod http2;
 mod sessions;
 mod shard;
 pub(crate) mod tcp;

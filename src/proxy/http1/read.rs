@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use super::Exchange;
-use crate::http::{self, Framing, Slots};
+use crate::http::{self, Framing, Refused, Slots};
 use crate::proxy::Client;
 use crate::proxy::answer::Answer;
 use crate::proxy::buffers::{Buf, REQUEST};
@@ -12,8 +12,18 @@ use crate::proxy::choose::{Found, find_server};
 use crate::proxy::connect::{self, NO_SERVER};
 use crate::proxy::end::{Cause, During, SessionEnd};
 
-/// The next request, ready to run; `None` = the connection is to be closed.
-pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
+/// What a client wants next.
+pub(super) enum Wanted {
+    /// This request, ready to run.
+    Exchange(Box<Exchange>),
+    /// To speak HTTP/2; its first bytes are read ahead.
+    Http2,
+    /// Nothing: the connection is to be closed.
+    Nothing,
+}
+
+/// Waits for the next request.
+pub(super) async fn next_request(client: &mut Client) -> Wanted {
     let timeouts = client.frontend.config.timeouts;
     // A fresh connection owes its first request within http_request.
     let first = client.requests == 0;
@@ -51,13 +61,19 @@ impl Waiting {
             .arm(client.frontend.config.timeouts.http_request);
     }
 
-    fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Box<Exchange>>> {
+    fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Wanted> {
         loop {
             let mut buf = match client.ahead.take() {
                 Some(buf) if !buf.is_empty() && http::may_complete(buf.bytes(), self.tried) => {
                     self.tried = buf.len();
                     match prepare(client, buf) {
-                        Prepared::Ready(exchange) => return Poll::Ready(Some(exchange)),
+                        Prepared::Ready(exchange) => {
+                            return Poll::Ready(Wanted::Exchange(exchange));
+                        }
+                        Prepared::Http2(buf) => {
+                            client.ahead = Some(buf);
+                            return Poll::Ready(Wanted::Http2);
+                        }
                         Prepared::Incomplete(buf) => buf,
                     }
                 }
@@ -79,7 +95,7 @@ impl Waiting {
                 }
                 Poll::Ready(_) => {
                     client.shard().buffers.give(buf);
-                    return Poll::Ready(None);
+                    return Poll::Ready(Wanted::Nothing);
                 }
                 Poll::Pending => return self.wait(client, buf),
             }
@@ -87,7 +103,7 @@ impl Waiting {
     }
 
     /// Nothing to read: an idle connection holds no buffer, half a head one of its own size.
-    fn wait(&self, client: &mut Client, buf: Buf) -> Poll<Option<Box<Exchange>>> {
+    fn wait(&self, client: &mut Client, buf: Buf) -> Poll<Wanted> {
         let buffers = &client.slot.shard().buffers;
         if buf.is_empty() {
             buffers.give(buf);
@@ -95,13 +111,13 @@ impl Waiting {
             client.ahead = Some(buffers.shrink(buf));
         }
         if client.slot.killed().is_some() {
-            return Poll::Ready(None);
+            return Poll::Ready(Wanted::Nothing);
         }
         if !client.slot.expired() {
             return Poll::Pending;
         }
         if !self.begun {
-            return Poll::Ready(None);
+            return Poll::Ready(Wanted::Nothing);
         }
         let mut exchange = begin(client);
         exchange.keep_alive = false;
@@ -109,12 +125,13 @@ impl Waiting {
             client,
             SessionEnd::new(Cause::ClientTimeout, During::Request),
         );
-        Poll::Ready(Some(exchange))
+        Poll::Ready(Wanted::Exchange(exchange))
     }
 }
 
 enum Prepared {
     Incomplete(Buf),
+    Http2(Buf),
     Ready(Box<Exchange>),
 }
 
@@ -133,6 +150,9 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let head = match http::parse_request(buf.bytes(), &limits, &mut slots) {
         Ok(Some(head)) => head,
         Ok(None) => return Prepared::Incomplete(buf),
+        Err(Refused::Http2) if client.may_speak_http2 && client.requests == 0 => {
+            return Prepared::Http2(buf);
+        }
         Err(refused) => {
             let mut exchange = begin(client);
             exchange.end = SessionEnd::new(Cause::Proxy, During::Request);

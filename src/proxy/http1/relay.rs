@@ -8,7 +8,7 @@ use super::exchange::Stage;
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
-use crate::proxy::buffers::{BODY, Buf, REQUEST};
+use crate::proxy::buffers::{Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
@@ -26,7 +26,7 @@ pub(super) enum Step {
 }
 
 /// 1xx answers before the final one; more is an attack or a loop.
-const INTERIMS_MAX: u32 = 100;
+pub(crate) const INTERIMS_MAX: u32 = 100;
 /// Bytes of later requests read while an exchange runs.
 const AHEAD_MAX: usize = REQUEST / 2;
 
@@ -177,23 +177,7 @@ impl Exchange {
             return Poll::Ready(Ok(0));
         };
         let buffers = &client.slot.shard().buffers;
-        let mut buf = self.answer.take().unwrap_or_else(|| buffers.take(BODY));
-        if buf.room().is_empty() {
-            let wanted = buf.len() + 1;
-            buf = buffers.grow(buf, wanted);
-        }
-        let read = stream.poll_read(cx, buf.room());
-        if let Poll::Ready(Ok(n)) = read {
-            buf.filled(n);
-        }
-        if buf.is_empty() {
-            buffers.give(buf);
-        } else if read.is_pending() {
-            self.answer = Some(buffers.shrink(buf));
-        } else {
-            self.answer = Some(buf);
-        }
-        read
+        buffers.poll_fill(&mut self.answer, stream, cx)
     }
 
     /// Looks at the client while the server thinks: a reset ends the exchange, a
