@@ -13,7 +13,7 @@ use h2::{Reason, RecvStream};
 use http::Request;
 
 use super::exchange::Exchange;
-use super::guard::Guard;
+use super::guard::{Guard, Offence};
 use super::wire::ClientWire;
 use crate::http::{Slots, join_cookies, read_h2_request};
 use crate::proxy::{Client, Shard};
@@ -184,7 +184,7 @@ impl Session {
         let timeouts = client.frontend.config.timeouts;
         let owed_ms = self.owed_ms(client.shard());
         let late = owed_ms.is_some_and(|ms| u128::from(ms) >= timeouts.http_request.as_millis());
-        if late || shared.guard.borrow().flood().is_some() {
+        if late || shared.guard.borrow().offence().is_some() {
             return self.send_away(&client);
         }
         let was_idle = self.idle;
@@ -225,12 +225,14 @@ impl Session {
     }
 
     fn send_away(&mut self, client: &Client) -> Next {
-        let flood = self.shared.guard.borrow().flood();
-        tracing::info!(peer = %client.peer.address, ?flood, "HTTP/2 client sent away");
+        // Without an offence it owes something for too long.
+        let offence = self.shared.guard.borrow().offence();
+        tracing::info!(peer = %client.peer.address, ?offence, "HTTP/2 client sent away");
         client.counters.request_errors.add(1);
         client.slot.arm(GOODBYE);
         self.leaving = Some(Leaving::Now);
-        self.h2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        let reason = offence.map_or(Reason::ENHANCE_YOUR_CALM, Offence::reason);
+        self.h2.abrupt_shutdown(reason);
         Next::Poll
     }
 }

@@ -3,18 +3,37 @@
 //! The library bounds what it buffers (heads, small DATA, resets before accept)
 //! but not how often it is made to work. So the 9-byte heads of the frames are
 //! read here on their way to it, and kinds that move nothing have a budget for a
-//! time (RFC 9113 10.5).
+//! time (RFC 9113 10.5). Two rules that the library takes lightly are held here,
+//! too: the sizes of frames (4.2) and what comes first (3.4).
+
+use h2::Reason;
 
 use crate::config::Floods;
 
 /// Why a client is sent away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flood {
+pub(super) enum Offence {
+    /// More of a kind than is set.
     Resets,
     Pings,
     Settings,
     IdleFrames,
     Continuations,
+    /// A frame of a size that its kind never has.
+    FrameSize,
+    /// Something else than SETTINGS came first.
+    Hello,
+}
+
+impl Offence {
+    /// What the client is told.
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::FrameSize => Reason::FRAME_SIZE_ERROR,
+            Self::Hello => Reason::PROTOCOL_ERROR,
+            _ => Reason::ENHANCE_YOUR_CALM,
+        }
+    }
 }
 
 /// Counts the frames of one client.
@@ -30,8 +49,9 @@ pub(super) struct Guard {
     /// CONTINUATION frames of the running header block.
     continuations: u32,
     block: Block,
+    greeted: bool,
     acknowledged: bool,
-    flood: Option<Flood>,
+    offence: Option<Offence>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,18 +86,20 @@ impl Guard {
             counts: Counts::default(),
             continuations: 0,
             block: Block::None,
+            greeted: false,
             acknowledged: false,
-            flood: None,
+            offence: None,
         }
     }
 
-    /// Looks at bytes from the client.
-    pub(super) fn read(&mut self, mut bytes: &[u8], now_ms: u32) {
+    /// Looks at bytes from the client; returns how many of them may be believed.
+    pub(super) fn read(&mut self, all: &[u8], now_ms: u32) -> usize {
+        let mut bytes = all;
         if now_ms.wrapping_sub(self.began_ms) >= self.limits.per.as_millis() as u32 {
             self.began_ms = now_ms;
             self.counts = Counts::default();
         }
-        while !bytes.is_empty() && self.flood.is_none() {
+        while !bytes.is_empty() && self.offence.is_none() {
             if self.skip > 0 {
                 let skipped = self.skip.min(bytes.len());
                 self.skip -= skipped;
@@ -95,6 +117,11 @@ impl Guard {
                 self.end_of_payload();
             }
         }
+        if self.offence.is_some() {
+            (all.len() - bytes.len()).saturating_sub(HEAD)
+        } else {
+            all.len()
+        }
     }
 
     /// DATA of this length was sent: its receiver has a right to answer.
@@ -104,8 +131,8 @@ impl Guard {
     }
 
     /// The budget that is spent, if one is.
-    pub(super) fn flood(&self) -> Option<Flood> {
-        self.flood
+    pub(super) fn offence(&self) -> Option<Offence> {
+        self.offence
     }
 
     /// Since when the client owes the rest of a head.
@@ -125,32 +152,49 @@ impl Guard {
         let [a, b, c, kind, flags, ..] = self.head;
         let len = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.skip = len;
+        if !std::mem::replace(&mut self.greeted, true) && (kind, flags & ACK) != (SETTINGS, 0) {
+            self.offence = Some(Offence::Hello);
+            return;
+        }
+        let fits = match kind {
+            PING => len == 8,
+            RST_STREAM | WINDOW_UPDATE => len == 4,
+            PRIORITY => len == 5,
+            SETTINGS if flags & ACK != 0 => len == 0,
+            SETTINGS => len.is_multiple_of(6),
+            GOAWAY => (8..=FRAME).contains(&len),
+            _ => len <= FRAME,
+        };
+        if !fits {
+            self.offence = Some(Offence::FrameSize);
+            return;
+        }
         let limits = self.limits;
         let counts = &mut self.counts;
-        let (count, limit, flood) = match kind {
+        let (count, limit, offence) = match kind {
             DATA if len > 0 && (flags & PADDED == 0 || len > PADDING_MAX) => return,
             // An empty one that ends its stream is how streams end.
             DATA if len == 0 && flags & END_STREAM != 0 => return,
             HEADERS => return self.block_frame(flags, now_ms, true),
             CONTINUATION => return self.block_frame(flags, now_ms, false),
-            RST_STREAM => (&mut counts.resets, limits.resets, Flood::Resets),
+            RST_STREAM => (&mut counts.resets, limits.resets, Offence::Resets),
             SETTINGS => {
                 self.acknowledged |= flags & ACK != 0;
-                (&mut counts.settings, limits.settings, Flood::Settings)
+                (&mut counts.settings, limits.settings, Offence::Settings)
             }
             PING if flags & ACK == 0 => {
                 let limit = limits.pings.saturating_add(counts.sent);
-                (&mut counts.pings, limit, Flood::Pings)
+                (&mut counts.pings, limit, Offence::Pings)
             }
             _ => {
                 let earned = counts.sent.saturating_mul(2);
                 let limit = limits.idle_frames.saturating_add(earned);
-                (&mut counts.idle, limit, Flood::IdleFrames)
+                (&mut counts.idle, limit, Offence::IdleFrames)
             }
         };
         *count += 1;
         if *count > limit {
-            self.flood = Some(flood);
+            self.offence = Some(offence);
         }
     }
 
@@ -163,7 +207,7 @@ impl Guard {
             Block::Last(since)
         };
         if self.continuations > self.limits.continuations {
-            self.flood = Some(Flood::Continuations);
+            self.offence = Some(Offence::Continuations);
         }
     }
 
@@ -176,9 +220,12 @@ impl Guard {
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 1;
@@ -192,7 +239,7 @@ const HEAD: usize = 9;
 const PREFACE: usize = 24;
 /// As long as padding can make a frame that holds nothing else.
 const PADDING_MAX: usize = 256;
-/// The longest DATA that a client must take (9113 4.2).
+/// The longest frame as long as nobody announced another (9113 4.2).
 const FRAME: usize = 16 << 10;
 
 #[cfg(test)]
@@ -204,6 +251,9 @@ mod tests {
     fn guard() -> Guard {
         let mut guard = Guard::new(Floods::default(), 0);
         guard.read(&[0; PREFACE], 0);
+        guard.read(&frame(SETTINGS, 0, 0), 0);
+        guard.read(&[], 10_000);
+        guard.began_ms = 0;
         guard
     }
 
@@ -214,41 +264,49 @@ mod tests {
         frame
     }
 
-    fn flood_after(limit: u32, frame: &[u8]) -> Option<Flood> {
+    fn offence_after(limit: u32, frame: &[u8]) -> Option<Offence> {
         let mut guard = guard();
         for _ in 0..limit {
             guard.read(frame, 0);
         }
-        assert_eq!(guard.flood(), None, "within its budget");
+        assert_eq!(guard.offence(), None, "within its budget");
         guard.read(frame, 0);
-        guard.flood()
+        guard.offence()
     }
 
     #[test]
     fn each_kind_has_its_budget() {
         let limits = Floods::default();
-        for (frame, limit, flood) in [
-            (frame(RST_STREAM, 0, 4), limits.resets, Flood::Resets),
-            (frame(PING, 0, 8), limits.pings, Flood::Pings),
-            (frame(PING, ACK, 8), limits.idle_frames, Flood::IdleFrames),
-            (frame(SETTINGS, 0, 6), limits.settings, Flood::Settings),
-            (frame(SETTINGS, ACK, 0), limits.settings, Flood::Settings),
-            (frame(DATA, 0, 0), limits.idle_frames, Flood::IdleFrames),
+        for (frame, limit, offence) in [
+            (frame(RST_STREAM, 0, 4), limits.resets, Offence::Resets),
+            (frame(PING, 0, 8), limits.pings, Offence::Pings),
+            (frame(PING, ACK, 8), limits.idle_frames, Offence::IdleFrames),
+            (frame(SETTINGS, 0, 6), limits.settings, Offence::Settings),
+            (frame(SETTINGS, ACK, 0), limits.settings, Offence::Settings),
+            (frame(DATA, 0, 0), limits.idle_frames, Offence::IdleFrames),
             (
                 frame(DATA, PADDED, 256),
                 limits.idle_frames,
-                Flood::IdleFrames,
+                Offence::IdleFrames,
             ),
-            (frame(2, 0, 5), limits.idle_frames, Flood::IdleFrames),
-            (frame(8, 0, 4), limits.idle_frames, Flood::IdleFrames),
-            (frame(0x55, 0, 3), limits.idle_frames, Flood::IdleFrames),
+            (
+                frame(PRIORITY, 0, 5),
+                limits.idle_frames,
+                Offence::IdleFrames,
+            ),
+            (
+                frame(WINDOW_UPDATE, 0, 4),
+                limits.idle_frames,
+                Offence::IdleFrames,
+            ),
+            (frame(0x55, 0, 3), limits.idle_frames, Offence::IdleFrames),
             (
                 frame(CONTINUATION, 0, 0),
                 limits.continuations,
-                Flood::Continuations,
+                Offence::Continuations,
             ),
         ] {
-            assert_eq!(flood_after(limit, &frame), Some(flood), "{frame:?}");
+            assert_eq!(offence_after(limit, &frame), Some(offence), "{frame:?}");
         }
     }
 
@@ -260,7 +318,7 @@ mod tests {
             guard.read(&frame(DATA, 0, 1), 0);
             guard.read(&frame(DATA, END_STREAM, 0), 0);
         }
-        assert_eq!(guard.flood(), None);
+        assert_eq!(guard.offence(), None);
     }
 
     #[test]
@@ -275,9 +333,9 @@ mod tests {
             for piece in bytes[..bytes.len() - HEAD].chunks(size) {
                 guard.read(piece, 0);
             }
-            assert_eq!(guard.flood(), None, "{size}");
+            assert_eq!(guard.offence(), None, "{size}");
             guard.read(&bytes[bytes.len() - HEAD..], 0);
-            assert_eq!(guard.flood(), Some(Flood::Pings), "{size}");
+            assert_eq!(guard.offence(), Some(Offence::Pings), "{size}");
         }
     }
 
@@ -295,9 +353,38 @@ mod tests {
         for _ in 0..5 {
             guard.read(&ping, 9 * per);
         }
-        assert_eq!(guard.flood(), None);
+        assert_eq!(guard.offence(), None);
         guard.read(&ping, 9 * per);
-        assert_eq!(guard.flood(), Some(Flood::Pings));
+        assert_eq!(guard.offence(), Some(Offence::Pings));
+    }
+
+    #[test]
+    fn sizes_and_the_hello_are_held_to_the_letter() {
+        for (kind, flags, len) in [
+            (PING, 0, 7),
+            (PING, ACK, 9),
+            (RST_STREAM, 0, 3),
+            (WINDOW_UPDATE, 0, 5),
+            (PRIORITY, 0, 4),
+            (SETTINGS, 0, 5),
+            (SETTINGS, ACK, 6),
+            (GOAWAY, 0, 7),
+            (DATA, 0, FRAME + 1),
+            (HEADERS, END_HEADERS, FRAME + 1),
+            (0x42, 0, FRAME + 1),
+        ] {
+            let mut guard = guard();
+            let mut bytes = frame(DATA, 0, 3);
+            let before = bytes.len();
+            bytes.extend(frame(kind, flags, len));
+            assert_eq!(guard.read(&bytes, 0), before, "{kind} of {len}");
+            assert_eq!(guard.offence(), Some(Offence::FrameSize), "{kind} of {len}");
+        }
+        let mut guard = Guard::new(Floods::default(), 0);
+        let mut bytes = vec![0; PREFACE];
+        bytes.extend(frame(PING, 0, 8));
+        assert_eq!(guard.read(&bytes, 0), PREFACE);
+        assert_eq!(guard.offence(), Some(Offence::Hello));
     }
 
     #[test]

@@ -105,8 +105,8 @@ impl ToHttp1 {
 
     /// Gives its buffers back, and the connection if another exchange may use it.
     pub(super) fn finish(mut self, shard: &Shard) -> Option<Stream> {
-        shard.buffers.give_head(std::mem::take(&mut self.up.head));
         let clean = self.up.finished && self.up.is_flushed();
+        shard.buffers.give_head(std::mem::take(&mut self.up.head));
         let excess = self.down.buf.as_ref().is_some_and(|buf| !buf.is_empty());
         if let Some(buf) = self.down.buf.take() {
             shard.buffers.give(buf);

@@ -23,7 +23,7 @@ impl AsyncRead for ClientWire {
     ) -> Poll<io::Result<()>> {
         let client = &mut *self.0.client.borrow_mut();
         let mut guard = self.0.guard.borrow_mut();
-        if guard.flood().is_some() {
+        if guard.offence().is_some() {
             return Poll::Pending;
         }
         let from = buf.filled().len();
@@ -40,7 +40,12 @@ impl AsyncRead for ClientWire {
             ready!(poll_read(&mut client.stream, cx, buf))?;
             client.shard().clock.read();
         }
-        guard.read(&buf.filled()[from..], client.shard().clock.now_ms());
+        let read = buf.filled().len() - from;
+        let believed = guard.read(&buf.filled()[from..], client.shard().clock.now_ms());
+        buf.set_filled(from + believed);
+        if read > 0 && believed == 0 {
+            return Poll::Pending;
+        }
         Poll::Ready(Ok(()))
     }
 }
