@@ -1,16 +1,20 @@
 //! The client's side of a session.
 
+use std::future::poll_fn;
 use std::io::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::Shard;
-use super::buffers::Buf;
+use super::buffers::{Buf, REQUEST};
 use super::sessions::Slot;
 use crate::generation::{Frontend, Generation};
+use crate::http;
 use crate::net::{Peer, Stream};
 use crate::state::FrontendCounters;
 
@@ -39,6 +43,8 @@ pub(crate) struct Client {
     pub(crate) fin: bool,
     /// Requests so far.
     pub(crate) requests: u32,
+    /// Its first bytes decide whether it speaks HTTP/2.
+    pub(crate) may_speak_http2: bool,
     _place: Place,
 }
 
@@ -62,6 +68,7 @@ impl Client {
             ahead: None,
             fin: false,
             requests: 0,
+            may_speak_http2: false,
             _place: place,
         }
     }
@@ -85,6 +92,43 @@ impl Client {
         }
     }
 
+    /// Closes after an answer to a request that was not read to its end: closing
+    /// at once would make the kernel send a reset, which eats the answer on its way
+    /// (RFC 9112 9.6).
+    pub(crate) async fn linger(&mut self) {
+        self.stream.shutdown_write();
+        self.slot.arm(LINGER);
+        let mut left = LINGER_MAX;
+        poll_fn(|cx| {
+            while left > 0 {
+                let mut buf = self.slot.shard().buffers.take(REQUEST);
+                let read = self.stream.poll_read(cx, buf.room());
+                self.slot.shard().buffers.give(buf);
+                match read {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(n)) => left = left.saturating_sub(n),
+                    Poll::Pending if self.slot.expired() || self.slot.killed().is_some() => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// What its servers are told of it.
+    #[inline]
+    pub(crate) fn about<'a>(&'a self, request_id: Option<&'a [u8; 32]>) -> http::Client<'a> {
+        http::Client {
+            ip: self.peer.address.ip(),
+            ip_text: self.ip.as_bytes(),
+            local_port_text: self.port.as_bytes(),
+            https: false,
+            trusted: self.trusted,
+            request_id: request_id.map(<[u8; 32]>::as_slice),
+        }
+    }
+
     /// Whether bytes behind the last request are there. `last` = the client said that it
     /// sends no more: then only what is known already counts, no system call is spent.
     pub(crate) fn has_unread(&self, last: bool) -> bool {
@@ -99,6 +143,11 @@ impl Client {
             && (limit == 0 || self.requests < limit)
     }
 }
+
+/// nginx waits 5 s; a client that has not stopped by now will not.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes thrown away at most.
+const LINGER_MAX: usize = 256 << 10;
 
 fn is_trusted(frontend: &Frontend, peer: Peer) -> bool {
     frontend

@@ -4,10 +4,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Exchange;
-use super::exchange::{Answer, BODY_TOO_LARGE, Stage};
+use super::exchange::Stage;
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
-use crate::proxy::buffers::{BODY, Buf, REQUEST};
+use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
+use crate::proxy::buffers::{Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
@@ -24,11 +25,11 @@ pub(super) enum Step {
     Tunnel,
 }
 
-/// 1xx answers before the final one; more is an attack or a loop.
-const INTERIMS_MAX: u32 = 100;
 /// How long a client that was never waited for goes unwatched while its server thinks:
 /// one that leaves meanwhile is noticed after it.
 const UNWATCHED: Duration = Duration::from_millis(50);
+/// 1xx answers before the final one; more is an attack or a loop.
+pub(crate) const INTERIMS_MAX: u32 = 100;
 /// Bytes of later requests read while an exchange runs.
 const AHEAD_MAX: usize = REQUEST / 2;
 
@@ -195,23 +196,7 @@ impl Exchange {
             return Poll::Ready(Ok(0));
         };
         let buffers = &client.slot.shard().buffers;
-        let mut buf = self.answer.take().unwrap_or_else(|| buffers.take(BODY));
-        if buf.room().is_empty() {
-            let wanted = buf.len() + 1;
-            buf = buffers.grow(buf, wanted);
-        }
-        let read = stream.poll_read(cx, buf.room());
-        if let Poll::Ready(Ok(n)) = read {
-            buf.filled(n);
-        }
-        if buf.is_empty() {
-            buffers.give(buf);
-        } else if read.is_pending() {
-            self.answer = Some(buffers.shrink(buf));
-        } else {
-            self.answer = Some(buf);
-        }
-        read
+        buffers.poll_fill(&mut self.answer, stream, cx)
     }
 
     /// Looks at the client while the server thinks: a reset ends the exchange, a

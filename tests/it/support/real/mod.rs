@@ -29,6 +29,8 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    H2load,
+    Nghttp,
     Chromium,
     Strace,
     Ss,
@@ -42,6 +44,8 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::H2load => "h2load",
+            Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
@@ -52,6 +56,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
             other => other.program(),
         }
@@ -61,7 +66,7 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium => "--version",
+            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp => "--version",
         }
     }
 }
