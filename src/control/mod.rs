@@ -69,7 +69,8 @@ pub(crate) use run::{Command, Inbox};
 use save::Saving;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
-use takeover::Shared;
+pub use takeover::Program;
+use takeover::{Outcomes, Shared};
 pub(crate) use takeover::{Predecessor, TakeoverError};
 pub(crate) use view::Vitals;
 use watch::Watch;
@@ -118,6 +119,12 @@ pub(crate) struct Control {
     manager: ServiceManager,
     /// Whose the listening sockets are.
     shared: RefCell<Shared>,
+    /// What this process runs, to be started anew by `upgrade`.
+    program: Option<Program>,
+    /// One upgrade at a time.
+    upgrade_turn: tokio::sync::Mutex<()>,
+    /// Who waits for the outcome of a takeover.
+    upgrading: RefCell<Option<Outcomes>>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -151,6 +158,8 @@ pub(crate) struct First {
     pub(crate) expanded: Vec<String>,
     /// Who started the process.
     pub(crate) manager: ServiceManager,
+    /// What the process runs, if it can be started anew.
+    pub(crate) program: Option<Program>,
     /// The running process whose place we take.
     pub(crate) predecessor: Option<Predecessor>,
 }
@@ -187,6 +196,9 @@ impl Control {
             admin: RefCell::default(),
             manager: first.manager,
             shared: RefCell::default(),
+            program: first.program,
+            upgrade_turn: tokio::sync::Mutex::default(),
+            upgrading: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),

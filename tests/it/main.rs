@@ -31,5 +31,6 @@ mod systemd;
 mod takeover;
 mod tcp;
 mod tunnel;
+mod upgrade;
 mod workers;
 mod workers_change;

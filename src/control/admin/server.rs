@@ -1,6 +1,7 @@
 //! The admin sockets of the process and who may come in.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -133,6 +134,18 @@ impl AdminSockets {
         let places = Arc::clone(&sockets.borrow().places);
         // Nobody is let in meanwhile: a closed listener waits for nobody.
         let _ = timeout(CLOSE_MAX, places.acquire_many(CLIENTS_MAX as u32)).await;
+    }
+
+    /// A socket through which another process may take over.
+    pub(crate) fn for_successor(&self) -> Option<PathBuf> {
+        self.open
+            .iter()
+            .find_map(|open| match &open.socket.address {
+                AdminAddress::Unix(path) if open.socket.level == AdminLevel::Admin => {
+                    Some(path.clone())
+                }
+                _ => None,
+            })
     }
 
     /// What `show cli sockets` lists.

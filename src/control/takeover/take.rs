@@ -44,6 +44,10 @@ pub(crate) struct Predecessor {
     servers: Vec<SharedServer>,
 }
 
+/// Where the running process hears what went wrong.
+#[derive(Debug)]
+pub(crate) struct Complaints(UnixStream);
+
 /// Listening sockets of a bind that was handed over; dropped, our duplicates close.
 #[derive(Debug)]
 pub(crate) struct Taken {
@@ -123,6 +127,15 @@ impl Predecessor {
         })
     }
 
+    /// Another way to reach it: it hears why we fail even when nothing of this is left.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub(crate) fn complaints(&self) -> Result<Complaints, TakeoverError> {
+        let stream = self.stream.try_clone().map_err(|error| lost(&error))?;
+        Ok(Complaints(stream))
+    }
+
     /// What its checks found.
     pub(in crate::control) fn known(&mut self) -> Vec<Known> {
         let servers = std::mem::take(&mut self.servers).into_iter();
@@ -158,6 +171,15 @@ impl Predecessor {
     /// It is gone.
     pub(in crate::control) fn done(mut self) -> Result<(), TakeoverError> {
         say(&mut self.stream, "done")
+    }
+}
+
+impl Complaints {
+    /// Tells the running process why we do not take its place.
+    pub(crate) fn say(mut self, why: &str) {
+        let line: String = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        // It goes on either way, and at the latest when we have ended.
+        let _ = say(&mut self.0, &format!("failed {line}"));
     }
 }
 
