@@ -32,6 +32,7 @@ pub(crate) enum Part {
     Chromium,
     Strace,
     Ss,
+    SystemdAnalyze,
 }
 
 impl Part {
@@ -45,6 +46,7 @@ impl Part {
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::SystemdAnalyze => "systemd-analyze",
         }
     }
 
@@ -53,6 +55,7 @@ impl Part {
         match self {
             Self::Ab => "apache2-utils",
             Self::Ss => "iproute2",
+            Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
     }
@@ -61,7 +64,7 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium => "--version",
+            Self::Curl | Self::Chromium | Self::SystemdAnalyze => "--version",
         }
     }
 }
