@@ -67,6 +67,7 @@ use history::History;
 use merge::Inputs;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
+use sources::{Found, SourceId};
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 pub use takeover::Program;
@@ -214,7 +215,7 @@ impl Control {
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
         }
-        control.replace_config(first.config, &Cause::Start).await?;
+        control.first_config(first.config).await?;
         control.name_restored();
         control.health.borrow_mut().expect(Vec::new());
         match predecessor {
@@ -227,27 +228,37 @@ impl Control {
         Ok((control, events))
     }
 
+    /// Brings the first configuration into force, with its server files and without
+    /// its admin sockets.
+    async fn first_config(&self, config: Arc<Config>) -> Result<(), ApplyError> {
+        let (sources, report) = self.first_look(&config).await;
+        let turn = self.turn.lock().await;
+        let inputs = self.inputs_with(config, sources);
+        let brought = self.bring(&turn, inputs, &Cause::Start, None).await?;
+        warn(report, brought.warnings);
+        Ok(())
+    }
+
     /// Brings another configuration into force, with its server files.
     ///
     /// # Errors
-    /// A bind could not be opened; everything goes on as before.
-    pub(super) async fn replace_config(
-        &self,
-        config: Arc<Config>,
-        cause: &Cause,
-    ) -> Result<(), ApplyError> {
+    /// A bind or an admin socket could not be opened; everything goes on as before.
+    async fn replace_config(self: &Rc<Self>, config: Arc<Config>) -> Result<(), ApplyError> {
         let (sources, report) = self.first_look(&config).await;
         let turn = self.turn.lock().await;
+        let inputs = self.inputs_with(config, sources);
+        let brought = self.bring_written(&turn, inputs, &Cause::Engine).await?;
+        warn(report, brought.warnings);
+        Ok(())
+    }
+
+    fn inputs_with(&self, config: Arc<Config>, sources: Vec<(SourceId, Vec<Found>)>) -> Inputs {
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = config;
         for (id, members) in sources {
             inputs.sources.set(id, members);
         }
-        let brought = self.bring(&turn, inputs, cause, None).await?;
-        for warning in report.into_iter().chain(brought.warnings) {
-            tracing::warn!("{warning}");
-        }
-        Ok(())
+        inputs
     }
 
     /// Values that came into the file from the environment: never to be shown.
@@ -273,6 +284,12 @@ impl Control {
     /// Monotonic milliseconds since the start.
     fn now_ms(&self) -> u64 {
         self.origin.elapsed().as_millis() as u64
+    }
+}
+
+fn warn(report: Vec<String>, warnings: Vec<String>) {
+    for warning in report.into_iter().chain(warnings) {
+        tracing::warn!("{warning}");
     }
 }
 

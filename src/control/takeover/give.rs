@@ -125,7 +125,8 @@ impl Control {
         let handed = self.hand_over_admin(stream).await;
         if handed.is_err() {
             // Its paths may be the successor's by now, and that one is gone.
-            if let Err(error) = AdminSockets::reopen(self, &self.started.admin).await {
+            let admin = self.inputs.borrow().config.global.admin.clone();
+            if let Err(error) = AdminSockets::reopen(self, &admin).await {
                 tracing::error!("{error}");
             }
         }

@@ -75,7 +75,7 @@ async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
 }
 
 /// As the master process of HAProxy answers.
-async fn reload(control: &Control) -> Reply {
+async fn reload(control: &Rc<Control>) -> Reply {
     let outcome = control.reload(Cause::Reload("reload".to_owned())).await;
     let outcome = outcome.map(|report| reload_lines(&report));
     as_master(control, outcome)
