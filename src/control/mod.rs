@@ -218,6 +218,9 @@ impl Control {
         control.first_config(first.config).await?;
         control.name_restored();
         control.health.borrow_mut().expect(Vec::new());
+        if let Some(predecessor) = &predecessor {
+            control.adopt_counters(&predecessor.counters);
+        }
         match predecessor {
             Some(predecessor) => control.take_over(predecessor, &admin).await?,
             // Behind the binds: a second process that finds them taken touches no socket of the first.

@@ -198,6 +198,7 @@ impl Control {
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
             servers: servers.collect(),
+            counters: self.shared_counters(),
         }
     }
 

@@ -19,6 +19,7 @@
 //! or `done`. Start at `message.rs`; `take.rs` is the successor, `give.rs` the
 //! predecessor, `upgrade.rs` a predecessor that starts its successor itself.
 
+mod counters;
 mod give;
 mod message;
 mod program;

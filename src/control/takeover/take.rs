@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::counters::SharedCounters;
 use super::message::{HandOver, Head, SharedServer, VERSION};
 use super::{SILENCE_MAX, Shared};
 use crate::config::{AdminSocket, Bind};
@@ -42,6 +43,7 @@ pub(crate) struct Predecessor {
     pub(in crate::control) overrides: Overrides,
     pub(in crate::control) sources: Sources,
     servers: Vec<SharedServer>,
+    pub(in crate::control) counters: SharedCounters,
 }
 
 /// Where the running process hears what went wrong.
@@ -124,6 +126,7 @@ impl Predecessor {
             overrides: given.overrides,
             sources: given.sources,
             servers: given.servers,
+            counters: given.counters,
         })
     }
 
