@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -167,8 +167,8 @@ impl<'a> Changes<'a> {
         self.weights[which] = 1 + self.random.below(WEIGHT_MAX);
         let weight = self.weights[which];
         self.obeys(&format!("set weight set/s{which} {weight}"));
-        let got = shares(
-            &mut self.own,
+        let got = next_cycle(
+            std::slice::from_mut(&mut self.own),
             self.tally,
             "set",
             &self.file.set,
@@ -243,7 +243,13 @@ impl<'a> Changes<'a> {
         self.rlb.signal(Signal::HUP);
         let (own, file) = (&mut self.own, &self.file);
         wait_until(PATIENCE, "the file is in force", || {
-            shares(own, self.tally, "written", &file.written, &file.weights) == file.weights
+            next_cycle(
+                std::slice::from_mut(own),
+                self.tally,
+                "written",
+                &file.written,
+                &file.weights,
+            ) == file.weights
         });
     }
 
@@ -264,7 +270,13 @@ impl<'a> Changes<'a> {
     #[track_caller]
     fn written_weights_are_in_force(&mut self) {
         let (file, own) = (&self.file, &mut self.own);
-        let got = shares(own, self.tally, "written", &file.written, &file.weights);
+        let got = next_cycle(
+            std::slice::from_mut(own),
+            self.tally,
+            "written",
+            &file.written,
+            &file.weights,
+        );
         assert_eq!(got, file.weights);
     }
 
@@ -324,8 +336,8 @@ impl<'a> Changes<'a> {
         let nothing = |line: &str| line == "nothing changed" || line.contains("set at run time");
         assert!(lines.all(nothing), "{answer}");
         self.written_weights_are_in_force();
-        let got = shares(
-            &mut self.own,
+        let got = next_cycle(
+            std::slice::from_mut(&mut self.own),
             self.tally,
             "set",
             &self.file.set,
@@ -448,15 +460,8 @@ server = [{{ name = "t1", address = "{echo}" }}]
         )
     }
 
-    /// The answer to one command, without the lines' ends behind it.
     fn ask(&self, command: &str) -> String {
-        let mut stream = UnixStream::connect(self.path("admin.sock")).expect("the admin socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-        let mut answer = String::new();
-        writeln!(stream, "{command}")
-            .and_then(|()| stream.read_to_string(&mut answer))
-            .unwrap_or_else(|error| panic!("{command}: {error} after {answer:?}"));
-        answer.trim_end().to_owned()
+        ask(&self.path("admin.sock"), command)
     }
 
     /// What `show servers state` says of each server of a backend.
@@ -482,28 +487,40 @@ struct State {
     weight: u64,
 }
 
-fn sites<const N: usize>() -> [Site; N] {
+pub(super) fn sites<const N: usize>() -> [Site; N] {
     std::array::from_fn(|_| Site::open())
 }
 
+/// The answer to one command, without the lines' ends behind it.
+pub(super) fn ask(socket: &Path, command: &str) -> String {
+    let mut stream = UnixStream::connect(socket).expect("the admin socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    let mut answer = String::new();
+    writeln!(stream, "{command}")
+        .and_then(|()| stream.read_to_string(&mut answer))
+        .unwrap_or_else(|error| panic!("{command}: {error} after {answer:?}"));
+    answer.trim_end().to_owned()
+}
+
 /// A server as it stands in a file.
-fn row(letter: &str, which: usize, site: &Site, weight: u64) -> String {
+pub(super) fn row(letter: &str, which: usize, site: &Site, weight: u64) -> String {
     let addr = site.addr();
     format!("{{ name = \"{letter}{which}\", address = \"{addr}\", weight = {weight} }}")
 }
 
-/// How many requests of the next cycle each server gets.
-fn shares(
-    own: &mut Wire,
+/// How many requests of the next cycle each server gets, asked for in turn by these.
+pub(super) fn next_cycle(
+    clients: &mut [Wire],
     tally: &Tally,
     path: &str,
     sites: &[Site; 3],
     weights: &[u64; 3],
 ) -> [u64; 3] {
     let before = sites.each_ref().map(Site::requests);
-    for _ in 0..weights.iter().sum() {
+    for turn in 0..weights.iter().sum::<u64>() as usize {
         let target = format!("/{path}/{}", tally.number());
-        let answered = own.ask("GET", &target, b"");
+        let client = turn % clients.len();
+        let answered = clients[client].ask("GET", &target, b"");
         answered.unwrap_or_else(|error| panic!("{target}: {error}"));
     }
     [0, 1, 2].map(|which| sites[which].requests() - before[which])

@@ -8,6 +8,7 @@
 //! [`traffic`] is what goes on in the background, [`changes`] what changes. Some seconds;
 //! `RLB_SOAK_CHANGES=10000` makes it minutes, `RLB_SOAK_SEED` repeats an order.
 
+mod answered;
 mod changes;
 mod traffic;
 

@@ -300,7 +300,10 @@ fn twenty_takeovers_five_of_them_failing_lose_no_connection() {
     let (failed, served, rate) = load.end();
     eprintln!("{done} takeovers and 5 failed ones under {served} connections, {rate}/s");
     // A debug build is no measure.
-    assert!(cfg!(debug_assertions) || rate >= RATE, "{rate} connections/s");
+    assert!(
+        cfg!(debug_assertions) || rate >= RATE,
+        "{rate} connections/s"
+    );
     assert!(
         failed.is_empty(),
         "{} of {served}: {:?}",
