@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::admin::AdminSockets;
 use super::apply::{ApplyError, Brought, Turn};
-use super::change::{Cause, ReloadReport};
+use super::change::{Cause, Refusal, ReloadReport};
 use super::difference::newly_written;
 use super::files::{News, all_hops, server_files};
 use super::inotify::Watcher;
@@ -15,6 +15,7 @@ use super::merge::Inputs;
 use super::sources::{Found, SourceId};
 use super::{Control, Outcome, unix_now};
 use crate::config::{Config, Global};
+use crate::state::WorkerId;
 
 /// A burst of changes ends when nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(100);
@@ -173,6 +174,7 @@ impl Control {
                     let named = named.map(|difference| difference.sentence(now));
                     report.warnings.extend(named);
                     report.warnings.extend(brought.warnings);
+                    report.warnings.extend(late(&brought.late));
                     report.changed = brought.changed;
                 })
             }
@@ -253,6 +255,12 @@ impl ReloadReport {
             tracing::warn!("{setting} comes into force with the next start only");
         }
     }
+}
+
+/// Workers that have not said in time that they passed it.
+fn late(workers: &[WorkerId]) -> Option<String> {
+    let late = || Refusal::Late(workers.iter().map(|worker| worker.0).collect());
+    (!workers.is_empty()).then(|| late().to_string())
 }
 
 /// What changed, by the names of files.

@@ -2,8 +2,9 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use super::changes::{ask, next_cycle, row, sites};
+use super::changes::{next_cycle, obeys, row, sites};
 use super::traffic::{Tally, Wire};
 use super::{Random, Site};
 use crate::support::{PATIENCE, Rlb, connect, free_addr, temp_dir, wait_until};
@@ -106,7 +107,7 @@ impl Stage {
                 scope.spawn(move || tally.keep_alive(self.addr, &failed));
             }
             let fresh = failed.clone();
-            scope.spawn(move || tally.fresh(self.addr, &fresh));
+            scope.spawn(move || tally.fresh(self.addr, Duration::from_millis(1), &fresh));
             wait_until(PATIENCE, "every server is served from", || {
                 self.servers.iter().all(|site| site.last() > 0)
             });
@@ -119,7 +120,6 @@ impl Stage {
 
     /// A command that is answered by silence.
     fn obeys(&self, command: &str) {
-        let answer = ask(&self.dir.path().join("admin.sock"), command);
-        assert_eq!(answer, "", "{command}");
+        obeys(&self.dir.path().join("admin.sock"), command, "");
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::databases::{Databases, echo};
 use super::traffic::{Tally, Wire};
 use super::{Random, Site};
 use crate::support::{Origin, PATIENCE, Rlb, answers, connect, free_addr, temp_dir, wait_until};
@@ -29,8 +30,12 @@ pub(super) enum Kind {
     FileRenamed,
     /// Another file renamed over a server file, and nobody told.
     ServerFile,
-    /// A second bind, opened or closed by a rewrite.
-    Bind,
+    /// A second bind, by a rewrite.
+    BindOpened,
+    BindClosed,
+    /// As `AddServer` and `DelServer`, in a TCP backend, with a session that is on it.
+    AddDatabase,
+    DelDatabase,
     ReloadNothing,
 }
 
@@ -51,16 +56,17 @@ pub(super) struct Changes<'a> {
     spare: [Spare; 3],
     added: usize,
     nodes: [Site; 4],
+    databases: Databases,
 }
 
 /// What is written in `lb.toml`.
 #[derive(Debug)]
-struct File {
+pub(super) struct File {
     dir: TempDir,
     web_addr: SocketAddr,
     second_addr: SocketAddr,
     second_is_open: bool,
-    db_addr: SocketAddr,
+    pub(super) db_addr: SocketAddr,
     /// Servers whose weights change at run time.
     set: [Site; 3],
     /// Servers whose weights change here.
@@ -82,7 +88,7 @@ struct Spare {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::SetWeight,
         Self::AddServer,
         Self::DelServer,
@@ -92,7 +98,10 @@ impl Kind {
         Self::FileInPlace,
         Self::FileRenamed,
         Self::ServerFile,
-        Self::Bind,
+        Self::BindOpened,
+        Self::BindClosed,
+        Self::AddDatabase,
+        Self::DelDatabase,
         Self::ReloadNothing,
     ];
 }
@@ -121,6 +130,7 @@ impl<'a> Changes<'a> {
             }),
             added: 0,
             nodes: sites(),
+            databases: Databases::default(),
         };
         changes.change_server_file();
         changes
@@ -144,8 +154,10 @@ impl<'a> Changes<'a> {
         &self.made
     }
 
-    /// Makes one change and waits for its effect.
+    /// Makes one change and waits for its effect; one that has an opposite, and cannot
+    /// be made now, gives way to that.
     pub(super) fn make(&mut self, kind: Kind) {
+        let kind = self.possible(kind);
         *self.made.entry(kind).or_default() += 1;
         match kind {
             Kind::SetWeight => self.set_weight(),
@@ -157,8 +169,23 @@ impl<'a> Changes<'a> {
             Kind::FileInPlace => self.rewrite_in_place(),
             Kind::FileRenamed => self.rename_over(),
             Kind::ServerFile => self.change_server_file(),
-            Kind::Bind => self.open_or_close_bind(),
+            Kind::BindOpened | Kind::BindClosed => self.open_or_close_bind(),
+            Kind::AddDatabase => self.databases.add(&self.file),
+            Kind::DelDatabase => self.databases.delete(&self.file),
             Kind::ReloadNothing => self.reload_nothing(),
+        }
+    }
+
+    fn possible(&self, kind: Kind) -> Kind {
+        let there = self.spare.iter().filter(|s| s.name.is_some()).count();
+        match kind {
+            Kind::AddServer if there == self.spare.len() => Kind::DelServer,
+            Kind::DelServer if there == 0 => Kind::AddServer,
+            Kind::AddDatabase if self.databases.are_all_there() => Kind::DelDatabase,
+            Kind::DelDatabase if self.databases.are_none_there() => Kind::AddDatabase,
+            Kind::BindOpened if self.file.second_is_open => Kind::BindClosed,
+            Kind::BindClosed if !self.file.second_is_open => Kind::BindOpened,
+            possible => possible,
         }
     }
 
@@ -178,16 +205,15 @@ impl<'a> Changes<'a> {
     }
 
     fn add_server(&mut self) {
-        let Some(which) = self.spare.iter().position(|spare| spare.name.is_none()) else {
-            return self.make(Kind::DelServer);
-        };
+        let free = self.spare.iter().position(|spare| spare.name.is_none());
+        let which = free.expect("it is possible");
         self.added += 1;
         let name = format!("d{}", self.added);
         let spare = &mut self.spare[which];
         let site = &spare.site;
         assert!(site.last() <= spare.gone, "served after it was deleted");
         let command = format!("add server web/{name} {} weight 10 up", site.addr());
-        assert_eq!(self.file.ask(&command), "New server registered.");
+        self.file.obeys(&command, "New server registered.");
         spare.name = Some(name.clone());
         let since = self.tally.last_number();
         wait_until(PATIENCE, "it is served from", || site.last() > since);
@@ -198,13 +224,10 @@ impl<'a> Changes<'a> {
         let there: Vec<usize> = (0..self.spare.len())
             .filter(|which| self.spare[*which].name.is_some())
             .collect();
-        if there.is_empty() {
-            return self.make(Kind::AddServer);
-        }
         let which = there[self.pick(there.len())];
         let name = self.spare[which].name.take().expect("it is there");
         let command = format!("del server web/{name} drain 10s");
-        assert_eq!(self.file.ask(&command), "Server deleted.");
+        self.file.obeys(&command, "Server deleted.");
         self.spare[which].gone = self.tally.last_number();
         self.pass_several();
         let spare = &self.spare[which];
@@ -333,7 +356,10 @@ impl<'a> Changes<'a> {
             [Some("Success=1"), Some("--")]
         );
         // Who asks is told each time what is set at run time.
-        let nothing = |line: &str| line == "nothing changed" || line.contains("set at run time");
+        let nothing = |line: &str| {
+            let told = ["set at run time", "not yet passed by workers"];
+            line == "nothing changed" || told.iter().any(|words| line.contains(words))
+        };
         assert!(lines.all(nothing), "{answer}");
         self.written_weights_are_in_force();
         let got = next_cycle(
@@ -365,7 +391,7 @@ impl<'a> Changes<'a> {
 
     /// A command that is answered by silence.
     fn obeys(&self, command: &str) {
-        assert_eq!(self.file.ask(command), "", "{command}");
+        self.file.obeys(command, "");
     }
 
     fn new_weights(&mut self) -> [u64; 3] {
@@ -379,10 +405,6 @@ impl<'a> Changes<'a> {
 
 impl File {
     fn new() -> Self {
-        let echo = Origin::raw(|stream, _| {
-            let (mut from, mut to) = (&stream, &stream);
-            let _ = std::io::copy(&mut from, &mut to);
-        });
         let [web_addr, second_addr, db_addr] = [(); 3].map(|()| free_addr());
         let file = Self {
             dir: temp_dir(),
@@ -394,7 +416,7 @@ impl File {
             written: sites(),
             weights: [1; 3],
             web: sites(),
-            echo,
+            echo: echo(),
         };
         fs::write(file.path("nodes.toml"), "server = []\n").expect("temporary directory");
         file
@@ -460,6 +482,11 @@ server = [{{ name = "t1", address = "{echo}" }}]
         )
     }
 
+    #[track_caller]
+    pub(super) fn obeys(&self, command: &str, expected: &str) {
+        obeys(&self.path("admin.sock"), command, expected);
+    }
+
     fn ask(&self, command: &str) -> String {
         ask(&self.path("admin.sock"), command)
     }
@@ -500,6 +527,22 @@ pub(super) fn ask(socket: &Path, command: &str) -> String {
         .and_then(|()| stream.read_to_string(&mut answer))
         .unwrap_or_else(|error| panic!("{command}: {error} after {answer:?}"));
     answer.trim_end().to_owned()
+}
+
+/// Gives a command and waits until every worker has passed it; on a machine that is
+/// busy beyond measure the answer may come before that, and says so.
+#[track_caller]
+pub(super) fn obeys(socket: &Path, command: &str, expected: &str) {
+    let is_late = |answer: &str| answer.contains("not yet passed by workers");
+    let answer = ask(socket, command);
+    if is_late(&answer) {
+        println!("late: {command}");
+        wait_until(PATIENCE, "every worker has passed it", || {
+            !is_late(&ask(socket, "reload"))
+        });
+    } else {
+        assert_eq!(answer, expected, "{command}");
+    }
 }
 
 /// A server as it stands in a file.
