@@ -32,5 +32,6 @@ mod systemd;
 mod takeover;
 mod tcp;
 mod tunnel;
+mod upgrade;
 mod workers;
 mod workers_change;

@@ -34,6 +34,7 @@ pub(crate) enum Part {
     Chromium,
     Strace,
     Ss,
+    SystemdAnalyze,
 }
 
 impl Part {
@@ -49,6 +50,7 @@ impl Part {
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::SystemdAnalyze => "systemd-analyze",
         }
     }
 
@@ -58,6 +60,7 @@ impl Part {
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
     }
@@ -66,7 +69,11 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp => "--version",
+            Self::Curl
+            | Self::Chromium
+            | Self::H2load
+            | Self::Nghttp
+            | Self::SystemdAnalyze => "--version",
         }
     }
 }
