@@ -54,6 +54,7 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
         files: Vec::new(),
         pidfile: None,
         takeover: None,
+        program: None,
         first_stop: StopKind::Now,
         quiet,
         debug,

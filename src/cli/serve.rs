@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rlb::config::{Backend, Config, Loaded, Mode, Probe};
-use rlb::{Engine, Exit, Options, ServiceManager, StopKind};
+use rlb::{Engine, Exit, Options, Program, ServiceManager, StopKind};
 
 use super::output::{self, Count, complain, say};
 use super::pidfile::PidFile;
@@ -19,6 +19,8 @@ pub(super) fn run(
     quiet: bool,
     debug: bool,
 ) -> ExitCode {
+    // First of all: the file that we run may be replaced any moment.
+    let program = Program::this();
     let Some(loaded) = check::load(files) else {
         return ExitCode::from(REFUSED);
     };
@@ -27,6 +29,7 @@ pub(super) fn run(
         files: files.to_vec(),
         pidfile,
         takeover,
+        program,
         first_stop: StopKind::Drain,
         quiet,
         debug,
@@ -48,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) pidfile: Option<PathBuf>,
     /// The admin socket of the process to succeed.
     pub(crate) takeover: Option<PathBuf>,
+    /// To be started anew by an upgrade.
+    pub(crate) program: Option<Program>,
     /// What the first signal to stop asks for.
     pub(crate) first_stop: StopKind,
     pub(crate) quiet: bool,
@@ -72,6 +77,7 @@ impl Service {
         options.files = self.files;
         options.manager = manager;
         options.takeover = self.takeover;
+        options.program = self.program;
         let engine = Engine::start_with(self.loaded, options).map_err(|e| e.to_string())?;
         signals.steer(Steered {
             engine: engine.handle(),

@@ -109,6 +109,7 @@ impl Default for Bind {
             socket_mode: None,
             user: None,
             group: None,
+            protocol: BindProtocol::default(),
         }
     }
 }
@@ -162,6 +163,8 @@ impl Backend {
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
+            protocol: Protocol::default(),
+            http2: ServerHttp2::default(),
         }
     }
 }
@@ -181,6 +184,7 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             discovered_routes: false,
+            http2: ClientHttp2::default(),
         }
     }
 }

@@ -24,6 +24,7 @@ mod docker;
 mod expand;
 mod foreign_file;
 mod grammar;
+mod http2;
 mod keys;
 mod load;
 mod model;
@@ -42,6 +43,7 @@ pub use docker::{
     Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
 };
 pub(crate) use grammar::{host_match, path_prefix, request_path};
+pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;

@@ -137,8 +137,20 @@ fn obey(args: &CtlArgs) -> Result<String, Failure> {
         line += " json";
     }
     let answer = ask(&args.socket.address()?, &line, ANSWER_MAX)?;
-    if line == "reload" {
-        return reloaded(&answer);
+    match &*line {
+        "reload" => {
+            return outcome(
+                &answer,
+                "the files are refused; everything goes on as before",
+            );
+        }
+        "upgrade" => {
+            return outcome(
+                &answer,
+                "nothing has taken over; everything goes on as before",
+            );
+        }
+        _ => {}
     }
     match answer {
         Answer {
@@ -169,7 +181,7 @@ fn line(words: &[&str]) -> String {
 }
 
 /// `Success=1` or `Success=0`, `--`, and what there is to read.
-fn reloaded(answer: &Answer) -> Result<String, Failure> {
+fn outcome(answer: &Answer, refused: &str) -> Result<String, Failure> {
     if let Some(sentence) = &answer.refusal {
         return Err(Failure::Refused(sentence.clone()));
     }
@@ -180,9 +192,7 @@ fn reloaded(answer: &Answer) -> Result<String, Failure> {
     if first.trim() == "Success=1" {
         return Ok(lines.to_owned());
     }
-    Err(Failure::Refused(format!(
-        "the files are refused; everything goes on as before\n{lines}"
-    )))
+    Err(Failure::Refused(format!("{refused}\n{lines}")))
 }
 
 fn wait(text: &str) -> Result<Wait, String> {

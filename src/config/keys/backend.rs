@@ -35,6 +35,13 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
         "panic",
         text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
     ),
+    key(
+        "protocol",
+        Takes::Words {
+            now: &["h1", "h2"],
+            later: &[],
+        },
+    ),
 ];
 
 pub(super) static BACKEND: Section = Section {
@@ -48,6 +55,7 @@ pub(super) static BACKEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&SERVER_TIMEOUTS)),
             key("limits", Takes::Table(&RESPONSE_LIMITS)),
+            key("http2", Takes::Table(&SERVER_HTTP2)),
         ],
     ],
 };

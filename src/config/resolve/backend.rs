@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{check, discovery, mode, server};
+use super::{check, discovery, http2, mode, server};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
@@ -51,6 +51,8 @@ fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
+        protocol: http2::protocol(reader),
+        http2: http2::of_servers(&reader.table("http2")),
     }
 }
 
