@@ -38,7 +38,9 @@ mod words;
 
 pub(crate) use address::{name as section_name, server_name_written};
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
-pub use discovery::{ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+pub use discovery::{
+    ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Register, Source,
+};
 pub use docker::{
     Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
 };

@@ -13,6 +13,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// How sources are watched.
     pub discovery: Discovery,
+    /// This process in Consul.
+    pub register: Vec<Register>,
     /// What `[defaults]` say: the settings of backends that make themselves.
     pub discovered: Backend,
 }

@@ -22,6 +22,7 @@ mod history;
 mod inotify;
 mod merge;
 mod overrides;
+mod register;
 mod reload;
 mod run;
 mod save;
@@ -49,7 +50,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{BindAddress, Config, Global};
-use crate::discovery::{Discovery, SourceId};
+use crate::discovery::{Discovery, Registration, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
 use crate::net::ServiceManager;
@@ -117,6 +118,7 @@ pub(crate) struct Control {
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     discovery: RefCell<Discovery>,
+    registrations: RefCell<Vec<Registration>>,
     /// When an earlier process heard each source, Unix seconds, until the providers start.
     heard: RefCell<BTreeMap<SourceId, u64>>,
     drains: RefCell<Draining>,
@@ -201,6 +203,7 @@ impl Control {
             binds: RefCell::default(),
             health: RefCell::new(health),
             discovery: RefCell::default(),
+            registrations: RefCell::default(),
             heard: RefCell::default(),
             drains: RefCell::default(),
             watch: RefCell::default(),

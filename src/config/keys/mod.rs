@@ -21,7 +21,7 @@ mod global;
 mod http2;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
-use discovery::DISCOVERY;
+use discovery::{DISCOVERY, REGISTER};
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
@@ -236,7 +236,7 @@ pub(crate) static ROOT: Section = Section {
         key("listen", Takes::List(&Takes::Table(&LISTEN))),
         later("stats"),
         later("log"),
-        later("register"),
+        key("register", Takes::List(&Takes::Table(&REGISTER))),
         key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };

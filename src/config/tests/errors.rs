@@ -267,7 +267,6 @@ fn what_is_not_built_is_said_to_be_planned() {
     for text in [
         "[stats]\nbind = \"127.0.0.1:9000\"\n",
         "[[log]]\ntarget = \"stdout\"\n",
-        "[[register]]\nconsul = \"lb\"\n",
         "[discovery.dns]\nservers = \"127.0.0.1\"\n",
         "[global]\nready_timeout = \"10s\"\n",
         "[defaults.timeouts]\ntls_handshake = \"10s\"\n",

@@ -62,6 +62,7 @@ fn configs() -> impl Strategy<Value = Config> {
                 frontends,
                 backends,
                 discovery,
+                register: Vec::new(),
                 ..Config::default()
             }
         })
@@ -491,7 +492,11 @@ fn discovery() -> impl Strategy<Value = Discovery> {
                 stale: counts.0,
                 wait: ms(counts.1),
                 max_watches: counts.2,
-                expose: Expose::Named,
+                expose: if counts.0 {
+                    Expose::Tagged
+                } else {
+                    Expose::Named
+                },
             },
             docker,
         }
