@@ -53,8 +53,8 @@ impl Control {
 
     /// Whether clients of this frontend would be served now.
     fn readiness(&self, generation: &Generation, frontend: &str) -> Verdict {
-        let frontends = generation.frontends.iter();
-        let found = frontends.filter(|f| &*f.config.name == frontend).next();
+        let mut frontends = generation.frontends.iter();
+        let found = frontends.find(|f| *f.config.name == *frontend);
         let Some(found) = found.filter(|frontend| !frontend.paused) else {
             return Err(format!("frontend {frontend} is shut"));
         };
