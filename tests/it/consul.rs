@@ -475,3 +475,46 @@ fn a_token_that_is_deleted_takes_no_server_away() {
         assert_eq!(ask(lb.addr()), "a");
     }
 }
+
+/// Three servers: the leader dies, then a second one and with it the quorum. Traffic
+/// does not notice, and what is registered between is followed.
+#[test]
+fn a_cluster_that_loses_leader_and_quorum_takes_no_server_away() {
+    let Some(mut cluster) = real::cluster() else {
+        return;
+    };
+    let leader = cluster
+        .iter()
+        .position(real::Member::leads)
+        .expect("one leads");
+    let leader = cluster.swap_remove(leader);
+    let [ours, other] = <[_; 2]>::try_from(cluster).expect("two are left");
+    let (a, b) = (Origin::ok("a"), Origin::ok("b"));
+    let register = |id: &str, origin: &Origin| {
+        let (ip, port) = (origin.addr().ip().to_string(), origin.addr().port());
+        let service = json!({ "ID": id, "Name": "web", "Address": ip, "Port": port });
+        let path = "/v1/agent/service/register";
+        let put = crate::support::consul::ask(ours.addr(), "PUT", path, &service.to_string());
+        assert_eq!(put.unwrap().0, 200);
+    };
+    register("web-a", &a);
+    let lb = Lb::start(&file(ours.addr(), WEB));
+    until_served_by(lb.addr(), &["a"]);
+    leader.kill();
+    let begin = Instant::now();
+    while !ours.is_led() {
+        assert_eq!(ask(lb.addr()), "a");
+        assert!(begin.elapsed() < 3 * PATIENCE, "no new leader");
+    }
+    eprintln!("a new leader after {:?}", begin.elapsed());
+    register("web-b", &b);
+    wait_until(3 * PATIENCE, "the new one is followed", || {
+        who(lb.addr()) == ["a", "b"]
+    });
+    other.kill();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        assert_eq!(who(lb.addr()), ["a", "b"]);
+    }
+    assert!(!ours.is_led(), "no quorum");
+}

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
-pub(crate) use consul::{RealConsul, consul, consul_with};
+pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Tool, tool};
