@@ -407,3 +407,33 @@ fn thousands_of_problems_are_counted_and_not_all_shown() {
     assert!(shown.ends_with("5000 problems, the first 100 shown\n"));
     assert_eq!(shown.matches("error: ").count(), 100);
 }
+
+#[test]
+fn sources_and_registrations_that_cannot_be_meant_are_refused() {
+    for (text, expected) in [
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nsource = [{ consul = \"web\", file = \"x\" }]\n",
+            "a source is named by one key",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nsource = [{ file = \"x\", tags = \"v1\" }]\n",
+            "`tags` does not filter a file source",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nsource = [{ consul = \"we b\" }]\n",
+            "is not a name of Consul",
+        ),
+        (
+            "[[listen]]\nname = \"web\"\nbind = \":80\"\n[[register]]\nconsul = \"lb\"\naddress = \"10.0.0.1:80\"\nfrontend = \"wed\"\n",
+            "unknown frontend `wed`",
+        ),
+        (
+            "[discovery.backoff]\nmin = \"1s\"\nmax = \"500ms\"\n",
+            "the longest wait is shorter than the first",
+        ),
+        ("[defaults]\npanic = \"101%\"\n", "\"101%\" is not a share"),
+    ] {
+        let errors = refusal(text).render(false);
+        assert!(errors.contains(expected), "{text}\n{errors}");
+    }
+}

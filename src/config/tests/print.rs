@@ -16,6 +16,9 @@ pub(super) fn print(config: &Config) -> String {
         self::backend(&mut out, backend);
     }
     discovery(&mut out, &config.discovery);
+    for register in &config.register {
+        self::register(&mut out, register);
+    }
     out
 }
 
@@ -295,6 +298,16 @@ fn docker(out: &mut String, docker: &Docker) {
         })
     });
     pair(out, "conventions", conventions);
+}
+
+fn register(out: &mut String, register: &Register) {
+    out.push_str("\n[[register]]\n");
+    pair(out, "consul", text(&register.service));
+    pair(out, "address", text(&register.address.to_string()));
+    pair(out, "frontend", text(&register.frontend));
+    pair(out, "tags", list(&register.tags, |tag| text(tag)));
+    pair(out, "ttl", duration(register.ttl));
+    pair(out, "deregister_after", duration(register.deregister_after));
 }
 
 fn discovery(out: &mut String, discovery: &Discovery) {

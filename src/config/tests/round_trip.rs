@@ -49,20 +49,31 @@ fn configs() -> impl Strategy<Value = Config> {
         vec(backend(), 0..4),
         vec(frontend(), 0..4),
         discovery(),
+        vec((1_000_u64..3_600_000, 60_000_u64..86_400_000), 0..3),
     )
-        .prop_map(|(global, mut backends, mut frontends, discovery)| {
+        .prop_map(|(global, mut backends, mut frontends, discovery, waits)| {
             distinct(&mut backends, |backend| &mut backend.name);
             distinct(&mut frontends, |frontend| &mut frontend.name);
             let mut ports = 1000_u16..;
             for frontend in &mut frontends {
                 settle(frontend, &backends, &mut ports);
             }
+            let names = frontends.iter().map(|frontend| frontend.name.to_string());
+            let register = names.zip(waits).map(|(frontend, (ttl, after))| Register {
+                service: "lb".to_owned(),
+                address: ([10, 0, 0, 1], ports.next().unwrap()).into(),
+                frontend,
+                tags: vec!["a=b".to_owned()],
+                ttl: Duration::from_millis(ttl),
+                deregister_after: Duration::from_millis(after),
+            });
+            let register = register.collect();
             Config {
                 global,
                 frontends,
                 backends,
                 discovery,
-                register: Vec::new(),
+                register,
                 ..Config::default()
             }
         })
