@@ -2,7 +2,7 @@
 //! a fake can be made to do.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -517,4 +517,74 @@ fn a_cluster_that_loses_leader_and_quorum_takes_no_server_away() {
         assert_eq!(who(lb.addr()), ["a", "b"]);
     }
     assert!(!ours.is_led(), "no quorum");
+}
+
+/// Two balancers registered in Consul, a client that finds them by its DNS: it loses
+/// nothing while one of them is told to end.
+#[test]
+fn a_client_of_consuls_dns_does_not_notice_that_one_of_two_stops() {
+    let Some(real) = real::consul() else { return };
+    let dns = real.dns();
+    let consul = Consul::Real(real);
+    let origin = Origin::ok("a");
+    consul.register("web-a", origin.addr());
+    let start = || {
+        let bind = free_addr();
+        let text = format!(
+            "[global]\nworkers = 1\nadmin = \"\"\ndrain_delay = \"1s\"\n{}\
+             [[register]]\nconsul = \"lb\"\naddress = \"{bind}\"\nfrontend = \"web\"\nttl = \"2s\"\n",
+            file(consul.addr(), WEB).replace("127.0.0.1:0", &bind.to_string())
+        );
+        (bind, Rlb::with(&*text).ready_on(bind).start())
+    };
+    let ((bind, mut first), _second) = (start(), start());
+    wait_until(PATIENCE, "both are found", || srv_ports(dns).len() == 2);
+    let mut requests = 0;
+    let mut go = |until: &mut dyn FnMut(usize) -> bool| {
+        let begin = Instant::now();
+        while !until(requests) {
+            let ports = srv_ports(dns);
+            assert!(!ports.is_empty() && begin.elapsed() < PATIENCE, "{ports:?}");
+            let port = ports[requests % ports.len()];
+            assert_eq!(ask(([127, 0, 0, 1], port).into()), "a");
+            requests += 1;
+        }
+    };
+    go(&mut |requests| requests >= 100);
+    first.signal(rustix::process::Signal::TERM);
+    go(&mut |_| TcpStream::connect(bind).is_err());
+    assert_eq!(srv_ports(dns).len(), 1);
+    go(&mut |requests| requests >= 300);
+    assert!(first.wait_exit().success());
+}
+
+/// The ports in the SRV records of `lb.service.consul` (RFC 2782), by one question over
+/// UDP.
+fn srv_ports(dns: u16) -> Vec<u16> {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut question = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0".to_vec();
+    for label in ["lb", "service", "consul", ""] {
+        question.push(label.len() as u8);
+        question.extend(label.as_bytes());
+    }
+    question.extend(b"\0\x21\0\x01");
+    socket.send_to(&question, ("127.0.0.1", dns)).unwrap();
+    let mut answer = [0; 4096];
+    let length = socket.recv(&mut answer).unwrap();
+    let mut rest = &answer[question.len()..length];
+    let mut ports = Vec::new();
+    for _ in 0..u16::from_be_bytes([answer[6], answer[7]]) {
+        // A name ends with a zero or with a pointer (RFC 1035 4.1.4).
+        while rest[0] != 0 && rest[0] & 0xc0 == 0 {
+            rest = &rest[1 + usize::from(rest[0])..];
+        }
+        rest = &rest[if rest[0] == 0 { 1 } else { 2 }..];
+        let length = usize::from(u16::from_be_bytes([rest[8], rest[9]]));
+        if rest[..2] == [0, 33] {
+            ports.push(u16::from_be_bytes([rest[14], rest[15]]));
+        }
+        rest = &rest[10 + length..];
+    }
+    ports
 }
