@@ -9,6 +9,8 @@ mod cli;
 mod consul;
 mod control_soak;
 mod ctl;
+mod docker;
+mod docker_real;
 mod harness;
 mod health;
 mod http_bodies;

@@ -302,7 +302,10 @@ impl Engine {
             let _ = tokio::time::timeout_at(next, self.look_again.notified()).await;
             let now = Instant::now();
             resync = now + self.settings.resync;
-            self.known.borrow_mut().late_look.take_if(|late| *late <= now);
+            self.known
+                .borrow_mut()
+                .late_look
+                .take_if(|late| *late <= now);
             let listed = match self.list(client).await {
                 Ok(listed) => listed,
                 Err(failure) => return failure,

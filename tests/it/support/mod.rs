@@ -8,6 +8,7 @@
 //! [`real`].
 
 pub(crate) mod consul;
+pub(crate) mod docker;
 mod lb;
 mod load;
 mod origin;

@@ -8,6 +8,7 @@
 
 mod chromium;
 mod consul;
+mod docker;
 mod haproxy;
 mod nginx;
 mod record;
@@ -19,6 +20,7 @@ use std::process::Command;
 
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{RealConsul, consul, consul_with};
+pub(crate) use docker::{RealDocker, docker};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Tool, tool};
@@ -34,6 +36,9 @@ pub(crate) enum Part {
     Chromium,
     Strace,
     Ss,
+    Dockerd,
+    Docker,
+    DockerCompose,
 }
 
 impl Part {
@@ -47,6 +52,9 @@ impl Part {
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::Dockerd => "dockerd",
+            Self::Docker => "docker",
+            Self::DockerCompose => "docker-compose",
         }
     }
 
@@ -55,6 +63,7 @@ impl Part {
         match self {
             Self::Ab => "apache2-utils",
             Self::Ss => "iproute2",
+            Self::Dockerd | Self::Docker => "docker.io",
             other => other.program(),
         }
     }
@@ -64,6 +73,7 @@ impl Part {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
             Self::Curl | Self::Chromium => "--version",
+            Self::Dockerd | Self::Docker | Self::DockerCompose => "--version",
         }
     }
 }
