@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::docker::endpoint;
-use crate::support::real::{self, Part, RealDocker};
+use crate::support::real::{self, Compose, RealDocker};
 use crate::support::{PATIENCE, RawClient, Rlb, free_addr, temp_dir, wait_until};
 
 /// What traffic met: how often each status came, and connections that were cut.
@@ -301,10 +301,14 @@ fn published_ports_of_containers_are_servers() {
 #[test]
 fn the_demo_runs_under_compose() {
     let Some(docker) = real::docker() else { return };
-    let Some(compose) = real::tool(Part::DockerCompose) else {
-        return;
-    };
     build_rlb(&docker);
+    let both = [docker.compose_1(), docker.compose_2()];
+    for compose in both.into_iter().flatten() {
+        demo_under(&docker, &compose);
+    }
+}
+
+fn demo_under(docker: &RealDocker, compose: &Compose) {
     let demo = temp_dir();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo/compose.yaml");
     let port = free_addr();
@@ -315,8 +319,8 @@ fn the_demo_runs_under_compose() {
     let text = text.replace("/var/run/docker.sock:/var/run/docker.sock", &socket);
     std::fs::write(demo.path().join("compose.yaml"), text).unwrap();
     let run = |args: &[&str]| {
-        let all = ["-p", "demo", "-f", "compose.yaml"].iter().chain(args);
-        docker.compose(compose.path(), demo.path(), all)
+        let all = ["-p", "demo"].iter().chain(args);
+        docker.compose(compose, demo.path(), all)
     };
     run(&["up", "-d", "--no-build", "--scale", "web=5"]);
     let started = Instant::now();
@@ -378,7 +382,7 @@ fn build_rlb(docker: &RealDocker) {
         let listed = Command::new("ldd").arg(binary).output().unwrap();
         for word in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
             if word.starts_with('/') {
-                let place = image.join(word.trim_start_matches('/'));
+                let place = image.join("own").join(word.trim_start_matches('/'));
                 std::fs::create_dir_all(place.parent().unwrap()).unwrap();
                 std::fs::copy(word, place).unwrap();
             }

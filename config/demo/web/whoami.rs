@@ -151,8 +151,9 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
+    // A wait with a timeout is interrupted by `docker unpause`, too.
     matches!(
         error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
 }

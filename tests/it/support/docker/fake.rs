@@ -131,6 +131,8 @@ impl FakeDocker {
 
     pub(crate) fn stop(&self, name: &str) {
         self.signal(name, 15);
+        // It ends what it does.
+        dawdle(LATE);
         let id = self.id(name);
         self.event(&id, "die", json!({"exitCode": "0"}));
         dawdle(LATE);

@@ -64,16 +64,42 @@ impl RealDocker {
         said(self.with_engine(command.args(args)))
     }
 
-    /// `docker-compose`, in this directory.
+    /// Runs compose in this directory.
     #[track_caller]
     pub(crate) fn compose<A: AsRef<OsStr>>(
         &self,
-        program: &Path,
+        compose: &Compose,
         directory: &Path,
         args: impl IntoIterator<Item = A>,
     ) -> String {
-        let mut command = Command::new(program);
+        let mut command = match compose {
+            Compose::One(program) => Command::new(program),
+            Compose::Two(config) => {
+                let mut command = Command::new(&self.client);
+                command.env("DOCKER_CONFIG", config).arg("compose");
+                command
+            }
+        };
         said(self.with_engine(command.current_dir(directory).args(args)))
+    }
+
+    /// `docker-compose` 1.29.
+    #[track_caller]
+    pub(crate) fn compose_1(&self) -> Option<Compose> {
+        find(Part::DockerCompose).map(Compose::One)
+    }
+
+    /// `docker compose` 2: Debian has it in trixie.
+    pub(crate) fn compose_2(&self) -> Option<Compose> {
+        let config = Path::new(COMPOSE_2);
+        let plugin = config.join("cli-plugins/docker-compose");
+        if !plugin.is_file()
+            && let Err(reason) = fetch_compose_2(config)
+        {
+            skip("docker compose 2", &reason);
+            return None;
+        }
+        Some(Compose::Two(config.to_owned()))
     }
 
     fn with_engine<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -191,6 +217,50 @@ impl Drop for RealDocker {
         quietly(Command::new("ip").args(["link", "del", "docker0"]));
     }
 }
+
+/// One of the two that people have.
+#[derive(Debug)]
+pub(crate) enum Compose {
+    /// The program.
+    One(PathBuf),
+    /// A directory for DOCKER_CONFIG that has the plugin.
+    Two(PathBuf),
+}
+
+/// Unpacks trixie's package, whatever release this is.
+fn fetch_compose_2(config: &Path) -> Result<(), String> {
+    if std::env::var_os("RLB_NO_INSTALL").is_some() {
+        return Err("not there, and RLB_NO_INSTALL is set".to_owned());
+    }
+    let mut shell = Command::new("sh");
+    let output = shell.args(["-euc", FETCH, "sh"]).arg(config).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+const COMPOSE_2: &str = "/var/tmp/rlb-compose";
+/// apt with lists of its own, from the mirror it uses anyway.
+const FETCH: &str = r#"
+T="$1/apt"; mkdir -p "$T/lists/partial" "$T/cache/archives/partial" "$T/out" "$1/cli-plugins"
+cat > "$T/apt.conf" <<CONF
+Dir::Etc::sourcelist "$T/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "$T/lists";
+Dir::Cache "$T/cache";
+Acquire::Languages "none";
+CONF
+M=$(sed -n 's/^URIs: *//p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\(http[^ ]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $M trixie main" > "$T/sources.list"
+export APT_CONFIG="$T/apt.conf"
+timeout 120 apt-get update -qq
+cd "$T/out"
+timeout 120 apt-get download -qq docker-compose
+dpkg-deb -x docker-compose_*.deb "$T/root"
+cp "$T/root/usr/libexec/docker/cli-plugins/docker-compose" "$1/cli-plugins/"
+"#;
 
 /// What a command printed; it must end well.
 #[track_caller]

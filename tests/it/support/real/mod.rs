@@ -20,7 +20,7 @@ use std::process::Command;
 
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{RealConsul, consul, consul_with};
-pub(crate) use docker::{RealDocker, docker};
+pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Tool, tool};

@@ -31,11 +31,6 @@ impl Tool {
         Self(path)
     }
 
-    /// For whoever runs it with more care.
-    pub(crate) fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-
     /// Starts it and lets it run.
     #[track_caller]
     pub(crate) fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Process {
