@@ -7,7 +7,9 @@
 //! `GET /health` with `ok`. On SIGTERM it goes on for LAMEDUCK_MS (default 200),
 //! then accepts no more, finishes what runs, and ends: what an application needs to
 //! be restarted without anybody noticing. PORT (default 80) is where it listens,
-//! BOOT_MS (default 0) how long it takes to start.
+//! BOOT_MS (default 0) how long it takes to start. With CONSUL=host:port it registers
+//! itself there as SERVICE (default `web`) with the tags of TAGS (`a,b`), and takes
+//! itself out before it ends.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -46,9 +48,17 @@ fn main() -> io::Result<()> {
     let local = listener.local_addr()?;
     let name: Arc<str> = hostname().into();
     println!("{name} listens on port {port}");
+    let consul = env::var("CONSUL").ok();
+    if let Some(consul) = &consul {
+        register(consul, &name, port);
+    }
+    let id = Arc::clone(&name);
     let accepting = thread::spawn(move || accept(&listener, &name));
     while !STOP.load(Ordering::Relaxed) {
         thread::sleep(Duration::from_millis(10));
+    }
+    if let Some(consul) = &consul {
+        let _ = put(consul, &format!("/v1/agent/service/deregister/{id}"), "");
     }
     // Whoever balances needs a moment to hear of it.
     thread::sleep(Duration::from_millis(number("LAMEDUCK_MS", 200)));
@@ -134,6 +144,46 @@ fn serve(stream: &TcpStream, name: &str) -> io::Result<()> {
         if close {
             return Ok(());
         }
+    }
+}
+
+/// Tries until Consul is there.
+fn register(consul: &str, name: &str, port: u16) {
+    while !STOP.load(Ordering::Relaxed) {
+        let local = TcpStream::connect(consul).and_then(|stream| stream.local_addr());
+        let registered = local.and_then(|local| {
+            let service = env::var("SERVICE").unwrap_or_else(|_| "web".to_owned());
+            let tags = env::var("TAGS").unwrap_or_default();
+            let tags = tags.split(',').filter(|tag| !tag.is_empty());
+            let tags: Vec<_> = tags.map(|tag| format!("\"{tag}\"")).collect();
+            let body = format!(
+                "{{\"ID\":\"{name}\",\"Name\":\"{service}\",\"Address\":\"{}\",\"Port\":{port},\"Tags\":[{}]}}",
+                local.ip(),
+                tags.join(",")
+            );
+            put(consul, "/v1/agent/service/register", &body)
+        });
+        match registered {
+            Ok(()) => return,
+            Err(error) => println!("{consul}: {error}"),
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn put(host: &str, path: &str, body: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let length = body.len();
+    let request = format!(
+        "PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status)?;
+    match status.contains(" 200 ") {
+        true => Ok(()),
+        false => Err(io::Error::other(status)),
     }
 }
 
