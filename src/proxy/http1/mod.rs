@@ -22,11 +22,7 @@ use std::time::Duration;
 
 /// Serves one client until it leaves or is sent away.
 pub(crate) async fn serve(mut client: Client) {
-    poll_fn(|cx| {
-        client.slot.register(cx.waker());
-        Poll::Ready(())
-    })
-    .await;
+    client.slot.register().await;
     while let Some(mut exchange) = read::next_request(&mut client).await {
         exchange.run(&mut client).await;
         match exchange.finish(&mut client) {
