@@ -96,6 +96,7 @@ impl Default for Bind {
             socket_mode: None,
             user: None,
             group: None,
+            protocol: BindProtocol::default(),
         }
     }
 }
@@ -147,6 +148,8 @@ impl Backend {
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
+            protocol: Protocol::default(),
+            http2: ServerHttp2::default(),
         }
     }
 }
@@ -165,6 +168,7 @@ impl Frontend {
             limits: RequestLimits::default(),
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
+            http2: ClientHttp2::default(),
         }
     }
 }

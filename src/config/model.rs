@@ -111,6 +111,8 @@ pub struct Frontend {
     pub forwarded: Forwarded,
     /// Requests per connection before it is closed; 0 = no limit.
     pub keep_alive_requests: u32,
+    /// Its HTTP/2 clients.
+    pub http2: ClientHttp2,
 }
 
 /// One listening address of a frontend.
@@ -134,6 +136,8 @@ pub struct Bind {
     pub user: Option<String>,
     /// Group of a Unix socket.
     pub group: Option<String>,
+    /// What its clients speak, in http mode and without TLS. Default HTTP/1.
+    pub protocol: BindProtocol,
 }
 
 /// Where a bind listens.
@@ -357,6 +361,10 @@ pub struct Backend {
     pub drain_timeout: Option<Duration>,
     /// The `Retry-After` of a 503 for want of a server. Default 5 s; zero = none.
     pub retry_after: Duration,
+    /// What its servers speak. Default HTTP/1.
+    pub protocol: Protocol,
+    /// Its HTTP/2 servers.
+    pub http2: ServerHttp2,
 }
 
 /// Load-balancing algorithm.

@@ -193,10 +193,15 @@ impl Slot {
         &self.shard
     }
 
-    /// Remembers whom to wake: this task, whose waker stays the same, so once is enough.
-    pub(crate) async fn register(&self) {
+    /// Remembers whom to wake.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.with(|entry| entry.waker = Some(waker.clone()));
+    }
+
+    /// Remembers to wake this task, whose waker stays the same, so once is enough.
+    pub(crate) async fn register_task(&self) {
         poll_fn(|cx| {
-            self.with(|entry| entry.waker = Some(cx.waker().clone()));
+            self.register(cx.waker());
             Poll::Ready(())
         })
         .await;

@@ -11,7 +11,7 @@ use crate::state::Counters;
 
 /// Serves one client until either side is done.
 pub(crate) async fn serve(mut client: Client) {
-    client.slot.register().await;
+    client.slot.register_task().await;
     let started_us = client.shard().clock.now_us();
     let Some((plan, limits, server)) = assign(&mut client) else {
         return;

@@ -17,12 +17,14 @@ macro_rules! parses {
 mod backend;
 mod frontend;
 mod global;
+mod http2;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
+use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 
 /// The keys of one table.
 #[derive(Debug)]
@@ -287,6 +289,7 @@ static DEFAULTS: Section = Section {
 static BOTH_SIDES: &[Key] = &[
     key("timeouts", Takes::Table(&ALL_TIMEOUTS)),
     key("limits", Takes::Table(&ALL_LIMITS)),
+    key("http2", Takes::Table(&ALL_HTTP2)),
 ];
 
 const TUNNEL_WAIT: &[Key] = &[key("tunnel", TIMEOUT)];

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{check, mode, server};
+use super::{check, http2, mode, server};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
@@ -34,6 +34,8 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
+        protocol: http2::protocol(reader),
+        http2: http2::of_servers(&reader.table("http2")),
     };
     checks_that_never_run(reader, &backend, problems);
     backend

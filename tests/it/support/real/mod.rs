@@ -29,6 +29,8 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    H2load,
+    Nghttp,
     Chromium,
     Strace,
     Ss,
@@ -43,6 +45,8 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::H2load => "h2load",
+            Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
@@ -54,6 +58,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
             Self::SystemdAnalyze => "systemd",
             other => other.program(),
@@ -64,7 +69,9 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium | Self::SystemdAnalyze => "--version",
+            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
+                "--version"
+            }
         }
     }
 }
