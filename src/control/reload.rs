@@ -7,15 +7,27 @@ use std::time::Duration;
 
 use super::admin::AdminSockets;
 use super::apply::{ApplyError, Brought, Turn};
-use super::change::{Cause, Refusal, ReloadReport};
+use super::change::Cause;
 use super::difference::newly_written;
 use super::files::{News, all_hops, server_files};
 use super::inotify::Watcher;
 use super::merge::Inputs;
+use super::refusal::Refusal;
 use super::sources::{Found, SourceId};
 use super::{Control, Outcome, unix_now};
 use crate::config::{Config, Global};
 use crate::state::WorkerId;
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadReport {
+    /// What is different now, one line each; empty = nothing.
+    pub changed: Vec<String>,
+    /// What the operator should know, one line each.
+    pub warnings: Vec<String>,
+    /// Settings that come into force with the next start only.
+    pub needs_restart: Vec<String>,
+}
 
 /// A burst of changes ends when nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(100);

@@ -104,6 +104,11 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
+    /// Whether the key is planned only.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self, Self::Later(_))
+    }
+
     /// The table one stands for, also in a list or beside a flag.
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
