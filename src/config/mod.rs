@@ -28,6 +28,7 @@ mod model;
 mod resolve;
 pub(crate) mod suggest;
 mod syntax;
+mod tls;
 mod tree;
 mod units;
 mod unknown;
@@ -38,6 +39,7 @@ pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub use tls::*;
 
 #[cfg(test)]
 mod tests;

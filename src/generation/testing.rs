@@ -18,6 +18,7 @@ pub(crate) fn server(port: u16, weight: u16) -> Server {
         check: None,
         check_port: None,
         check_address: None,
+        tls: TlsChoice::Backend,
     }
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         observe_connect: false,
         drain_timeout: None,
         retry_after: Duration::from_secs(5),
+        tls: None,
     }
 }
 
@@ -62,6 +64,8 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         limits: RequestLimits::default(),
         forwarded: Forwarded::default(),
         keep_alive_requests: 0,
+        tls: None,
+        redirect_https: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod clock;
 mod connect;
 mod end;
 mod flow;
+pub(crate) mod handshake;
 pub(crate) mod http1;
 mod sessions;
 mod shard;

@@ -17,12 +17,14 @@ macro_rules! parses {
 mod backend;
 mod frontend;
 mod global;
+mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
+use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.
 #[derive(Debug)]

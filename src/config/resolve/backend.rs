@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{check, mode, server};
+use super::{check, mode, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
@@ -34,6 +34,11 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
+        tls: match reader.own("bind").is_some() {
+            // Of a `[[listen]]` it is the other half's.
+            true => None,
+            false => tls::backend(reader, problems),
+        },
     };
     checks_that_never_run(reader, &backend, problems);
     backend

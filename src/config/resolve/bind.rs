@@ -78,6 +78,7 @@ pub(super) fn bind(
         socket_mode: reader.parsed("mode", grammar::octal_mode),
         user: reader.some_text("user"),
         group: reader.some_text("group"),
+        tls: reader.flag("tls").unwrap_or(default.tls),
     };
     refuse_misplaced(&reader, &bind.address, problems);
     if let (Mode::Tcp, Some(entry), Some(_)) = (mode, reader.own("defer_accept"), bind.defer_accept)

@@ -16,6 +16,7 @@ mod frontend;
 mod global;
 mod route;
 mod server;
+mod tls;
 
 pub(crate) use server::servers;
 
@@ -148,7 +149,13 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
     if mode(&section.reader) == Mode::Http {
         return;
     }
-    for key in ["forwarded", "keep_alive_requests", "limits", "pool_max"] {
+    for key in [
+        "forwarded",
+        "keep_alive_requests",
+        "limits",
+        "pool_max",
+        "redirect_https",
+    ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(
                 entry.key_place,

@@ -31,11 +31,12 @@ pub(crate) async fn serve(mut client: Client) {
         exchange.run(&mut client).await;
         match exchange.finish(&mut client) {
             Next::Request => {}
-            Next::Close => return,
+            Next::Close => return client.stream.farewell(),
             Next::Reset => return client.stream.reset_on_close(),
             Next::Linger => return linger(&mut client).await,
         }
     }
+    client.stream.farewell();
 }
 
 /// Closes after an answer to a request that was not read to its end: closing
