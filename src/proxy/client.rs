@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) port: Text<5>,
     /// Whether it lies in the frontend's trusted networks.
     pub(crate) trusted: bool,
+    /// What its certificate said, as fields for servers; `None` = it was not asked for one.
+    pub(crate) certificate: Option<Box<[u8]>>,
     /// Bytes read ahead; idle connections have none.
     pub(crate) ahead: Option<Buf>,
     /// It will send no more.
@@ -59,6 +61,7 @@ impl Client {
             counters,
             peer,
             stream,
+            certificate: None,
             ahead: None,
             fin: false,
             requests: 0,

@@ -182,6 +182,10 @@ impl Set {
                 continue;
             }
             match Certificate::load(file, provider) {
+                // Written again, or looked at while it was young.
+                Ok(fresh) if known.is_some_and(|known| known.key.cert == fresh.key.cert) => {
+                    self.certificates.extend(known.cloned());
+                }
                 Ok(certificate) => {
                     rotation.taken.push(file.clone());
                     self.certificates.push(Arc::new(certificate));

@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod certificates;
+mod client;
 mod connector;
 mod pem;
 mod registry;
@@ -22,6 +23,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use certificates::Certificate;
+pub(crate) use client::{client_fields, distinguished, hex};
 pub(crate) use connector::{Connector, Origin};
 pub(crate) use registry::{Refreshed, Registry, Unusable};
 pub(crate) use session::{Plain, Session};

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use super::relay::Step;
-use crate::config::{ResponseLimits, ServerTimeouts};
+use crate::config::{RedirectHttps, ResponseLimits, ServerTimeouts};
+use crate::generation::without_port;
 use crate::http::{self, Asked, Canned, Decoder, Framing, RequestHead, Version};
 use crate::net::Stream;
 use crate::proxy::Client;
@@ -172,9 +173,10 @@ impl Exchange {
             ip: client.peer.address.ip(),
             ip_text: client.ip.as_bytes(),
             local_port_text: client.port.as_bytes(),
-            https: false,
+            https: client.stream.is_secure(),
             trusted: client.trusted,
             request_id: request_id.as_ref().map(<[u8; 32]>::as_slice),
+            certificate: client.certificate.as_deref(),
         };
         // A small body leaves with the head.
         let body = if self.bodyless {
@@ -297,8 +299,35 @@ impl Exchange {
         self.down.discard(client.shard());
     }
 
+    /// Sends the client from http to https, to the host it asked for.
+    pub(super) fn redirect(
+        &mut self,
+        client: &Client,
+        head: &RequestHead<'_, '_>,
+        to: RedirectHttps,
+    ) {
+        if head.host.is_empty() {
+            return self.answer(client, &Answer::of(400, "no Host to be sent to https on"));
+        }
+        let port = match to.port {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        let target = match head.target.starts_with(b"/") {
+            true => head.target,
+            false => b"/",
+        };
+        let host = without_port(head.host);
+        let location = [&b"https://"[..], host, port.as_bytes(), target];
+        self.answer_with(client, &Answer::of(to.code, "https only"), Some(location));
+    }
+
     /// Answers the client ourselves, whatever the server was about to do.
     pub(super) fn answer(&mut self, client: &Client, answer: &Answer) {
+        self.answer_with(client, answer, None);
+    }
+
+    fn answer_with(&mut self, client: &Client, answer: &Answer, location: Option<[&[u8]; 4]>) {
         self.stream = None;
         // With a body unread, or never to be read, the connection has no next request.
         self.keep_alive =
@@ -309,11 +338,13 @@ impl Exchange {
             client.counters.intercepted.add(1);
         }
         let shard = client.shard();
-        let mut head = shard.buffers.take_head(ANSWER_BOUND);
+        let more = location.map_or(0, |parts| parts.iter().map(|part| part.len()).sum());
+        let mut head = shard.buffers.take_head(ANSWER_BOUND + more);
         let canned = Canned {
             status: answer.status,
             reason: Some(answer.reason),
             retry_after: (!answer.retry_after.is_zero()).then_some(answer.retry_after.as_secs()),
+            location,
             keep_alive: self.keep_alive,
             version: self.version.unwrap_or(Version::Http11),
             head: self.asked.head,

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use super::Exchange;
 use super::exchange::{Answer, BODY_TOO_LARGE, Target};
-use crate::config::HeaderMatch;
+use crate::config::{HeaderMatch, RedirectHttps};
 use crate::generation::{Frontend, Generation, RequestFacts};
 use crate::http::{self, Framing, RequestHead, Slots};
 use crate::proxy::Client;
@@ -169,6 +169,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             exchange.end = NO_SERVER;
             exchange.answer(client, &Answer::of(503, "no route and no default backend"));
         }
+        Found::Elsewhere(redirect) => exchange.redirect(client, &head, redirect),
         Found::NotForUs(answer) => {
             exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
             exchange.answer(client, &answer);
@@ -201,10 +202,10 @@ fn settle(client: &mut Client, exchange: &mut Exchange, framing: Framing, buf: B
 
 /// Requests that are whole but not for us.
 fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
-    if head.misdirected(false) {
+    if head.misdirected(client.stream.is_secure()) {
         return Some(Answer::closing(
             421,
-            "this listener does not serve https targets",
+            "this listener does not serve targets of this scheme",
         ));
     }
     if head.max_forwards == Some(0) {
@@ -223,6 +224,8 @@ enum Found {
     NoServer(Target),
     NoBackend,
     NotForUs(Answer),
+    /// On this host, but on https.
+    Elsewhere(RedirectHttps),
 }
 
 /// Frontend, route, backend and server out of one look at one generation.
@@ -233,6 +236,11 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
         // Before a server is picked: who is refused takes nobody's turn.
         if let Some(answer) = refusal(client, head) {
             return Found::NotForUs(answer);
+        }
+        if let Some(redirect) = client.frontend.config.redirect_https
+            && !client.stream.is_secure()
+        {
+            return Found::Elsewhere(redirect);
         }
         let Some(backend) = route(generation, &client.frontend, head) else {
             return Found::NoBackend;

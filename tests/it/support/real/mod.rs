@@ -19,7 +19,7 @@ use std::process::Command;
 pub(crate) use chromium::chromium;
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
-pub(crate) use tool::{Tool, tool};
+pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    Openssl,
     Chromium,
     Strace,
     Ss,
@@ -42,6 +43,7 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::Openssl => "openssl",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
@@ -62,6 +64,7 @@ impl Part {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
             Self::Curl | Self::Chromium => "--version",
+            Self::Openssl => "version",
         }
     }
 }
