@@ -101,6 +101,7 @@ impl Default for Bind {
             user: None,
             group: None,
             tls: false,
+            protocol: BindProtocol::default(),
         }
     }
 }
@@ -164,6 +165,8 @@ impl Backend {
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
             tls: None,
+            protocol: Protocol::default(),
+            http2: ServerHttp2::default(),
         }
     }
 }
@@ -184,6 +187,7 @@ impl Frontend {
             keep_alive_requests: 0,
             tls: None,
             redirect_https: None,
+            http2: ClientHttp2::default(),
         }
     }
 }

@@ -22,6 +22,7 @@ mod diagnostics;
 mod expand;
 mod foreign_file;
 mod grammar;
+mod http2;
 mod keys;
 mod load;
 mod model;
@@ -36,6 +37,7 @@ mod words;
 
 pub(crate) use address::server_name_written;
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
+pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;

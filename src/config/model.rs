@@ -117,6 +117,8 @@ pub struct Frontend {
     pub tls: Option<FrontendTls>,
     /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
     pub redirect_https: Option<RedirectHttps>,
+    /// Its HTTP/2 clients.
+    pub http2: ClientHttp2,
 }
 
 /// One listening address of a frontend.
@@ -140,6 +142,8 @@ pub struct Bind {
     pub user: Option<String>,
     /// Group of a Unix socket.
     pub group: Option<String>,
+    /// What its clients speak, in http mode and without TLS. Default HTTP/1.
+    pub protocol: BindProtocol,
     /// Clients speak TLS here. Default false.
     pub tls: bool,
 }
@@ -369,6 +373,10 @@ pub struct Backend {
     pub retry_after: Duration,
     /// How servers that say nothing of their own are spoken to; `None` (default) = without TLS.
     pub tls: Option<ServerTls>,
+    /// What its servers speak. Default HTTP/1.
+    pub protocol: Protocol,
+    /// Its HTTP/2 servers.
+    pub http2: ServerHttp2,
 }
 
 /// Load-balancing algorithm.

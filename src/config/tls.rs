@@ -12,7 +12,7 @@ pub struct FrontendTls {
     /// A client that names no host we have a certificate for is refused. Default false:
     /// it gets the default certificate.
     pub strict_sni: bool,
-    /// Protocols offered by ALPN, best first.
+    /// Protocols offered by ALPN, best first; empty (default in tcp mode) = none is spoken of.
     pub alpn: Vec<Alpn>,
     /// Oldest version spoken. Default TLS 1.2.
     pub min_version: TlsVersion,
@@ -32,7 +32,7 @@ impl Default for FrontendTls {
         Self {
             certificates: Vec::new(),
             strict_sni: false,
-            alpn: vec![Alpn::Http11],
+            alpn: vec![Alpn::H2, Alpn::Http11],
             min_version: TlsVersion::Tls12,
             cipher_suites: Vec::new(),
             tickets: 2,

@@ -99,6 +99,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "checks are set once per backend (`check`), other keys per server",
     ),
     (
+        "proto",
+        "HAProxy",
+        "write protocol = \"h2\" in the bind or in the backend",
+    ),
+    (
         "server-template",
         "HAProxy",
         "write source = [{ file = \"...\" }]: servers come and go without slots",

@@ -91,7 +91,7 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
         }
         let (a, b) = (&old.config, &new.config);
         let mut names = differing!(
-            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests
+            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests, http2
         );
         // Routes refer to backends by index, which shifts when one is added above.
         let target =
@@ -139,7 +139,7 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
         let a = &before.config.backends[old];
         let names = differing!(
             a, new; mode, balance, retries, server_files, check, timeouts, limits, pool_max,
-            observe_connect, drain_timeout, retry_after
+            observe_connect, drain_timeout, retry_after, protocol, http2
         );
         if !names.is_empty() {
             lines.push(|| format!("backend {}: {}", new.name, names.join(", ")));

@@ -43,7 +43,7 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         observe_connect: false,
         drain_timeout: None,
         retry_after: Duration::from_secs(5),
-        tls: None,
+        ..Backend::new(name, Mode::Http)
     }
 }
 
@@ -64,8 +64,7 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         limits: RequestLimits::default(),
         forwarded: Forwarded::default(),
         keep_alive_requests: 0,
-        tls: None,
-        redirect_https: None,
+        ..Frontend::new(name, Mode::Http)
     }
 }
 

@@ -10,10 +10,10 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::Mode;
+use crate::config::{BindProtocol, Mode};
 use crate::generation::Frontend;
 use crate::net::{Accept, Peer, Stream, listen};
-use crate::proxy::{Client, Place, Shard, handshake, http1, tcp};
+use crate::proxy::{Client, Place, Shard, handshake, http1, http2, tcp};
 use crate::state::{BindId, FrontendId};
 
 /// Wait after EMFILE and friends: sessions must end before accepting helps.
@@ -41,6 +41,7 @@ struct Listener {
 struct Door {
     shard: Rc<Shard>,
     accept: Accept,
+    bind: BindId,
     frontend: FrontendId,
     /// Clients speak TLS here; another choice would be another bind.
     is_secure: bool,
@@ -85,6 +86,7 @@ impl Listeners {
         Ok(Rc::new(Door {
             shard: Rc::clone(&self.shard),
             accept: Accept::from_fd(fd)?,
+            bind,
             frontend,
             is_secure: self.shard.with_generation(|generation| {
                 let acceptor = generation.acceptor(frontend, bind);
@@ -210,16 +212,19 @@ impl Door {
     /// Who serves a fresh connection: here, the worker that accepted it. The seam
     /// where an overloaded worker would hand it to another.
     fn admit(&self, place: Place, frontend: &Frontend, stream: Stream, peer: Peer) {
-        let client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
+        let mut client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
         if !self.is_secure {
-            return serve(client);
+            let protocol = frontend.bind(self.bind).map(|bind| bind.protocol);
+            client.may_speak_http2 = protocol == Some(BindProtocol::Both);
+            return serve(client, protocol == Some(BindProtocol::Http2));
         }
         // Without one the frontend has given up TLS, and this socket is about to be closed.
         if let Some(acceptor) = &frontend.tls {
             let handshaking = handshake::accept(client, Arc::clone(acceptor));
             drop(tokio::task::spawn_local(async move {
                 if let Some(client) = handshaking.await {
-                    serve(client);
+                    let is_h2 = client.stream.is_h2();
+                    serve(client, is_h2);
                 }
             }));
         }
@@ -228,8 +233,9 @@ impl Door {
 
 /// Serves a client with which everything below its protocol is settled, on this
 /// worker, in a task of its own.
-fn serve(client: Client) {
+fn serve(client: Client, is_h2: bool) {
     match client.frontend.config.mode {
+        Mode::Http if is_h2 => drop(tokio::task::spawn_local(http2::serve(client))),
         Mode::Http => drop(tokio::task::spawn_local(http1::serve(client))),
         Mode::Tcp => drop(tokio::task::spawn_local(tcp::serve(client))),
     }

@@ -10,6 +10,7 @@ mod control_soak;
 mod ctl;
 mod harness;
 mod health;
+mod http2;
 mod http_bodies;
 mod http_desync;
 mod http_faults;

@@ -31,6 +31,13 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
     key("observe_connect", Takes::Flag),
     key("drain_timeout", duration(0, DAYS_24)),
     key("retry_after", seconds(0, 24 * HOUR)),
+    key(
+        "protocol",
+        Takes::Words {
+            now: &["h1", "h2"],
+            later: &[],
+        },
+    ),
     later("panic"),
 ];
 
@@ -46,6 +53,7 @@ pub(super) static BACKEND: Section = Section {
             key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
             key("timeouts", Takes::Table(&SERVER_TIMEOUTS)),
             key("limits", Takes::Table(&RESPONSE_LIMITS)),
+            key("http2", Takes::Table(&SERVER_HTTP2)),
         ],
     ],
 };

@@ -38,6 +38,7 @@ pub(super) static FRONTEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&CLIENT_TIMEOUTS)),
             key("limits", Takes::Table(&REQUEST_LIMITS)),
+            key("http2", Takes::Table(&CLIENT_HTTP2)),
             later("stats"),
         ],
     ],
@@ -130,6 +131,13 @@ pub(super) static BIND: Section = Section {
         key("user", ACCOUNT),
         key("group", ACCOUNT),
         key("tls", Takes::Flag),
+        key(
+            "protocol",
+            Takes::Words {
+                now: &["h1", "h2", "both"],
+                later: &[],
+            },
+        ),
         later("proxy_protocol"),
     ]],
 };

@@ -17,6 +17,7 @@ macro_rules! parses {
 mod backend;
 mod frontend;
 mod global;
+mod http2;
 mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
@@ -24,6 +25,7 @@ use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
+use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.
@@ -284,6 +286,7 @@ static DEFAULTS: Section = Section {
 static BOTH_SIDES: &[Key] = &[
     key("timeouts", Takes::Table(&ALL_TIMEOUTS)),
     key("limits", Takes::Table(&ALL_LIMITS)),
+    key("http2", Takes::Table(&ALL_HTTP2)),
 ];
 
 const TUNNEL_WAIT: &[Key] = &[key("tunnel", TIMEOUT)];

@@ -4,8 +4,8 @@ use super::*;
 
 const PEM: Takes = text("the path of a PEM file", grammar::file_path);
 const PROTOCOLS: Takes = Takes::List(&Takes::Words {
-    now: &["http/1.1"],
-    later: &["h2"],
+    now: &["h2", "http/1.1"],
+    later: &[],
 });
 
 pub(super) static FRONTEND_TLS: Section = Section {

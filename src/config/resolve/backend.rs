@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{check, mode, server, tls};
+use super::{check, http2, mode, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
@@ -39,6 +39,8 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
             true => None,
             false => tls::backend(reader, problems),
         },
+        protocol: http2::protocol(reader),
+        http2: http2::of_servers(&reader.table("http2")),
     };
     checks_that_never_run(reader, &backend, problems);
     backend

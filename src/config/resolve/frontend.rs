@@ -1,6 +1,6 @@
 //! `[[frontend]]`, and the front half of `[[listen]]`.
 
-use super::{BackendNames, bind, mode, route, tls};
+use super::{BackendNames, bind, http2, mode, route, tls};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
@@ -38,7 +38,7 @@ pub(super) fn frontend(
             .backends
             .find(reader.node("default_backend")?, mode, problems)
     });
-    let tls = tls::frontend(reader, &binds, problems);
+    let tls = tls::frontend(reader, mode, &binds, problems);
     let redirect_https = match mode {
         Mode::Http => tls::redirect(reader, &binds, problems),
         Mode::Tcp => None,
@@ -56,6 +56,7 @@ pub(super) fn frontend(
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
         tls,
         redirect_https,
+        http2: http2::of_clients(&reader.table("http2")),
     };
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()

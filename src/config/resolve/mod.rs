@@ -14,6 +14,7 @@ mod bind;
 mod check;
 mod frontend;
 mod global;
+mod http2;
 mod route;
 mod server;
 mod tls;
@@ -52,6 +53,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         };
         let frontend = frontend::frontend(&section.reader, &context, &mut listening);
         names.used_by(&frontend);
+        http2::refuse_h1_to_h2(section, &frontend, &backends, problems);
         frontends.push(frontend);
     }
     for section in &sections {
@@ -155,6 +157,8 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "limits",
         "pool_max",
         "redirect_https",
+        "http2",
+        "protocol",
     ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{
-    Alpn, Bind, ClientAuth, FrontendTls, RedirectHttps, ServerTls, TlsChoice, TlsVersion,
+    Alpn, Bind, ClientAuth, FrontendTls, Mode, RedirectHttps, ServerTls, TlsChoice, TlsVersion,
 };
 
 /// The `tls` of a frontend, and whether it fits its binds.
 pub(super) fn frontend(
     reader: &Reader<'_>,
+    mode: Mode,
     binds: &[Bind],
     problems: &Problems,
 ) -> Option<FrontendTls> {
@@ -35,7 +36,11 @@ pub(super) fn frontend(
                 .help("write bind = { address = \":443\", tls = true }"),
         );
     }
-    let tls = certificates(node, &reader.table("tls"), problems);
+    let mut tls = certificates(node, &reader.table("tls"), problems);
+    if mode == Mode::Tcp && reader.table("tls").node("alpn").is_none() {
+        // What the servers speak is not known here.
+        tls.alpn.clear();
+    }
     is_used.then_some(tls)
 }
 

@@ -100,6 +100,7 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "limits.head", size(limits.head as u64));
     pair(out, "limits.headers", limits.headers);
     pair(out, "limits.body", or(limits.body, "off", size));
+    client_http2(out, &frontend.http2);
     forwarded(out, &frontend.forwarded);
     if let Some(tls) = &frontend.tls {
         frontend_tls(out, tls);
@@ -162,6 +163,29 @@ fn server_tls(tls: &ServerTls) -> String {
     inline(&keys)
 }
 
+fn client_http2(out: &mut String, http2: &ClientHttp2) {
+    let floods = &http2.floods;
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.per", duration(floods.per));
+    pair(out, "http2.resets", floods.resets);
+    pair(out, "http2.faults", floods.faults);
+    pair(out, "http2.pings", floods.pings);
+    pair(out, "http2.settings", floods.settings);
+    pair(out, "http2.idle_frames", floods.idle_frames);
+    pair(out, "http2.continuations", floods.continuations);
+}
+
+fn server_http2(out: &mut String, http2: &ServerHttp2) {
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.ping", or(http2.ping, "off", duration));
+}
+
 fn forwarded(out: &mut String, forwarded: &Forwarded) {
     let for_ = match forwarded.for_ {
         ForwardedFor::Append => "append",
@@ -219,6 +243,12 @@ fn bind(bind: &Bind) -> String {
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
     keys.extend(bind.tls.then(|| "tls = true".to_owned()));
+    let protocol = match bind.protocol {
+        BindProtocol::Http1 => "h1",
+        BindProtocol::Http2 => "h2",
+        BindProtocol::Both => "both",
+    };
+    keys.push(format!("protocol = \"{protocol}\""));
     inline(&keys)
 }
 
@@ -287,6 +317,12 @@ fn backend(out: &mut String, backend: &Backend) {
     }
     pair(out, "limits.head", size(backend.limits.head as u64));
     pair(out, "limits.headers", backend.limits.headers);
+    let protocol = match backend.protocol {
+        Protocol::Http1 => "h1",
+        Protocol::Http2 => "h2",
+    };
+    pair(out, "protocol", text(protocol));
+    server_http2(out, &backend.http2);
     match &backend.check {
         Some(check) => self::check(out, check),
         None => pair(out, "check", false),

@@ -186,9 +186,10 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         [wait(1), wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
         (forwarded(), frontend_tls(), option::of(redirect())),
+        client_http2(),
     )
         .prop_map(
-            |(itself, counts, waits, limits, (forwarded, tls, redirect))| Frontend {
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), http2)| Frontend {
                 name: itself.0,
                 mode: itself.1,
                 binds: itself.2,
@@ -213,6 +214,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                 forwarded,
                 tls: Some(tls),
                 redirect_https: redirect,
+                http2,
             },
         )
 }
@@ -224,24 +226,25 @@ fn redirect() -> impl Strategy<Value = RedirectHttps> {
 
 fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
     let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
+    let alpn = prop::sample::subsequence(vec![Alpn::H2, Alpn::Http11], 0..3);
     (
         vec(path(), 1..3),
         any::<bool>(),
         prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
-        prop::sample::subsequence(crate::config::grammar::CIPHER_SUITES, 0..9),
-        0_usize..17,
+        prop::sample::subsequence(grammar::CIPHER_SUITES, 0..9),
+        (0_usize..17, alpn),
         option::of((auth, path())),
     )
         .prop_map(
-            |(certificates, strict_sni, min_version, suites, tickets, auth)| FrontendTls {
+            |(certificates, strict_sni, min_version, suites, (tickets, alpn), auth)| FrontendTls {
                 certificates,
                 strict_sni,
+                alpn,
                 min_version,
                 cipher_suites: suites.into_iter().map(str::to_owned).collect(),
                 tickets,
                 client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
                 ca_file: auth.map(|auth| auth.1),
-                ..FrontendTls::default()
             },
         )
 }
@@ -264,6 +267,40 @@ fn server_tls() -> impl Strategy<Value = ServerTls> {
 
 fn path() -> impl Strategy<Value = PathBuf> {
     "[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)
+}
+
+fn client_http2() -> impl Strategy<Value = ClientHttp2> {
+    let floods = (prop::array::uniform6(1_u32..1_000), 1_u64..3_600);
+    (server_http2(), floods).prop_map(|(both, (counts, per))| ClientHttp2 {
+        streams: both.streams,
+        window: both.window,
+        connection_window: both.connection_window,
+        floods: Floods {
+            per: Duration::from_secs(per),
+            resets: counts[0],
+            faults: counts[1],
+            pings: counts[2],
+            settings: counts[3],
+            idle_frames: counts[4],
+            continuations: counts[5],
+        },
+    })
+}
+
+fn server_http2() -> impl Strategy<Value = ServerHttp2> {
+    let ping = option::of((1_u64..3_600).prop_map(Duration::from_secs));
+    (
+        1_u32..10_001,
+        16_384_u32..1 << 30,
+        65_536_u32..1 << 30,
+        ping,
+    )
+        .prop_map(|(streams, window, connection_window, ping)| ServerHttp2 {
+            streams,
+            window,
+            connection_window,
+            ping,
+        })
 }
 
 fn forwarded() -> impl Strategy<Value = Forwarded> {
@@ -331,10 +368,23 @@ fn bind() -> impl Strategy<Value = Bind> {
         option::of(account()),
         option::of(account()),
     );
-    (of_address, 1_u32..65_536, tcp, unix, any::<bool>()).prop_map(
-        |(address, backlog, tcp, unix, tls)| {
+    let protocol = prop::sample::select(vec![
+        BindProtocol::Http1,
+        BindProtocol::Http2,
+        BindProtocol::Both,
+    ]);
+    (
+        of_address,
+        1_u32..65_536,
+        tcp,
+        unix,
+        (protocol, any::<bool>()),
+    )
+        .prop_map(|(address, backlog, tcp, unix, (protocol, tls))| {
             let mut bind = Bind {
                 address,
+                // With TLS it is agreed on by ALPN.
+                protocol: if tls { BindProtocol::Http1 } else { protocol },
                 tls,
                 ..Bind::default()
             };
@@ -352,8 +402,7 @@ fn bind() -> impl Strategy<Value = Bind> {
                 BindAddress::Abstract(_) => {}
             }
             bind
-        },
-    )
+        })
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -396,40 +445,46 @@ fn backend() -> impl Strategy<Value = Backend> {
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
         (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
+        server_http2(),
     )
-        .prop_map(|(itself, server_files, counts, own_waits, waits, limits)| {
-            let (name, mode, mut servers, check) = itself;
-            distinct(&mut servers, |server| &mut server.name);
-            if check.is_none() {
-                for server in &mut servers {
-                    server.check = server.check.filter(|check| !check);
+        .prop_map(
+            |(itself, server_files, counts, own_waits, waits, limits, http2)| {
+                let (name, mode, mut servers, check) = itself;
+                distinct(&mut servers, |server| &mut server.name);
+                if check.is_none() {
+                    for server in &mut servers {
+                        server.check = server.check.filter(|check| !check);
+                    }
                 }
-            }
-            Backend {
-                name,
-                mode,
-                balance: Balance::RoundRobin,
-                retries: counts.0,
-                servers,
-                server_files,
-                check,
-                timeouts: ServerTimeouts {
-                    connect: waits.0,
-                    server: waits.1,
-                    pool_idle: waits.2,
-                    tunnel: waits.3,
-                },
-                limits: ResponseLimits {
-                    head: limits.0,
-                    headers: limits.1,
-                },
-                pool_max: counts.1,
-                observe_connect: counts.2,
-                drain_timeout: own_waits.0,
-                retry_after: own_waits.1,
-                tls: limits.2,
-            }
-        })
+                Backend {
+                    name,
+                    mode,
+                    balance: Balance::RoundRobin,
+                    retries: counts.0,
+                    servers,
+                    server_files,
+                    check,
+                    timeouts: ServerTimeouts {
+                        connect: waits.0,
+                        server: waits.1,
+                        pool_idle: waits.2,
+                        tunnel: waits.3,
+                    },
+                    limits: ResponseLimits {
+                        head: limits.0,
+                        headers: limits.1,
+                    },
+                    pool_max: counts.1,
+                    observe_connect: counts.2,
+                    drain_timeout: own_waits.0,
+                    retry_after: own_waits.1,
+                    // Lifted from HTTP/1 binds to it, a file would be refused.
+                    protocol: Protocol::Http1,
+                    http2,
+                    tls: limits.2,
+                }
+            },
+        )
 }
 
 fn server() -> impl Strategy<Value = Server> {

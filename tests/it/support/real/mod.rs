@@ -30,6 +30,8 @@ pub(crate) enum Part {
     Ab,
     Curl,
     Openssl,
+    H2load,
+    Nghttp,
     Chromium,
     Strace,
     Ss,
@@ -44,6 +46,8 @@ impl Part {
             Self::Ab => "ab",
             Self::Curl => "curl",
             Self::Openssl => "openssl",
+            Self::H2load => "h2load",
+            Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
@@ -54,6 +58,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
             other => other.program(),
         }
@@ -63,7 +68,7 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium => "--version",
+            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp => "--version",
             Self::Openssl => "version",
         }
     }
