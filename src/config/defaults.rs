@@ -147,6 +147,7 @@ impl Backend {
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
+            groups: None,
         }
     }
 }
@@ -177,6 +178,7 @@ impl Server {
             address,
             weight: 1,
             backup: false,
+            group: None,
             disabled: false,
             check: None,
             check_port: None,

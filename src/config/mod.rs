@@ -10,6 +10,7 @@
 //! This room must not know tokio or sockets. Start reading at [`Config::load`];
 //! the file's vocabulary is documented in `config/reference.toml`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ mod keys;
 mod load;
 mod model;
 mod resolve;
+pub(crate) mod shares;
 pub(crate) mod suggest;
 mod syntax;
 mod tree;

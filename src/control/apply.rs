@@ -75,8 +75,7 @@ impl Control {
             warnings: inputs.settle(unix_now()),
             ..Brought::default()
         };
-        let config = Arc::clone(&inputs.config);
-        inputs.sources.keep_named_in(&config);
+        inputs.forget_unnamed();
         let merged = inputs.merge();
         let before = Arc::clone(&self.desired.borrow());
         if merged.desired == *before {

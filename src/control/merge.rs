@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use super::difference::{Difference, Object, Words, ago};
 use super::overrides::{FrontendOverride, Overrides, ServerOverride, Set};
-use super::sources::{Found, Sources};
+use super::sources::{Found, SourceId, Sources};
 use super::spec::{WEIGHT_MAX, address_text};
+use super::weights::{Weights, WeightsId};
 use crate::config::{self, Config, ServerAddress};
-use crate::generation::{Desired, Entrance, Member};
+use crate::generation::{Desired, Entrance, Member, Shares};
 
 /// All that decides what is served.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +24,19 @@ pub(crate) struct Inputs {
     pub(crate) config: Arc<Config>,
     /// The last good answers of the sources.
     pub(crate) sources: Sources,
+    /// The last good shares of groups.
+    pub(crate) weights: Weights,
     /// What was set at run time.
     pub(crate) overrides: Overrides,
+}
+
+/// What was read and is good.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// Answers of sources.
+    pub(crate) sources: Vec<(SourceId, Vec<Found>)>,
+    /// Shares of groups.
+    pub(crate) weights: Vec<(WeightsId, Shares)>,
 }
 
 /// What came of a merge.
@@ -43,6 +55,24 @@ pub(crate) struct Merged {
 const ABSENT_MAX: u64 = 3600;
 
 impl Inputs {
+    /// Takes what was read; whether any of it is new.
+    pub(crate) fn take(&mut self, looked: Looked) -> bool {
+        let mut is_new = false;
+        for (id, members) in looked.sources {
+            is_new |= self.sources.set(id, members);
+        }
+        for (id, shares) in looked.weights {
+            is_new |= self.weights.set(id, shares);
+        }
+        is_new
+    }
+
+    /// Forgets the answers of what this configuration does not name any more.
+    pub(crate) fn forget_unnamed(&mut self) {
+        self.sources.keep_named_in(&self.config);
+        self.weights.keep_named_in(&self.config);
+    }
+
     /// Lets the file and the time `now` (Unix, seconds) act on the overrides;
     /// what is worth a line in the log.
     pub(crate) fn settle(&mut self, now: u64) -> Vec<String> {
@@ -51,6 +81,7 @@ impl Inputs {
             config,
             sources,
             overrides,
+            ..
         } = self;
         for (name, servers) in &mut overrides.servers {
             let backend = config.backends.iter().find(|b| *b.name == **name);
@@ -81,7 +112,7 @@ impl Inputs {
 
     /// [`merge`] of these.
     pub(crate) fn merge(&self) -> Merged {
-        merge(&self.config, &self.sources, &self.overrides)
+        merge(&self.config, &self.sources, &self.weights, &self.overrides)
     }
 
     /// A server's settings without what was set on it.
@@ -146,7 +177,12 @@ fn is_there(absent_since: &mut Option<u64>, present: bool, now: u64) -> bool {
 }
 
 /// What is to be served.
-pub(crate) fn merge(config: &Arc<Config>, sources: &Sources, overrides: &Overrides) -> Merged {
+pub(crate) fn merge(
+    config: &Arc<Config>,
+    sources: &Sources,
+    weights: &Weights,
+    overrides: &Overrides,
+) -> Merged {
     let mut differences = Vec::new();
     let mut warnings = Vec::new();
     let frontends = entrances(config, overrides, &mut differences);
@@ -164,11 +200,13 @@ pub(crate) fn merge(config: &Arc<Config>, sources: &Sources, overrides: &Overrid
         gather.all(sources);
         gather.members
     });
+    let shares = |backend: &config::Backend| Some(weights.of(backend.groups.as_ref()?));
     Merged {
         desired: Desired {
             config: Arc::clone(config),
             frontends,
             members: members.collect(),
+            shares: config.backends.iter().map(shares).collect(),
         },
         differences,
         warnings,

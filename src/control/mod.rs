@@ -35,6 +35,7 @@ mod takeover;
 mod tests;
 mod view;
 mod watch;
+mod weights;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
@@ -224,13 +225,11 @@ impl Control {
         config: Arc<Config>,
         cause: &Cause,
     ) -> Result<(), ApplyError> {
-        let (sources, report) = self.first_look(&config).await;
+        let (looked, report) = self.first_look(&config).await;
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = config;
-        for (id, members) in sources {
-            inputs.sources.set(id, members);
-        }
+        inputs.take(looked);
         let brought = self.bring(&turn, inputs, cause, None).await?;
         for warning in report.into_iter().chain(brought.warnings) {
             tracing::warn!("{warning}");

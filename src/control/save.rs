@@ -48,6 +48,7 @@ impl Control {
                 saved: unix_now(),
                 overrides: inputs.overrides.clone(),
                 sources: inputs.sources.clone(),
+                weights: inputs.weights.clone(),
             };
             (directory, snapshot)
         };
@@ -92,6 +93,7 @@ impl Control {
             let mut inputs = self.inputs.borrow_mut();
             inputs.overrides = predecessor.overrides.clone();
             inputs.sources = predecessor.sources.clone();
+            inputs.weights = predecessor.weights.clone();
             return;
         }
         let Some(directory) = config.global.state_dir.clone() else {
@@ -107,6 +109,7 @@ impl Control {
                 *inputs = Inputs {
                     config: Default::default(),
                     sources: snapshot.sources,
+                    weights: snapshot.weights,
                     overrides: snapshot.overrides,
                 };
             }

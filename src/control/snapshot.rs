@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::overrides::Overrides;
 use super::sources::Sources;
+use super::weights::Weights;
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub(crate) struct Snapshot {
     /// The last good answers.
     #[serde(default)]
     pub(crate) sources: Sources,
+    /// The last good shares of groups.
+    #[serde(default)]
+    pub(crate) weights: Weights,
 }
 
 /// What was found at the start.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Server};
+use super::{Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Server, Shares};
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
 use crate::state::{
@@ -62,15 +62,15 @@ impl Generation {
             .config
             .backends
             .iter()
-            .zip(&desired.members)
-            .map(|(config, members)| {
+            .zip(desired.members.iter().zip(&desired.shares))
+            .map(|(config, (members, shares))| {
                 let before = old
                     .get(&*config.name)
                     .filter(|b| b.config.mode == config.mode);
                 next_backend(
                     before.copied(),
                     config,
-                    members,
+                    (members, shares.as_deref()),
                     returning,
                     workers,
                     &mut change,
@@ -141,7 +141,7 @@ impl Generation {
 fn next_backend(
     before: Option<&Arc<Backend>>,
     config: &config::Backend,
-    members: &[Member],
+    (members, shares): (&[Member], Option<&Shares>),
     returning: &Returning,
     workers: usize,
     change: &mut Change,
@@ -185,7 +185,7 @@ fn next_backend(
             }
         }
     }
-    let fresh = assemble(config, servers, before, workers);
+    let fresh = assemble(config, servers, shares, before, workers);
     match before {
         Some(before) if same(before, &fresh) => Arc::clone(before),
         _ => Arc::new(fresh),
@@ -195,10 +195,23 @@ fn next_backend(
 fn assemble(
     config: Arc<config::Backend>,
     servers: Box<[Arc<Server>]>,
+    shares: Option<&Shares>,
     before: Option<&Arc<Backend>>,
     workers: usize,
 ) -> Backend {
-    let wanted = |server: &Server| !server.backup && server.weight > 0 && server.state.is_usable();
+    let groups = config.groups.as_ref().map(|groups| {
+        let nobody = Shares::new();
+        let before = before.map(|before| &**before);
+        Box::new(Groups::new(
+            groups,
+            shares.unwrap_or(&nobody),
+            &servers,
+            before,
+        ))
+    });
+    let wanted = |server: &Server| {
+        groups.is_none() && !server.backup && server.weight > 0 && server.state.is_usable()
+    };
     let matching = servers
         .iter()
         .enumerate()
@@ -224,6 +237,7 @@ fn assemble(
         name: Arc::clone(&config.name),
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
+        groups,
         by_name,
         state: before.map_or_else(
             || Arc::new(BackendState::new(workers)),
@@ -237,6 +251,10 @@ fn assemble(
 fn same(before: &Backend, fresh: &Backend) -> bool {
     Arc::ptr_eq(&before.config, &fresh.config)
         && before.active == fresh.active
+        && match (&before.groups, &fresh.groups) {
+            (Some(before), Some(fresh)) => before.same(fresh),
+            (before, fresh) => before.is_none() && fresh.is_none(),
+        }
         && before.servers.len() == fresh.servers.len()
         && before
             .servers
@@ -260,6 +278,7 @@ fn next_server(
         address: settings.address.clone(),
         endpoint,
         weight: member.weight,
+        group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
         check: check.map(|check| match before.and_then(|b| b.check.as_ref()) {
@@ -298,6 +317,7 @@ fn next_server(
 
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
+        && a.group == b.group
         && a.weight == b.weight
         && a.initial_weight == b.initial_weight
         && a.backup == b.backup

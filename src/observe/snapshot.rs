@@ -193,7 +193,8 @@ impl Taker<'_> {
             servers: backend
                 .servers
                 .iter()
-                .map(|server| self.server(backend, server))
+                .enumerate()
+                .map(|(index, server)| self.server(backend, index, server))
                 .collect(),
             work: Work::of(all, &series.series, now_ms),
             up: usable.is_up(backend),
@@ -207,7 +208,7 @@ impl Taker<'_> {
         }
     }
 
-    fn server(&self, backend: &Backend, server: &Server) -> ServerRow {
+    fn server(&self, backend: &Backend, index: usize, server: &Server) -> ServerRow {
         let now_ms = self.view.now_ms;
         let state = &server.state;
         let none = Series::default();
@@ -222,7 +223,8 @@ impl Taker<'_> {
             status: status(server),
             admin: state.admin(),
             operational: state.operational(),
-            weight: server.weight,
+            weight: backend.shown_weight(index),
+            own_weight: server.weight,
             initial_weight: server.initial_weight,
             backup: server.backup,
             work: Work::of(std::iter::once(&state.counters), series, now_ms),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{check, mode, server};
-use crate::config::diagnostics::{Diagnostic, Problems};
+use super::{check, groups, mode, server};
+use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
 
@@ -34,6 +34,7 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
+        groups: groups::groups(reader, problems),
     };
     checks_that_never_run(reader, &backend, problems);
     backend
@@ -64,16 +65,21 @@ fn limits(reader: &Reader<'_>) -> ResponseLimits {
     }
 }
 
-/// The server file of a `source`; its path is relative to the file that names
-/// it, because a service's working directory is nobody's choice.
+/// A path is relative to the file that names it, because a service's working
+/// directory is nobody's choice.
+pub(super) fn beside(place: Place, file: &str, problems: &Problems) -> Option<PathBuf> {
+    let named_in = problems.source(place)?;
+    Some(match Path::new(&named_in.name).parent() {
+        Some(directory) => directory.join(file),
+        None => PathBuf::from(file),
+    })
+}
+
+/// The server file of a `source`.
 fn source(node: &Node, problems: &Problems) -> Option<PathBuf> {
     let table = node.as_table()?;
     if let Some(file) = Reader::of(node).text("file") {
-        let named_in = problems.source(node.place)?;
-        return Some(match Path::new(&named_in.name).parent() {
-            Some(directory) => directory.join(file),
-            None => PathBuf::from(file),
-        });
+        return beside(node.place, file, problems);
     }
     if table.entries.is_empty() {
         let diagnostic = Diagnostic::error("a source is named by one key");

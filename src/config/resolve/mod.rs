@@ -14,6 +14,7 @@ mod bind;
 mod check;
 mod frontend;
 mod global;
+mod groups;
 mod route;
 mod server;
 

@@ -329,6 +329,7 @@ fn backend() -> impl Strategy<Value = Backend> {
         (
             option::of(wait(0)),
             (0_u64..86_401).prop_map(Duration::from_secs),
+            option::of(groups()),
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
         (1_024_usize..61_440, 1_usize..257),
@@ -363,8 +364,40 @@ fn backend() -> impl Strategy<Value = Backend> {
                 observe_connect: counts.2,
                 drain_timeout: own_waits.0,
                 retry_after: own_waits.1,
+                groups: own_waits.2,
             }
         })
+}
+
+fn groups() -> impl Strategy<Value = Groups> {
+    let word = || "[!-<>-~]{0,8}[!-9;<>-~]";
+    let by = prop_oneof![
+        word().prop_map(GroupBy::Tag),
+        word().prop_map(GroupBy::Meta),
+        word().prop_map(GroupBy::Label),
+    ];
+    let shares = prop::collection::btree_map(group(), 0_u32..1_000_001, 0..4);
+    let weights = prop_oneof![
+        ("[a-z]{1,9}/", "(/[a-z$=]{1,9})?")
+            .prop_map(|(prefix, suffix)| KvPattern { prefix, suffix })
+            .prop_map(GroupWeights::ConsulKv),
+        "[a-z=$/]{0,9}[a-z]".prop_map(|key| GroupWeights::ConsulKvJson(format!("k{key}"))),
+        "[a-z/$]{0,9}[a-z]".prop_map(|path| GroupWeights::File(path.into())),
+        shares.prop_map(|shares| GroupWeights::Static(shares.into())),
+    ];
+    let all_zero = prop::sample::select(vec![AllZero::Refuse, AllZero::Equal]);
+    (option::of(by), weights, 0_u32..1_000_001, all_zero).prop_map(
+        |(by, weights, missing, all_zero)| Groups {
+            by,
+            weights,
+            missing,
+            all_zero,
+        },
+    )
+}
+
+fn group() -> impl Strategy<Value = Arc<str>> {
+    "[!-~]{1,9}".prop_map(Arc::from)
 }
 
 fn server() -> impl Strategy<Value = Server> {
@@ -379,17 +412,26 @@ fn server() -> impl Strategy<Value = Server> {
         option::of(any::<bool>()),
         option::of((1_u16.., any::<IpAddr>())),
     );
-    (name(), address, 0_u16..257, any::<[bool; 2]>(), check).prop_map(
-        |(name, address, weight, flags, (check, check_at))| Server {
-            weight,
-            backup: flags[0],
-            disabled: flags[1],
-            check,
-            check_port: check_at.map(|(port, _)| port),
-            check_address: check_at.map(|(_, ip)| ip),
-            ..Server::new(name, address)
-        },
+    let group = option::of(group());
+    (
+        name(),
+        address,
+        (0_u16..257, group),
+        any::<[bool; 2]>(),
+        check,
     )
+        .prop_map(
+            |(name, address, (weight, group), flags, (check, check_at))| Server {
+                weight,
+                group,
+                backup: flags[0],
+                disabled: flags[1],
+                check,
+                check_port: check_at.map(|(port, _)| port),
+                check_address: check_at.map(|(_, ip)| ip),
+                ..Server::new(name, address)
+            },
+        )
 }
 
 fn check() -> impl Strategy<Value = Check> {

@@ -191,6 +191,7 @@ impl Control {
             binds: binds.collect(),
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
+            weights: inputs.weights.clone(),
             servers: servers.collect(),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::overrides::Overrides;
 use crate::control::sources::Sources;
+use crate::control::weights::Weights;
 use crate::state::Operational;
 
 /// Of the message; what we write, and the newest we read.
@@ -34,6 +35,9 @@ pub(super) struct HandOver {
     /// The last good answers.
     #[serde(default)]
     pub(super) sources: Sources,
+    /// The last good shares of groups.
+    #[serde(default)]
+    pub(super) weights: Weights,
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,

@@ -13,6 +13,7 @@ use crate::config::{AdminSocket, Bind};
 use crate::control::admin::{AdminSockets, Rivals};
 use crate::control::overrides::Overrides;
 use crate::control::sources::Sources;
+use crate::control::weights::Weights;
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
@@ -41,6 +42,7 @@ pub(crate) struct Predecessor {
     pub(in crate::control) taken: Vec<Taken>,
     pub(in crate::control) overrides: Overrides,
     pub(in crate::control) sources: Sources,
+    pub(in crate::control) weights: Weights,
     servers: Vec<SharedServer>,
 }
 
@@ -119,6 +121,7 @@ impl Predecessor {
             stream,
             overrides: given.overrides,
             sources: given.sources,
+            weights: given.weights,
             servers: given.servers,
         })
     }
