@@ -14,8 +14,10 @@ use super::overrides::{FrontendOverride, Overrides, ServerOverride, Set};
 use super::sources::{Found, SourceId, Sources};
 use super::spec::{WEIGHT_MAX, address_text};
 use super::weights::{Weights, WeightsId};
-use crate::config::{self, Config, ServerAddress};
-use crate::generation::{Desired, Entrance, Member, Shares};
+use crate::config::{self, Config, GroupBy, ServerAddress};
+use crate::discovery::{self, Standing};
+use crate::generation::{Desired, Entrance, Member, Origin, Shares};
+use crate::state::Admin;
 
 /// All that decides what is served.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +51,9 @@ pub(crate) struct Merged {
     /// Servers that could not be taken as they are, one sentence each.
     pub(crate) warnings: Vec<String>,
 }
+
+/// As of a written name, less what makes it unique.
+const NAME_MAX: usize = 120;
 
 /// Overrides of what is not there are kept this long: a restarted container is
 /// still in maintenance.
@@ -273,7 +278,7 @@ impl Gather<'_> {
         let mut claimed: HashMap<&str, &str> = HashMap::new();
         let backend = self.backend;
         for server in &backend.servers {
-            self.take(&server.name, server, Arc::clone(&server.name));
+            self.take(&server.name, server, Arc::clone(&server.name), None);
         }
         let added = self.set.iter().filter_map(|(key, set)| {
             let added = set.added.as_ref()?;
@@ -285,11 +290,16 @@ impl Gather<'_> {
                 .iter()
                 .map(|(_, server)| (&*server.name, "at run time")),
         );
+        let mut seen: HashSet<&str> = HashSet::new();
         for found in sources.of(backend) {
             let settings = found.settings();
+            if !found.is_written() && !seen.insert(&found.key) {
+                // Two sources have it: it is one server.
+                continue;
+            }
             if self.is_deleted(&found.key) {
                 if !backend.servers.iter().any(|s| s.name == found.key) {
-                    self.take(&found.key, settings, Arc::clone(&settings.name));
+                    self.take(&found.key, settings, Arc::clone(&settings.name), None);
                 }
                 continue;
             }
@@ -297,12 +307,12 @@ impl Gather<'_> {
                 if self.taken.contains(&found.key) {
                     self.warn(&found.key, "is written twice; the first one is used");
                 } else {
-                    self.take(&found.key, settings, Arc::clone(&settings.name));
+                    self.take(&found.key, settings, Arc::clone(&settings.name), None);
                 }
                 continue;
             }
             if let Some(name) = self.name_for(settings, &claimed) {
-                self.take(&found.key, settings, name);
+                self.take(&found.key, settings, name, found.member.as_deref());
             }
         }
         for (key, server) in added {
@@ -310,7 +320,8 @@ impl Gather<'_> {
                 // The file has it: `settle` makes it the file's before long.
                 continue;
             }
-            self.put(Arc::from(&**key), server, Arc::clone(&server.name), None);
+            let name = Arc::clone(&server.name);
+            self.put(Arc::from(&**key), server, name, Origin::Added, None);
         }
     }
 
@@ -324,7 +335,13 @@ impl Gather<'_> {
     }
 
     /// A written or discovered server, unless it is deleted.
-    fn take(&mut self, key: &Arc<str>, settings: &config::Server, name: Arc<str>) {
+    fn take(
+        &mut self,
+        key: &Arc<str>,
+        settings: &config::Server,
+        name: Arc<str>,
+        found: Option<&discovery::Member>,
+    ) {
         let set = self.set.get(&**key);
         if let Some(deleted) = set.and_then(|set| set.deleted.as_ref()) {
             let difference = self.difference(
@@ -337,7 +354,11 @@ impl Gather<'_> {
             self.differences.push(difference);
             return;
         }
-        self.put(Arc::clone(key), settings, name, Some(()));
+        let origin = match found {
+            Some(_) => Origin::Found,
+            None => Origin::Written,
+        };
+        self.put(Arc::clone(key), settings, name, origin, found);
     }
 
     /// A name for a discovered server: what people see, unique, in our letters.
@@ -353,6 +374,7 @@ impl Gather<'_> {
                 'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | ':' | '-' => c,
                 _ => '_',
             })
+            .take(NAME_MAX)
             .collect();
         if matches!(&*clean, "" | "FRONTEND" | "BACKEND") {
             self.warn(&clean, "a server cannot be called so; not used");
@@ -371,17 +393,20 @@ impl Gather<'_> {
         free.next().map(Into::into)
     }
 
-    /// A server as it is to be; `written` = file or source has it.
+    /// A server as it is to be.
     fn put(
         &mut self,
         key: Arc<str>,
         settings: &config::Server,
         name: Arc<str>,
-        written: Option<()>,
+        origin: Origin,
+        found: Option<&discovery::Member>,
     ) {
         self.taken.insert(Arc::clone(&name));
         let mut member = Member {
             key,
+            origin,
+            group: self.group(settings, found),
             settings: config::Server {
                 name,
                 ..settings.clone()
@@ -389,7 +414,7 @@ impl Gather<'_> {
             ..Member::written(settings)
         };
         if let Some(set) = self.set.get(&*member.key) {
-            if let (None, Some(added)) = (written, &set.added) {
+            if let (Origin::Added, Some(added)) = (origin, &set.added) {
                 let address = address_text(&settings.address);
                 let difference = self.difference(
                     &member.settings.name,
@@ -402,12 +427,53 @@ impl Gather<'_> {
             }
             self.apply(&mut member, set);
         }
+        // Both must be content with it, whatever the operator set.
+        match found.map(|found| &found.standing) {
+            None | Some(Standing::Good | Standing::Warning(_)) => {}
+            Some(Standing::Bad(_)) => member.refused = true,
+            Some(Standing::Draining(_)) if member.admin == Admin::Ready => {
+                member.admin = Admin::Drain;
+            }
+            Some(Standing::Draining(_)) => {}
+            Some(Standing::Maintenance(_)) => member.admin = Admin::Maint,
+        }
         self.members.push(member);
+    }
+
+    /// Its group: as written, else as its source tells.
+    fn group(
+        &mut self,
+        settings: &config::Server,
+        found: Option<&discovery::Member>,
+    ) -> Option<Arc<str>> {
+        let groups = self.backend.groups.as_ref()?;
+        if let Some(written) = &settings.group {
+            return Some(Arc::clone(written));
+        }
+        let (what, group) = match (&groups.by, found) {
+            (Some(GroupBy::Tag(word)), Some(found)) => {
+                let rest = |tag: &String| {
+                    let group = tag.strip_prefix(&**word)?.strip_prefix('=')?;
+                    (!group.is_empty()).then(|| Arc::from(group))
+                };
+                (format!("tag {word}=..."), found.tags.iter().find_map(rest))
+            }
+            (Some(GroupBy::Meta(name) | GroupBy::Label(name)), Some(found)) => {
+                let value = found.labels.get(name).filter(|value| !value.is_empty());
+                (format!("`{name}`"), value.map(|value| Arc::from(&**value)))
+            }
+            _ => ("`group`".to_owned(), None),
+        };
+        if group.is_none() && !settings.backup && groups.missing == 0 {
+            let why = format!("has no {what}: it is in no group, and gets no work");
+            self.warn(&settings.name, &why);
+        }
+        group
     }
 
     /// Puts what was set on a server over what is written.
     fn apply(&mut self, member: &mut Member, set: &ServerOverride) {
-        let has_check = self.backend.check.is_some() && member.settings.check != Some(false);
+        let has_check = member.has_check(self.backend);
         let name = Arc::clone(&member.settings.name);
         let settings = &mut member.settings;
         if let Some(weight) = &set.weight {

@@ -14,6 +14,7 @@ mod binds;
 mod change;
 mod describe;
 mod difference;
+mod discover;
 mod drain;
 mod edit;
 mod files;
@@ -38,7 +39,7 @@ mod watch;
 mod weights;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -48,6 +49,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{BindAddress, Config, Global};
+use crate::discovery::{Discovery, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
 use crate::net::ServiceManager;
@@ -110,6 +112,9 @@ pub(crate) struct Control {
     saving: Saving,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
+    discovery: RefCell<Discovery>,
+    /// When an earlier process heard each source, Unix seconds, until the providers start.
+    heard: RefCell<BTreeMap<SourceId, u64>>,
     drains: RefCell<Draining>,
     watch: RefCell<Watch>,
     /// What is remembered for those who look.
@@ -182,6 +187,8 @@ impl Control {
             saving: Saving::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
+            discovery: RefCell::default(),
+            heard: RefCell::default(),
             drains: RefCell::default(),
             watch: RefCell::default(),
             shown: view::Shown::default(),

@@ -49,6 +49,7 @@ impl Control {
                 overrides: inputs.overrides.clone(),
                 sources: inputs.sources.clone(),
                 weights: inputs.weights.clone(),
+                heard: self.heard(),
             };
             (directory, snapshot)
         };
@@ -94,6 +95,7 @@ impl Control {
             inputs.overrides = predecessor.overrides.clone();
             inputs.sources = predecessor.sources.clone();
             inputs.weights = predecessor.weights.clone();
+            self.heard.replace(predecessor.heard.clone());
             return;
         }
         let Some(directory) = config.global.state_dir.clone() else {
@@ -105,6 +107,11 @@ impl Control {
         match restored {
             Ok(Restored::Nothing) => {}
             Ok(Restored::Snapshot(snapshot)) => {
+                let mut heard = snapshot.heard;
+                for (id, _) in snapshot.sources.discovered() {
+                    heard.entry(id.clone()).or_insert(snapshot.saved);
+                }
+                self.heard.replace(heard);
                 let mut inputs = self.inputs.borrow_mut();
                 *inputs = Inputs {
                     config: Default::default(),

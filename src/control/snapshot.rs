@@ -1,6 +1,7 @@
 //! What is kept over a restart: overrides and the last good answers of the
 //! sources, in one file of `state_dir`. Everything here blocks.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::overrides::Overrides;
-use super::sources::Sources;
+use super::sources::{SourceId, Sources};
 use super::weights::Weights;
 
 /// What is kept.
@@ -24,6 +25,9 @@ pub(crate) struct Snapshot {
     /// The last good shares of groups.
     #[serde(default)]
     pub(crate) weights: Weights,
+    /// When each of them was heard last, Unix seconds; not there = when this was saved.
+    #[serde(default)]
+    pub(crate) heard: BTreeMap<SourceId, u64>,
 }
 
 /// What was found at the start.
@@ -120,7 +124,7 @@ fn parse(text: &[u8]) -> Result<Snapshot, String> {
 mod tests {
     use super::*;
     use crate::control::overrides::{Set, Stamp};
-    use crate::control::sources::{Found, SourceId};
+    use crate::control::sources::Found;
     use crate::generation::testing::server;
     use crate::state::Admin;
 

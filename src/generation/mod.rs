@@ -21,7 +21,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{Change, Returning};
-pub(crate) use desired::{Desired, Entrance, Member, Shares};
+pub(crate) use desired::{Desired, Entrance, Member, Origin, Shares};
 pub(crate) use groups::{Group, Groups};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};

@@ -93,6 +93,18 @@ impl Backend {
             .or_else(|| self.usable(false).next())
             .or_else(|| self.usable(true).find(others))
             .or_else(|| self.usable(true).next())
+            .or_else(|| {
+                let unproven = self.unproven(false).filter(others);
+                share(unproven, self.state.ticket(), weight)
+            })
+            .or_else(|| self.unproven(false).next())
+            .or_else(|| self.unproven(true).next())
+    }
+
+    /// Those whose first check is still to come: better than an error.
+    fn unproven(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
+        self.weighted(backup)
+            .filter(|server| server.state.is_last_resort())
     }
 
     /// One of the groups that have somebody usable, by share, and one of those.
@@ -110,11 +122,14 @@ impl Backend {
     /// All of them, not only those of the schedule: one that has just come UP is
     /// usable some milliseconds before it has slots.
     fn usable(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
+        self.weighted(backup)
+            .filter(|server| server.state.is_usable())
+    }
+
+    fn weighted(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
         let all = self.servers.iter().enumerate();
-        let usable = all.filter(move |(index, server)| {
-            server.backup == backup && self.is_weighted(*index) && server.state.is_usable()
-        });
-        usable.map(|(_, server)| server)
+        all.filter(move |(index, server)| server.backup == backup && self.is_weighted(*index))
+            .map(|(_, server)| server)
     }
 }
 

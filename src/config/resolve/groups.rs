@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::backend::beside;
+use super::discovery::beside;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};

@@ -177,7 +177,7 @@ impl Control {
         let generation = self.generation();
         let checked = generation
             .servers()
-            .filter(|(_, server)| server.check.is_some());
+            .filter(|(_, server)| server.check.is_some() && !server.state.is_unproven());
         let servers = checked.map(|(backend, server)| SharedServer {
             backend: backend.name.to_string(),
             key: server.key.to_string(),
@@ -192,6 +192,7 @@ impl Control {
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
             weights: inputs.weights.clone(),
+            heard: self.heard(),
             servers: servers.collect(),
         }
     }

@@ -3,10 +3,12 @@
 //! A field that is added later has a default, so that a newer process reads what
 //! an older one wrote. A change of meaning is a new version.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::control::overrides::Overrides;
-use crate::control::sources::Sources;
+use crate::control::sources::{SourceId, Sources};
 use crate::control::weights::Weights;
 use crate::state::Operational;
 
@@ -38,6 +40,9 @@ pub(super) struct HandOver {
     /// The last good shares of groups.
     #[serde(default)]
     pub(super) weights: Weights,
+    /// When each of them was heard last, Unix seconds.
+    #[serde(default)]
+    pub(super) heard: BTreeMap<SourceId, u64>,
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,

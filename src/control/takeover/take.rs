@@ -1,6 +1,6 @@
 //! The successor's side. Blocks: before the engine runs, or on a thread for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use super::{SILENCE_MAX, Shared};
 use crate::config::{AdminSocket, Bind};
 use crate::control::admin::{AdminSockets, Rivals};
 use crate::control::overrides::Overrides;
-use crate::control::sources::Sources;
+use crate::control::sources::{SourceId, Sources};
 use crate::control::weights::Weights;
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
@@ -43,6 +43,8 @@ pub(crate) struct Predecessor {
     pub(in crate::control) overrides: Overrides,
     pub(in crate::control) sources: Sources,
     pub(in crate::control) weights: Weights,
+    /// When each of them was heard last, Unix seconds.
+    pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
 }
 
@@ -122,6 +124,7 @@ impl Predecessor {
             overrides: given.overrides,
             sources: given.sources,
             weights: given.weights,
+            heard: given.heard,
             servers: given.servers,
         })
     }
