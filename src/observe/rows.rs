@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::samples::Rate;
+use super::tables::GroupRow;
 use super::totals::{FrontendTotals, Totals};
 use crate::config::{Mode, ServerAddress};
 use crate::generation::Backend;
@@ -88,6 +89,8 @@ pub(crate) struct Work {
 pub(crate) struct BackendRow {
     /// In order.
     pub(crate) servers: Vec<ServerRow>,
+    /// The groups these form, by name; none in a backend that makes none.
+    pub(crate) groups: Vec<GroupRow>,
     /// What it does.
     pub(crate) work: Work,
     /// A server is usable, or there is none at all.

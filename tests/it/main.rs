@@ -5,6 +5,7 @@
 
 mod admin;
 mod balance;
+mod canary;
 mod cli;
 mod control_soak;
 mod ctl;
