@@ -96,6 +96,7 @@ impl Control {
         *self.inputs.borrow_mut() = inputs;
         if is_other {
             self.watch_sources();
+            self.watch_keys();
         }
         self.saving.unsaved();
         Ok(brought)

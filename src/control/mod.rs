@@ -20,6 +20,7 @@ mod edit;
 mod files;
 mod history;
 mod inotify;
+mod keys;
 mod merge;
 mod overrides;
 mod reload;
@@ -67,6 +68,7 @@ use difference::Difference;
 use drain::Draining;
 use files::Files;
 use history::History;
+use keys::Keys;
 use merge::Inputs;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
@@ -110,6 +112,7 @@ pub(crate) struct Control {
     /// Looks at the files are one after the other.
     files: tokio::sync::Mutex<Files>,
     saving: Saving,
+    keys: Keys,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     discovery: RefCell<Discovery>,
@@ -185,6 +188,7 @@ impl Control {
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
             saving: Saving::default(),
+            keys: Keys::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
             discovery: RefCell::default(),

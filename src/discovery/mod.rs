@@ -13,6 +13,7 @@
 //! then `source.rs` (the rules), then `registry.rs`.
 
 mod backoff;
+mod consul;
 pub(crate) mod http;
 mod id;
 mod member;
@@ -21,6 +22,7 @@ mod registry;
 mod source;
 
 pub(crate) use backoff::Backoff;
+pub(crate) use consul::{Kv, KvWatch};
 pub(crate) use id::SourceId;
 pub(crate) use member::{Found, LeftOut, Member, Site, Standing};
 pub(crate) use outlet::{Failure, FailureKind, Outlet};

@@ -114,11 +114,10 @@ impl Discovery {
         Rc::clone(&self.news)
     }
 
-    /// Whether every source answered once, or had something to begin with.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.sources
-            .values()
-            .all(|source| source.borrow().is_ready())
+    /// Sources that never answered, nor had anything to begin with.
+    pub(crate) fn waiting(&self) -> usize {
+        let sources = self.sources.values();
+        sources.filter(|source| !source.borrow().is_ready()).count()
     }
 
     /// The age of each set that is known.
@@ -144,8 +143,10 @@ impl Drop for Running {
 }
 
 /// What a configuration asks for. A new kind of source is one more line here.
-fn providers(_config: &Config) -> Vec<Box<dyn Provider>> {
-    Vec::new()
+fn providers(config: &Config) -> Vec<Box<dyn Provider>> {
+    let mut all = Vec::new();
+    all.extend(super::consul::providers(config));
+    all
 }
 
 fn rules(discovery: &config::Discovery, provider: &dyn Provider) -> Rules {

@@ -38,5 +38,5 @@ pub(crate) use samples::Samples;
 pub(crate) use servers::{backends, servers_conn, servers_state};
 pub(crate) use sessions::{SessionFilter, SessionLine, parse_pointer, sessions};
 pub(crate) use snapshot::{Departing, Snapshot, View};
-pub(crate) use tables::{DrainRow, GenerationRow, GroupRow, OverrideRow, Table, Tabular};
+pub(crate) use tables::{DrainRow, GenerationRow, OverrideRow, Table, Tabular};
 pub(crate) use text::{env, errors, sounds_secret, version};

@@ -1,7 +1,9 @@
 //! Versions of one service side by side: each gets its share, whatever happens.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 use std::{fs, thread};
 
 use crate::support::{
@@ -156,6 +158,122 @@ fn file_of_weights_is_followed_and_a_bad_one_changes_nothing() {
     wait_until(PATIENCE, "a deleted key is a missing one", || {
         new_of_ten() == 10
     });
+}
+
+/// Consul's store as far as a watch sees it: an index, and queries that wait for
+/// another one.
+#[derive(Clone, Default)]
+struct Store(Arc<(Mutex<(u64, BTreeMap<String, String>)>, Condvar)>);
+
+impl Store {
+    fn serve(&self) -> Origin {
+        self.0.0.lock().unwrap().0 = 1;
+        let store = self.clone();
+        Origin::answering(move |request| Answer::Keep(store.answer(request.head.first_line())))
+    }
+
+    fn set(&self, pairs: &[(&str, &str)]) {
+        let mut state = self.0.0.lock().unwrap();
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        *state = (state.0 + 1, pairs.collect());
+        self.0.1.notify_all();
+    }
+
+    fn answer(&self, line: &str) -> Vec<u8> {
+        let target = line.split(' ').nth(1).unwrap();
+        let (path, query) = target.split_once('?').unwrap();
+        let prefix = path.strip_prefix("/v1/kv/").unwrap();
+        let index = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("index="));
+        let known: u64 = index.map_or(0, |index| index.parse().unwrap());
+        let state = self.0.0.lock().unwrap();
+        let wait = Duration::from_millis(200);
+        let waited = self
+            .0
+            .1
+            .wait_timeout_while(state, wait, |state| state.0 == known);
+        let (state, _) = waited.unwrap();
+        let pairs = state.1.iter().filter(|(key, _)| key.starts_with(prefix));
+        let pairs: Vec<_> = pairs
+            .map(|(key, value)| format!("{{\"Key\":\"{key}\",\"Value\":\"{}\"}}", base64(value)))
+            .collect();
+        let (status, body) = match pairs.is_empty() {
+            true => ("404 Not Found", String::new()),
+            false => ("200 OK", format!("[{}]", pairs.join(","))),
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nX-Consul-Index: {}\r\nContent-Length: {}\r\n\r\n",
+            state.0,
+            body.len()
+        );
+        (head + &body).into_bytes()
+    }
+}
+
+/// RFC 4648 4.
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |bytes: &[u8]| {
+        let mut three = [0; 3];
+        three[..bytes.len()].copy_from_slice(bytes);
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        let letter = |n: usize| match n <= bytes.len() {
+            true => char::from(LETTERS[(bits >> (18 - 6 * n)) as usize & 63]),
+            false => '=',
+        };
+        (0..4).map(letter).collect::<String>()
+    };
+    text.as_bytes().chunks(3).map(group).collect()
+}
+
+#[test]
+fn weights_in_consul_are_followed_key_by_key_and_as_one_object() {
+    let (old, new) = (instances(2), instances(1));
+    let store = Store::default();
+    store.set(&[("goat/version=v0/weight", "100")]);
+    let consul = store.serve();
+    for one_key in [false, true] {
+        let set = |v0: &str, v1: &str| match one_key {
+            true => store.set(&[("goat/weights", &format!("{{\"v0\":{v0},\"v1\":{v1}}}"))]),
+            false => store.set(&[
+                ("goat/version=v0/weight", v0),
+                ("goat/version=v1/weight", v1),
+            ]),
+        };
+        let weights = match one_key {
+            true => "weights.consul_kv_json = \"goat/weights\"",
+            false => "weights.consul_kv = \"goat/version={group}/weight\"",
+        };
+        set("80", "20");
+        let addr = free_addr();
+        let groups = format!(
+            "[listen.groups]\n{weights}\n[discovery]\nempty_hold = \"0s\"\n\
+             [discovery.consul]\naddress = \"http://{}\"\n",
+            consul.addr()
+        );
+        let config = config(&[&old, &new], &groups).replace("127.0.0.1:0", &addr.to_string());
+        let rlb = Rlb::with(config).ready_on(addr).start();
+        let new_of_ten = || {
+            let before = asked(&new);
+            load(addr, 2, 10);
+            asked(&new) - before
+        };
+        wait_until(PATIENCE, "the weights are there", || new_of_ten() == 2);
+        set("0", "100");
+        wait_until(PATIENCE, "flipped", || new_of_ten() == 10);
+        set("100", "half");
+        let told = || rlb.stderr().contains("the last good weights stay");
+        wait_until(PATIENCE, "what is no weight is told", told);
+        assert_eq!(new_of_ten(), 10);
+        store.set(&[]);
+        let nobody = || load(addr, 1, 1).contains_key(&503);
+        wait_until(PATIENCE, "deleted keys are missing ones", nobody);
+        set("50", "50");
+        wait_until(PATIENCE, "they are back", || new_of_ten() == 5);
+    }
 }
 
 #[test]

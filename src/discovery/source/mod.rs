@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use super::{Failure, FailureKind, Found, LeftOut, Member, SourceId};
@@ -34,7 +34,7 @@ pub(crate) struct Source {
     waiting: Option<Waiting>,
     /// Followers of what went out wait until here.
     window: Option<Instant>,
-    left_out: Vec<LeftOut>,
+    left_out: Arc<[LeftOut]>,
     /// Of the last good answer.
     heard: Option<Instant>,
     /// How old the set was when we got it from disk or a predecessor, and when that was.
@@ -75,7 +75,8 @@ pub(crate) enum Condition {
     Lost,
 }
 
-/// A source, for those who look. Serialisable.
+/// A source, for those who look. Cheap to take; serialisable: its members are
+/// objects of id, name, address, standing and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SourceRow {
     /// Its name: `consul:web`.
@@ -98,25 +99,26 @@ pub(crate) struct SourceRow {
     /// Failures by kind.
     pub(crate) errors_total: BTreeMap<&'static str, u64>,
     /// What is in force.
-    pub(crate) members: Vec<MemberRow>,
+    #[serde(serialize_with = "rows")]
+    pub(crate) members: Arc<[Member]>,
     /// What was looked at and not taken.
-    pub(crate) left_out: Vec<LeftOut>,
+    pub(crate) left_out: Arc<[LeftOut]>,
 }
 
 /// A member, for those who look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct MemberRow {
+struct MemberRow {
     /// What its source calls it.
-    pub(crate) id: String,
+    id: String,
     /// What people see.
-    pub(crate) name: String,
+    name: String,
     /// Where.
-    pub(crate) address: String,
+    address: String,
     /// What the source thinks of it, in a word.
-    pub(crate) standing: &'static str,
+    standing: &'static str,
     /// Why.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) why: String,
+    why: String,
 }
 
 impl Source {
@@ -128,7 +130,7 @@ impl Source {
             applied: None,
             waiting: None,
             window: None,
-            left_out: Vec::new(),
+            left_out: Arc::default(),
             heard: None,
             restored: None,
             failing: None,
@@ -164,7 +166,7 @@ impl Source {
     /// A good answer.
     pub(crate) fn found(&mut self, found: Found, now: Instant) {
         self.still(now);
-        self.left_out = found.left_out;
+        self.left_out = found.left_out.into();
         let mut members = found.members;
         scale(&mut members);
         let known = self.applied.as_deref();
@@ -291,7 +293,6 @@ impl Source {
 
     /// For those who look.
     pub(crate) fn row(&self, now: Instant) -> SourceRow {
-        let members = self.applied.iter().flat_map(|applied| applied.iter());
         let errors = self.errors.iter();
         SourceRow {
             source: self.id.to_string(),
@@ -313,8 +314,8 @@ impl Source {
                 .map(|failing| (now - failing.since).as_secs_f64()),
             changes_total: self.changes,
             errors_total: errors.map(|(kind, count)| (kind.name(), *count)).collect(),
-            members: members.map(MemberRow::of).collect(),
-            left_out: self.left_out.clone(),
+            members: self.applied.clone().unwrap_or_default(),
+            left_out: Arc::clone(&self.left_out),
         }
     }
 
@@ -358,6 +359,10 @@ impl Source {
             tracing::info!(source = %self.id, id, name, %address, "member out");
         }
     }
+}
+
+fn rows<S: Serializer>(members: &Arc<[Member]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(members.iter().map(MemberRow::of))
 }
 
 impl MemberRow {

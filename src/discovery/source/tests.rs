@@ -59,8 +59,8 @@ impl Bench {
     fn in_force(&self) -> String {
         self.row()
             .members
-            .into_iter()
-            .map(|member| member.id)
+            .iter()
+            .map(|member| &*member.id)
             .collect()
     }
 }
@@ -244,8 +244,11 @@ fn a_change_of_standing_is_a_change() {
     bench.now += SECOND;
     bench.source.found(bad, bench.now);
     assert_eq!(bench.take(), some("a"));
-    let row = &bench.row().members[0];
-    assert_eq!((row.standing, &*row.why), ("bad", "disk full"));
+    let row = serde_json::to_value(bench.row()).unwrap();
+    let member = serde_json::json!({
+        "id": "a", "name": "a", "address": "127.0.0.1:97", "standing": "bad", "why": "disk full",
+    });
+    assert_eq!(row["members"], serde_json::json!([member]));
 }
 
 #[test]
