@@ -326,6 +326,19 @@ pub(crate) fn consul_name_or_none(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// A name in DNS: labels of letters, digits, - and _ (RFC 1035 2.3.1; services
+/// begin with the underscore).
+pub(crate) fn dns_name(text: &str) -> Result<(), Fault> {
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(good);
+    if bare.len() > 253 || !bare.split('.').all(is_label) {
+        return Err(Fault::new(format!("{} is not one", quoted(text)))
+            .help("write \"web.internal\", or \"_http._tcp.web.internal\" of a service"));
+    }
+    Ok(())
+}
+
 /// A tag of Consul.
 pub(crate) fn consul_tag(text: &str) -> Result<(), Fault> {
     if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {

@@ -38,7 +38,10 @@ mod words;
 
 pub(crate) use address::server_name_written;
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
-pub use discovery::{ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+pub use discovery::{
+    ApiAddress, Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport,
+    Expose, Source, Ttl,
+};
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;

@@ -421,7 +421,7 @@ impl Backend {
     pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
-            Source::Consul(_) => None,
+            Source::Consul(_) | Source::Dns(_) => None,
         })
     }
 }

@@ -121,12 +121,17 @@ pub(super) static SOURCE: Section = Section {
         ),
         key(
             "docker",
-            Takes::Later("only `file` and `consul` can be a source now"),
+            Takes::Later("only `file`, `consul` and `dns` can be a source now"),
         ),
+        key("dns", text("a name in DNS", grammar::dns_name)),
         key(
-            "dns",
-            Takes::Later("only `file` and `consul` can be a source now"),
+            "type",
+            Takes::Words {
+                now: &["a", "aaaa", "srv"],
+                later: &[],
+            },
         ),
+        key("port", number(1, 65_535)),
     ]],
 };
 

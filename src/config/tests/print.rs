@@ -201,6 +201,14 @@ fn source(source: &Source) -> String {
             let tags = list(&consul.tags, |tag| text(tag));
             format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
         }
+        Source::Dns(dns) => {
+            let record = match dns.record {
+                DnsRecord::A(port) => format!("\"a\", port = {port}"),
+                DnsRecord::Aaaa(port) => format!("\"aaaa\", port = {port}"),
+                DnsRecord::Srv => "\"srv\"".to_owned(),
+            };
+            format!("{{ dns = {}, type = {record} }}", text(&dns.name))
+        }
     }
 }
 
@@ -230,6 +238,17 @@ fn discovery(out: &mut String, discovery: &Discovery) {
         Expose::Tagged => "tagged",
     };
     pair(out, "consul.expose", text(expose));
+    let dns = &discovery.dns;
+    let server = |server: &SocketAddr| format!("\"{server}\"");
+    pair(out, "dns.servers", list(&dns.servers, server));
+    let transport = match dns.transport {
+        DnsTransport::Udp => "udp",
+        DnsTransport::Tcp => "tcp",
+    };
+    pair(out, "dns.transport", text(transport));
+    pair(out, "dns.ttl.min", duration(dns.ttl.min));
+    pair(out, "dns.ttl.max", duration(dns.ttl.max));
+    pair(out, "dns.hold_nx", duration(dns.hold_nx));
 }
 
 fn backend(out: &mut String, backend: &Backend) {

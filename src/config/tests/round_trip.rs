@@ -330,7 +330,14 @@ fn source() -> impl Strategy<Value = Source> {
     let file = "[a-z/$\u{e9}]{1,9}".prop_map(|path| Source::File(path.into()));
     let consul = ("[a-z][a-z0-9_.-]{0,9}", vec("[a-z=\u{e9}\"]{1,9}", 0..3));
     let consul = consul.prop_map(|(service, tags)| Source::Consul(ConsulSource { service, tags }));
-    prop_oneof![file, consul]
+    let record = prop_oneof![
+        (1_u16..).prop_map(DnsRecord::A),
+        (1_u16..).prop_map(DnsRecord::Aaaa),
+        Just(DnsRecord::Srv),
+    ];
+    let dns = ("[a-z_][a-z0-9_-]{0,9}(\\.[a-z]{1,5}){0,3}\\.?", record)
+        .prop_map(|(name, record)| Source::Dns(DnsSource { name, record }));
+    prop_oneof![file, consul, dns]
 }
 
 fn discovery() -> impl Strategy<Value = Discovery> {
@@ -358,7 +365,13 @@ fn discovery() -> impl Strategy<Value = Discovery> {
         ),
         (any::<bool>(), 1_000_u64..600_000, 1_usize..10_000),
     );
-    (waits, backoff, consul).prop_map(|(waits, backoff, (places, counts))| {
+    let server = (any::<IpAddr>(), 1_u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port));
+    let dns = (
+        vec(server, 0..3),
+        prop::sample::select(vec![DnsTransport::Udp, DnsTransport::Tcp]),
+        (100_u64..1_000, 1_000_u64..3_600_000, 0_u64..86_400_000),
+    );
+    (waits, backoff, consul, dns).prop_map(|(waits, backoff, (places, counts), dns)| {
         let ms = Duration::from_millis;
         Discovery {
             coalesce: ms(waits.0),
@@ -378,6 +391,15 @@ fn discovery() -> impl Strategy<Value = Discovery> {
                 wait: ms(counts.1),
                 max_watches: counts.2,
                 expose: Expose::Named,
+            },
+            dns: Dns {
+                servers: dns.0,
+                transport: dns.1,
+                ttl: Ttl {
+                    min: ms(dns.2.0),
+                    max: ms(dns.2.1),
+                },
+                hold_nx: ms(dns.2.2),
             },
         }
     })
