@@ -10,6 +10,7 @@
 //! This room must not know tokio or sockets. Start reading at [`Config::load`];
 //! the file's vocabulary is documented in `config/reference.toml`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +25,15 @@ mod docker;
 mod expand;
 mod foreign_file;
 mod grammar;
+mod http2;
 mod keys;
 mod load;
 mod model;
 mod resolve;
+pub(crate) mod shares;
 pub(crate) mod suggest;
 mod syntax;
+mod tls;
 mod tree;
 mod units;
 mod unknown;
@@ -37,14 +41,19 @@ mod words;
 
 pub(crate) use address::{name as section_name, server_name_written};
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
-pub use discovery::{ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+pub use discovery::{
+    ApiAddress, Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport,
+    Expose, Source, Ttl,
+};
 pub use docker::{
     Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
 };
 pub(crate) use grammar::{host_match, path_prefix, request_path};
+pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub use tls::*;
 pub(crate) use units::duration;
 
 #[cfg(test)]

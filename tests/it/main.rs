@@ -5,6 +5,7 @@
 
 mod admin;
 mod balance;
+mod canary;
 mod cli;
 mod consul;
 mod control_soak;
@@ -13,6 +14,7 @@ mod docker;
 mod docker_real;
 mod harness;
 mod health;
+mod http2;
 mod http_bodies;
 mod http_desync;
 mod http_faults;
@@ -33,6 +35,8 @@ mod support;
 mod systemd;
 mod takeover;
 mod tcp;
+mod tls;
 mod tunnel;
+mod upgrade;
 mod workers;
 mod workers_change;

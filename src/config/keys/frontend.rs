@@ -14,7 +14,11 @@ pub(super) static FRONTEND_SETTINGS: &[Key] = &[
     key("forwarded", Takes::Table(&FORWARDED)),
     key("discovered_routes", Takes::Flag),
     later("monitor"),
-    later("tls"),
+    key("tls", Takes::Table(&FRONTEND_TLS)),
+    key(
+        "redirect_https",
+        Takes::FlagOr(&Takes::Table(&REDIRECT_HTTPS)),
+    ),
 ];
 
 pub(super) const DEFAULT_BACKEND: &[Key] = &[key(
@@ -34,6 +38,7 @@ pub(super) static FRONTEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&CLIENT_TIMEOUTS)),
             key("limits", Takes::Table(&REQUEST_LIMITS)),
+            key("http2", Takes::Table(&CLIENT_HTTP2)),
             later("stats"),
         ],
     ],
@@ -44,7 +49,7 @@ pub(super) const CLIENT_WAITS: &[Key] = &[
     key("http_request", TIMEOUT),
     key("keep_alive", TIMEOUT),
     key("half_closed", TIMEOUT),
-    later("tls_handshake"),
+    key("tls_handshake", TIMEOUT),
 ];
 
 pub(super) static CLIENT_TIMEOUTS: Section = Section {
@@ -125,7 +130,14 @@ pub(super) static BIND: Section = Section {
         key("mode", OCTAL),
         key("user", ACCOUNT),
         key("group", ACCOUNT),
-        later("tls"),
+        key("tls", Takes::Flag),
+        key(
+            "protocol",
+            Takes::Words {
+                now: &["h1", "h2", "both"],
+                later: &[],
+            },
+        ),
         later("proxy_protocol"),
     ]],
 };

@@ -76,6 +76,12 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
     frontend
         .routes
         .retain(|route| mode == Mode::Http && fits(route.backend));
+    if mode == Mode::Tcp {
+        frontend.redirect_https = None;
+    }
+    // Without such a bind there is no such table.
+    let is_used = frontend.binds.iter().any(|bind| bind.tls);
+    frontend.tls = frontend.tls.take().filter(|_| is_used);
     for bind in &mut frontend.binds {
         let port = ports.next().unwrap();
         match &mut bind.address {
@@ -110,7 +116,7 @@ fn global() -> impl Strategy<Value = Global> {
         admins(),
         option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
         (wait(0), short_wait(), short_wait(), short_wait()),
-        (0_usize..1_000_000, 1_usize..65_536),
+        (0_usize..1_000_000, 1_usize..65_536, 1_usize..1_000_001),
         (option::of(account()), option::of(account())),
     )
         .prop_map(
@@ -126,6 +132,7 @@ fn global() -> impl Strategy<Value = Global> {
                 worker_stall: waits.3,
                 pipes_max: counts.0,
                 accept_budget: counts.1,
+                tls_handshakes_max: counts.2,
                 user: accounts.0,
                 group: accounts.1,
             },
@@ -182,33 +189,124 @@ fn frontend() -> impl Strategy<Value = Frontend> {
             option::of(0_usize..4),
             any::<u32>(),
         ),
-        [wait(1), wait(1), wait(1), wait(1), wait(1)],
+        [wait(1), wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
-        forwarded(),
+        (forwarded(), frontend_tls(), option::of(redirect())),
+        client_http2(),
     )
-        .prop_map(|(itself, counts, waits, limits, forwarded)| Frontend {
-            name: itself.0,
-            mode: itself.1,
-            binds: itself.2,
-            routes: itself.3,
-            maxconn: counts.0,
-            default_backend: counts.1,
-            keep_alive_requests: counts.2,
-            discovered_routes: false,
-            timeouts: ClientTimeouts {
-                client: waits[0],
-                http_request: waits[1],
-                keep_alive: waits[2],
-                tunnel: waits[3],
-                half_closed: waits[4],
+        .prop_map(
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), http2)| Frontend {
+                name: itself.0,
+                mode: itself.1,
+                binds: itself.2,
+                routes: itself.3,
+                maxconn: counts.0,
+                default_backend: counts.1,
+                keep_alive_requests: counts.2,
+                discovered_routes: false,
+                timeouts: ClientTimeouts {
+                    client: waits[0],
+                    http_request: waits[1],
+                    keep_alive: waits[2],
+                    tunnel: waits[3],
+                    half_closed: waits[4],
+                    tls_handshake: waits[5],
+                },
+                limits: RequestLimits {
+                    uri: limits.0,
+                    head: limits.1,
+                    headers: limits.2,
+                    body: limits.3,
+                },
+                forwarded,
+                tls: Some(tls),
+                redirect_https: redirect,
+                http2,
             },
-            limits: RequestLimits {
-                uri: limits.0,
-                head: limits.1,
-                headers: limits.2,
-                body: limits.3,
+        )
+}
+
+fn redirect() -> impl Strategy<Value = RedirectHttps> {
+    let code = prop::sample::select(vec![301, 302, 303, 307, 308]);
+    (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
+}
+
+fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
+    let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
+    let alpn = prop::sample::subsequence(vec![Alpn::H2, Alpn::Http11], 0..3);
+    (
+        vec(path(), 1..3),
+        any::<bool>(),
+        prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
+        prop::sample::subsequence(grammar::CIPHER_SUITES, 0..9),
+        (0_usize..17, alpn),
+        option::of((auth, path())),
+    )
+        .prop_map(
+            |(certificates, strict_sni, min_version, suites, (tickets, alpn), auth)| FrontendTls {
+                certificates,
+                strict_sni,
+                alpn,
+                min_version,
+                cipher_suites: suites.into_iter().map(str::to_owned).collect(),
+                tickets,
+                client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
+                ca_file: auth.map(|auth| auth.1),
             },
-            forwarded,
+        )
+}
+
+fn server_tls() -> impl Strategy<Value = ServerTls> {
+    let host = || option::of("[a-z]{1,9}(\\.[a-z]{1,9})?".prop_map(Arc::from));
+    let pair = option::of((path(), option::of(path())));
+    (option::of(path()), any::<bool>(), host(), host(), pair).prop_map(
+        |(ca_file, verify, sni, host, pair)| ServerTls {
+            ca_file: ca_file.filter(|_| verify),
+            verify,
+            sni,
+            host,
+            key: pair.as_ref().and_then(|pair| pair.1.clone()),
+            certificate: pair.map(|pair| pair.0),
+            alpn: Vec::new(),
+        },
+    )
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    "[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)
+}
+
+fn client_http2() -> impl Strategy<Value = ClientHttp2> {
+    let floods = (prop::array::uniform6(1_u32..1_000), 1_u64..3_600);
+    (server_http2(), floods).prop_map(|(both, (counts, per))| ClientHttp2 {
+        streams: both.streams,
+        window: both.window,
+        connection_window: both.connection_window,
+        floods: Floods {
+            per: Duration::from_secs(per),
+            resets: counts[0],
+            faults: counts[1],
+            pings: counts[2],
+            settings: counts[3],
+            idle_frames: counts[4],
+            continuations: counts[5],
+        },
+    })
+}
+
+fn server_http2() -> impl Strategy<Value = ServerHttp2> {
+    let ping = option::of((1_u64..3_600).prop_map(Duration::from_secs));
+    (
+        1_u32..10_001,
+        16_384_u32..1 << 30,
+        65_536_u32..1 << 30,
+        ping,
+    )
+        .prop_map(|(streams, window, connection_window, ping)| ServerHttp2 {
+            streams,
+            window,
+            connection_window,
+            ping,
         })
 }
 
@@ -277,26 +375,41 @@ fn bind() -> impl Strategy<Value = Bind> {
         option::of(account()),
         option::of(account()),
     );
-    (of_address, 1_u32..65_536, tcp, unix).prop_map(|(address, backlog, tcp, unix)| {
-        let mut bind = Bind {
-            address,
-            ..Bind::default()
-        };
-        if !matches!(bind.address, BindAddress::Fd(_)) {
-            bind.backlog = backlog;
-        }
-        match bind.address {
-            BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
-                (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
-                if !matches!(bind.address, BindAddress::Fd(_)) {
-                    bind.interface = tcp.3;
-                }
+    let protocol = prop::sample::select(vec![
+        BindProtocol::Http1,
+        BindProtocol::Http2,
+        BindProtocol::Both,
+    ]);
+    (
+        of_address,
+        1_u32..65_536,
+        tcp,
+        unix,
+        (protocol, any::<bool>()),
+    )
+        .prop_map(|(address, backlog, tcp, unix, (protocol, tls))| {
+            let mut bind = Bind {
+                address,
+                // With TLS it is agreed on by ALPN.
+                protocol: if tls { BindProtocol::Http1 } else { protocol },
+                tls,
+                ..Bind::default()
+            };
+            if !matches!(bind.address, BindAddress::Fd(_)) {
+                bind.backlog = backlog;
             }
-            BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
-            BindAddress::Abstract(_) => {}
-        }
-        bind
-    })
+            match bind.address {
+                BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
+                    (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
+                    if !matches!(bind.address, BindAddress::Fd(_)) {
+                        bind.interface = tcp.3;
+                    }
+                }
+                BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
+                BindAddress::Abstract(_) => {}
+            }
+            bind
+        })
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -348,7 +461,14 @@ fn source() -> impl Strategy<Value = Source> {
             tags,
         })
     });
-    prop_oneof![file, consul, docker]
+    let record = prop_oneof![
+        (1_u16..).prop_map(DnsRecord::A),
+        (1_u16..).prop_map(DnsRecord::Aaaa),
+        Just(DnsRecord::Srv),
+    ];
+    let dns = ("[a-z_][a-z0-9_-]{0,9}(\\.[a-z]{1,5}){0,3}\\.?", record)
+        .prop_map(|(name, record)| Source::Dns(DnsSource { name, record }));
+    prop_oneof![file, consul, docker, dns]
 }
 
 fn api_address() -> impl Strategy<Value = ApiAddress> {
@@ -425,8 +545,14 @@ fn discovery() -> impl Strategy<Value = Discovery> {
         ),
         (any::<bool>(), 1_000_u64..600_000, 1_usize..10_000),
     );
-    let drawn = (waits, backoff, consul, docker());
-    drawn.prop_map(|(waits, backoff, (places, counts), docker)| {
+    let server = (any::<IpAddr>(), 1_u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port));
+    let dns = (
+        vec(server, 0..3),
+        prop::sample::select(vec![DnsTransport::Udp, DnsTransport::Tcp]),
+        (100_u64..1_000, 1_000_u64..3_600_000, 0_u64..86_400_000),
+    );
+    let drawn = (waits, backoff, consul, dns, docker());
+    drawn.prop_map(|(waits, backoff, (places, counts), dns, docker)| {
         let ms = Duration::from_millis;
         Discovery {
             coalesce: ms(waits.0),
@@ -448,6 +574,15 @@ fn discovery() -> impl Strategy<Value = Discovery> {
                 expose: Expose::Named,
             },
             docker,
+            dns: Dns {
+                servers: dns.0,
+                transport: dns.1,
+                ttl: Ttl {
+                    min: ms(dns.2.0),
+                    max: ms(dns.2.1),
+                },
+                hold_nx: ms(dns.2.2),
+            },
         }
     })
 }
@@ -460,44 +595,84 @@ fn backend() -> impl Strategy<Value = Backend> {
         (
             option::of(wait(0)),
             (0_u64..86_401).prop_map(Duration::from_secs),
+            option::of(groups()),
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
-        (1_024_usize..61_440, 1_usize..257),
+        (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
+        server_http2(),
     )
-        .prop_map(|(itself, sources, counts, own_waits, waits, limits)| {
-            let (name, mode, mut servers, check) = itself;
-            distinct(&mut servers, |server| &mut server.name);
-            if check.is_none() {
-                for server in &mut servers {
-                    server.check = server.check.filter(|check| !check);
+        .prop_map(
+            |(itself, sources, counts, own_waits, waits, limits, http2)| {
+                let (name, mode, mut servers, check) = itself;
+                distinct(&mut servers, |server| &mut server.name);
+                if check.is_none() {
+                    for server in &mut servers {
+                        server.check = server.check.filter(|check| !check);
+                    }
                 }
-            }
-            Backend {
-                name,
-                mode,
-                balance: Balance::RoundRobin,
-                retries: counts.0,
-                servers,
-                sources,
-                check_discovered: check.is_some() || counts.2,
-                panic: (counts.0 % 101) as u8,
-                check,
-                timeouts: ServerTimeouts {
-                    connect: waits.0,
-                    server: waits.1,
-                    pool_idle: waits.2,
-                    tunnel: waits.3,
-                },
-                limits: ResponseLimits {
-                    head: limits.0,
-                    headers: limits.1,
-                },
-                pool_max: counts.1,
-                observe_connect: counts.2,
-                drain_timeout: own_waits.0,
-                retry_after: own_waits.1,
-            }
-        })
+                Backend {
+                    name,
+                    mode,
+                    balance: Balance::RoundRobin,
+                    retries: counts.0,
+                    servers,
+                    sources,
+                    check_discovered: check.is_some() || counts.2,
+                    panic: (counts.0 % 101) as u8,
+                    check,
+                    timeouts: ServerTimeouts {
+                        connect: waits.0,
+                        server: waits.1,
+                        pool_idle: waits.2,
+                        tunnel: waits.3,
+                    },
+                    limits: ResponseLimits {
+                        head: limits.0,
+                        headers: limits.1,
+                    },
+                    pool_max: counts.1,
+                    observe_connect: counts.2,
+                    drain_timeout: own_waits.0,
+                    retry_after: own_waits.1,
+                    // Lifted from HTTP/1 binds to it, a file would be refused.
+                    protocol: Protocol::Http1,
+                    http2,
+                    groups: own_waits.2,
+                    tls: limits.2,
+                }
+            },
+        )
+}
+
+fn groups() -> impl Strategy<Value = Groups> {
+    let word = || "[!-<>-~]{0,8}[!-9;<>-~]";
+    let by = prop_oneof![
+        word().prop_map(GroupBy::Tag),
+        word().prop_map(GroupBy::Meta),
+        word().prop_map(GroupBy::Label),
+    ];
+    let shares = prop::collection::btree_map(group(), 0_u32..1_000_001, 0..4);
+    let weights = prop_oneof![
+        ("[a-z]{1,9}/", "(/[a-z$=]{1,9})?")
+            .prop_map(|(prefix, suffix)| KvPattern { prefix, suffix })
+            .prop_map(GroupWeights::ConsulKv),
+        "[a-z=$/]{0,9}[a-z]".prop_map(|key| GroupWeights::ConsulKvJson(format!("k{key}"))),
+        "[a-z/$]{0,9}[a-z]".prop_map(|path| GroupWeights::File(path.into())),
+        shares.prop_map(|shares| GroupWeights::Static(shares.into())),
+    ];
+    let all_zero = prop::sample::select(vec![AllZero::Refuse, AllZero::Equal]);
+    (option::of(by), weights, 0_u32..1_000_001, all_zero).prop_map(
+        |(by, weights, missing, all_zero)| Groups {
+            by,
+            weights,
+            missing,
+            all_zero,
+        },
+    )
+}
+
+fn group() -> impl Strategy<Value = Arc<str>> {
+    "[!-~]{1,9}".prop_map(Arc::from)
 }
 
 fn server() -> impl Strategy<Value = Server> {
@@ -512,17 +687,31 @@ fn server() -> impl Strategy<Value = Server> {
         option::of(any::<bool>()),
         option::of((1_u16.., any::<IpAddr>())),
     );
-    (name(), address, 0_u16..257, any::<[bool; 2]>(), check).prop_map(
-        |(name, address, weight, flags, (check, check_at))| Server {
-            weight,
-            backup: flags[0],
-            disabled: flags[1],
-            check,
-            check_port: check_at.map(|(port, _)| port),
-            check_address: check_at.map(|(_, ip)| ip),
-            ..Server::new(name, address)
-        },
+    let tls = prop_oneof![
+        Just(TlsChoice::Backend),
+        Just(TlsChoice::Off),
+        server_tls().prop_map(|tls| TlsChoice::Own(Box::new(tls))),
+    ];
+    (
+        name(),
+        address,
+        (0_u16..257, option::of(group())),
+        any::<[bool; 2]>(),
+        (check, tls),
     )
+        .prop_map(
+            |(name, address, (weight, group), flags, ((check, check_at), tls))| Server {
+                tls,
+                weight,
+                group,
+                backup: flags[0],
+                disabled: flags[1],
+                check,
+                check_port: check_at.map(|(port, _)| port),
+                check_address: check_at.map(|(_, ip)| ip),
+                ..Server::new(name, address)
+            },
+        )
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -547,8 +736,10 @@ fn check() -> impl Strategy<Value = Check> {
         [wait(1), wait(1), wait(1), wait(1)],
         1_u32..1_001,
         1_u32..1_001,
+        any::<bool>(),
     )
-        .prop_map(|(probe, waits, rise, fall)| Check {
+        .prop_map(|(probe, waits, rise, fall, tls)| Check {
+            tls,
             probe,
             interval: waits[0],
             fast_interval: waits[1],

@@ -23,7 +23,7 @@ pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
-pub(crate) use tool::{Tool, tool};
+pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,16 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    Openssl,
+    H2load,
+    Nghttp,
     Chromium,
     Strace,
     Ss,
     Dockerd,
     Docker,
     DockerCompose,
+    SystemdAnalyze,
 }
 
 impl Part {
@@ -49,12 +53,16 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::Openssl => "openssl",
+            Self::H2load => "h2load",
+            Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
             Self::Dockerd => "dockerd",
             Self::Docker => "docker",
             Self::DockerCompose => "docker-compose",
+            Self::SystemdAnalyze => "systemd-analyze",
         }
     }
 
@@ -62,8 +70,10 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
             Self::Dockerd | Self::Docker => "docker.io",
+            Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
     }
@@ -72,8 +82,10 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium => "--version",
-            Self::Dockerd | Self::Docker | Self::DockerCompose => "--version",
+            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze | Self::Dockerd | Self::Docker | Self::DockerCompose => {
+                "--version"
+            }
+            Self::Openssl => "version",
         }
     }
 }
