@@ -131,7 +131,7 @@ fn tell(engine: &Engine, config: &Config) {
 }
 
 fn backend_line(backend: &Backend) -> String {
-    let servers = Count(backend.servers.len(), "server");
+    let servers = servers(backend);
     let check = match &backend.check {
         None => "no check".to_owned(),
         Some(check) => {
@@ -146,6 +146,20 @@ fn backend_line(backend: &Backend) -> String {
         }
     };
     format!("backend {}: {servers}, {check}", backend.name)
+}
+
+/// What is written, and where more comes from.
+fn servers(backend: &Backend) -> String {
+    let written = Count(backend.servers.len(), "server");
+    let files: Vec<_> = backend
+        .server_files()
+        .map(|f| f.display().to_string())
+        .collect();
+    match (backend.servers.len(), &files[..]) {
+        (_, []) => written.to_string(),
+        (0, files) => format!("servers of {}", files.join(", ")),
+        (_, files) => format!("{written} and those of {}", files.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +186,12 @@ mod tests {
                 "server = [\"10.0.0.1:80\", \"10.0.0.2:80\"]\ncheck = { path = \"/health\", interval = \"500ms\" }"
             ),
             "backend b: 2 servers, check HEAD /health every 500ms, rise 2, fall 3"
+        );
+        let file = "source = { file = \"/etc/n.toml\" }";
+        assert_eq!(line(file), "backend b: servers of /etc/n.toml, no check");
+        assert_eq!(
+            line(&format!("{file}\nserver = \"10.0.0.1:80\"")),
+            "backend b: 1 server and those of /etc/n.toml, no check"
         );
     }
 }

@@ -35,6 +35,8 @@ impl Default for Global {
             accept_budget: 64,
             user: None,
             group: None,
+            // A handshake under way holds some 20 KiB.
+            tls_handshakes_max: 10_000,
         }
     }
 }
@@ -47,6 +49,8 @@ impl Default for ClientTimeouts {
             keep_alive: Duration::from_secs(30),
             tunnel: Duration::from_secs(3600),
             half_closed: Duration::from_secs(30),
+            // As http_request: it is the first thing a client owes.
+            tls_handshake: Duration::from_secs(10),
         }
     }
 }
@@ -110,7 +114,18 @@ impl Default for Bind {
             socket_mode: None,
             user: None,
             group: None,
+            tls: false,
             protocol: BindProtocol::default(),
+        }
+    }
+}
+
+impl Default for RedirectHttps {
+    fn default() -> Self {
+        // Browsers remember it; a POST over http has been read by others already.
+        Self {
+            code: 301,
+            port: 443,
         }
     }
 }
@@ -126,6 +141,7 @@ impl Default for Check {
             timeout: interval,
             rise: 2,
             fall: 3,
+            tls: true,
         }
     }
 }
@@ -164,8 +180,10 @@ impl Backend {
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
+            tls: None,
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
+            groups: None,
         }
     }
 }
@@ -185,6 +203,8 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             discovered_routes: false,
+            tls: None,
+            redirect_https: None,
             http2: ClientHttp2::default(),
         }
     }
@@ -198,10 +218,12 @@ impl Server {
             address,
             weight: 1,
             backup: false,
+            group: None,
             disabled: false,
             check: None,
             check_port: None,
             check_address: None,
+            tls: TlsChoice::Backend,
         }
     }
 }

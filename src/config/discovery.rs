@@ -17,6 +17,8 @@ pub enum Source {
     Docker(DockerSource),
     /// Members of any source that announce the backend; never in a file.
     Announced,
+    /// Records of a name in DNS.
+    Dns(DnsSource),
 }
 
 /// A service in Consul.
@@ -26,6 +28,26 @@ pub struct ConsulSource {
     pub service: String,
     /// Instances must have all of these tags; empty = any.
     pub tags: Vec<String>,
+}
+
+/// Records of a name in DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsSource {
+    /// The name; the search list of resolv.conf is tried if it has few dots.
+    pub name: String,
+    /// Which records.
+    pub record: DnsRecord,
+}
+
+/// Records that name servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsRecord {
+    /// IPv4 addresses; all listen on this port.
+    A(u16),
+    /// IPv6 addresses; all listen on this port.
+    Aaaa(u16),
+    /// Targets with port, priority and weight (RFC 2782).
+    Srv,
 }
 
 /// `[discovery]`: for all sources but files.
@@ -45,6 +67,39 @@ pub struct Discovery {
     pub consul: Consul,
     /// `[discovery.docker]`.
     pub docker: Docker,
+    /// `[discovery.dns]`.
+    pub dns: Dns,
+}
+
+/// `[discovery.dns]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// Who is asked; empty = resolv.conf and the hosts file.
+    pub servers: Vec<SocketAddr>,
+    /// How they are asked.
+    pub transport: DnsTransport,
+    /// The times to live of records are brought into this range.
+    pub ttl: Ttl,
+    /// A name that is gone is believed to be after this. Default 30 s.
+    pub hold_nx: Duration,
+}
+
+/// How a DNS server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsTransport {
+    /// UDP, and TCP for an answer that is cut short.
+    Udp,
+    /// TCP alone.
+    Tcp,
+}
+
+/// Bounds of times to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ttl {
+    /// Default 1 s.
+    pub min: Duration,
+    /// Default 10 s.
+    pub max: Duration,
 }
 
 /// Waits between tries that fail: doubling, anywhere between nothing and the bound.
@@ -140,6 +195,22 @@ impl Default for Discovery {
             backoff: Backoff::default(),
             consul: Consul::default(),
             docker: Docker::default(),
+            dns: Dns::default(),
+        }
+    }
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            transport: DnsTransport::Udp,
+            // Both ends are real: Consul says 0 s, Docker 600 s of what changes at once.
+            ttl: Ttl {
+                min: Duration::from_secs(1),
+                max: Duration::from_secs(10),
+            },
+            hold_nx: Duration::from_secs(30),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! This room must not know tokio or sockets. Start reading at [`Config::load`];
 //! the file's vocabulary is documented in `config/reference.toml`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,8 +30,10 @@ mod keys;
 mod load;
 mod model;
 mod resolve;
+pub(crate) mod shares;
 pub(crate) mod suggest;
 mod syntax;
+mod tls;
 mod tree;
 mod units;
 mod unknown;
@@ -39,7 +42,8 @@ mod words;
 pub(crate) use address::{name as section_name, server_name_written};
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use discovery::{
-    ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Register, Source,
+    ApiAddress, Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport,
+    Expose, Register, Source, Ttl,
 };
 pub use docker::{
     Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
@@ -49,6 +53,7 @@ pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub use tls::*;
 pub(crate) use units::duration;
 
 #[cfg(test)]

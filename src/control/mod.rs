@@ -11,17 +11,22 @@
 mod admin;
 mod apply;
 mod binds;
+mod certificates;
 mod change;
+mod clear;
 mod describe;
 mod difference;
 mod discover;
 mod drain;
 mod edit;
 mod files;
+mod frontends;
 mod history;
 mod inotify;
+mod keys;
 mod merge;
 mod overrides;
+mod refusal;
 mod register;
 mod reload;
 mod run;
@@ -38,9 +43,10 @@ mod takeover;
 mod tests;
 mod view;
 mod watch;
+mod weights;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -60,18 +66,20 @@ use admin::Rivals;
 pub(crate) use admin::{AdminSockets, check_admin_conversation};
 pub(crate) use apply::ApplyError;
 use binds::Binds;
-pub use change::ReloadReport;
-pub(crate) use change::{
-    AddedState, AddressChange, Cause, DrainRow, GenerationRow, OverrideRow, Refusal, WeightChange,
-};
+pub(crate) use change::{AddedState, AddressChange, Cause, WeightChange};
+pub(crate) use clear::OverrideRow;
 use difference::Difference;
+pub(crate) use drain::DrainRow;
 use drain::Draining;
 use files::Files;
+pub(crate) use history::GenerationRow;
 use history::History;
+use keys::Keys;
 use merge::Inputs;
+pub(crate) use refusal::Refusal;
+pub use reload::ReloadReport;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
-use sources::Found;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 pub use takeover::Program;
@@ -115,6 +123,7 @@ pub(crate) struct Control {
     /// Looks at the files are one after the other.
     files: tokio::sync::Mutex<Files>,
     saving: Saving,
+    keys: Keys,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     discovery: RefCell<Discovery>,
@@ -126,6 +135,10 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// What cannot be read of certificates, said once.
+    bad_certificates: RefCell<HashSet<String>>,
+    /// Certificates near their end, and when that was said last.
+    expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
@@ -200,6 +213,7 @@ impl Control {
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
             saving: Saving::default(),
+            keys: Keys::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
             discovery: RefCell::default(),
@@ -209,6 +223,8 @@ impl Control {
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            bad_certificates: RefCell::default(),
+            expiring: RefCell::default(),
             manager: first.manager,
             shared: RefCell::default(),
             program: first.program,
@@ -248,9 +264,10 @@ impl Control {
     /// Brings the first configuration into force, with its server files and without
     /// its admin sockets.
     async fn first_config(&self, config: Arc<Config>) -> Result<(), ApplyError> {
-        let (sources, report) = self.first_look(&config).await;
+        let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
-        let inputs = self.inputs_with(config, sources);
+        let inputs = self.inputs_with(config, looked);
         let brought = self.bring(&turn, inputs, &Cause::Start, None).await?;
         warn(report, brought.warnings);
         Ok(())
@@ -261,20 +278,19 @@ impl Control {
     /// # Errors
     /// A bind or an admin socket could not be opened; everything goes on as before.
     async fn replace_config(self: &Rc<Self>, config: Arc<Config>) -> Result<(), ApplyError> {
-        let (sources, report) = self.first_look(&config).await;
+        let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
-        let inputs = self.inputs_with(config, sources);
+        let inputs = self.inputs_with(config, looked);
         let brought = self.bring_written(&turn, inputs, &Cause::Engine).await?;
         warn(report, brought.warnings);
         Ok(())
     }
 
-    fn inputs_with(&self, config: Arc<Config>, sources: Vec<(SourceId, Vec<Found>)>) -> Inputs {
+    fn inputs_with(&self, config: Arc<Config>, looked: merge::Looked) -> Inputs {
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = config;
-        for (id, members) in sources {
-            inputs.sources.set(id, members);
-        }
+        inputs.take(looked);
         inputs
     }
 

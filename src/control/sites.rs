@@ -377,9 +377,8 @@ fn exactness(route: &Route) -> (u8, Reverse<usize>, Reverse<usize>, String) {
 }
 
 /// Whether clients come over TLS there.
-fn is_secure(_frontend: &Frontend) -> bool {
-    // No bind can, yet.
-    false
+fn is_secure(frontend: &Frontend) -> bool {
+    frontend.binds.iter().any(|bind| bind.tls)
 }
 
 const INTERVAL_MIN_MS: u64 = 10;

@@ -68,6 +68,9 @@ struct Wait(Option<Duration>);
 /// A `wait` of the socket, and a reload of a large file, may take a while.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
+/// How the answer to a command that is none begins.
+const UNKNOWN: &str = "Unknown command";
+
 /// Why a command was not done.
 #[derive(Debug)]
 enum Failure {
@@ -157,6 +160,8 @@ fn obey(args: &CtlArgs) -> Result<String, Failure> {
             refusal: Some(sentence),
             ..
         } => Err(Failure::Refused(sentence)),
+        // HAProxy calls it information, and lists what there is.
+        Answer { text, .. } if text.starts_with(UNKNOWN) => Err(Failure::Refused(text)),
         Answer { text, .. } if args.raw || args.json || !io::stdout().is_terminal() => Ok(text),
         Answer { text, .. } => Ok(table::readable(&text)),
     }

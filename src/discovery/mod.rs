@@ -14,6 +14,7 @@
 
 mod backoff;
 mod consul;
+mod dns;
 mod docker;
 pub(crate) mod http;
 mod id;

@@ -31,6 +31,11 @@ pub(crate) trait Provider: 'static {
         false
     }
 
+    /// How long a set that became empty is held; `None` = not at all.
+    fn empty_hold(&self, discovery: &config::Discovery) -> Option<Duration> {
+        (!self.empty_is_believed()).then_some(discovery.empty_hold)
+    }
+
     /// Watches until dropped. Starts anew after a panic.
     fn run(&self, outlets: Vec<Outlet>) -> Pin<Box<dyn Future<Output = ()>>>;
 }
@@ -150,6 +155,7 @@ fn providers(config: &Config) -> Vec<Box<dyn Provider>> {
     if let Some(docker) = DockerProvider::of(config) {
         all.push(Box::new(docker) as Box<dyn Provider>);
     }
+    all.extend(super::dns::providers(config));
     all
 }
 
@@ -157,7 +163,7 @@ fn rules(discovery: &config::Discovery, provider: &dyn Provider) -> Rules {
     Rules {
         coalesce: discovery.coalesce,
         max_delay: discovery.max_delay,
-        empty_hold: (!provider.empty_is_believed()).then_some(discovery.empty_hold),
+        empty_hold: provider.empty_hold(discovery),
         stale_warn: discovery.stale_warn,
     }
 }

@@ -5,10 +5,13 @@
 
 mod admin;
 mod balance;
+mod canary;
 mod cli;
 mod consul;
 mod control_soak;
 mod ctl;
+mod docker;
+mod docker_real;
 mod harness;
 mod health;
 mod http2;
@@ -32,6 +35,7 @@ mod support;
 mod systemd;
 mod takeover;
 mod tcp;
+mod tls;
 mod tunnel;
 mod upgrade;
 mod workers;

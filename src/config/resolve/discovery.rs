@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::address;
-use crate::config::diagnostics::{Diagnostic, Problems};
+use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
 use crate::config::suggest::nearest;
 use crate::config::tree::{Node, Reader};
 use crate::config::{
-    Backoff, Consul, ConsulSource, Discovery, Docker, DockerAddress, DockerConvention,
-    DockerExpose, DockerHealth, DockerSource, Expose, Frontend, Register, Source,
+    Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport, Docker,
+    DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource, Expose, Frontend,
+    Register, Source, Ttl,
 };
 
 pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
@@ -27,7 +28,63 @@ pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
             is_written: reader.node("docker").is_some(),
             ..docker(&reader.table("docker"))
         },
+        dns: dns(&reader.table("dns"), problems),
     }
+}
+
+fn dns(reader: &Reader<'_>, problems: &Problems) -> Dns {
+    let default = Dns::default();
+    let servers = reader.list("servers").iter();
+    let bounds = reader.table("ttl");
+    let ttl = Ttl {
+        min: bounds.duration("min").unwrap_or(default.ttl.min),
+        max: bounds.duration("max").unwrap_or(default.ttl.max),
+    };
+    if ttl.max < ttl.min {
+        let diagnostic = Diagnostic::error("the longest time to live is below the shortest");
+        problems.missing(bounds.place(), "max is less than min", diagnostic);
+    }
+    Dns {
+        servers: servers
+            .filter_map(|node| address::dns_server(node.as_str()?).ok())
+            .collect(),
+        transport: match reader.text("transport") {
+            Some("tcp") => DnsTransport::Tcp,
+            _ => DnsTransport::Udp,
+        },
+        ttl,
+        hold_nx: reader.duration("hold_nx").unwrap_or(default.hold_nx),
+    }
+}
+
+/// A name in DNS; of a service (`_http._tcp.web.internal`) the SRV records, else
+/// the IPv4 addresses, unless it says otherwise.
+fn dns_source(reader: &Reader<'_>, node: &Node, problems: &Problems) -> Option<Source> {
+    let name = reader.text("dns")?;
+    let default = if name.starts_with('_') { "srv" } else { "a" };
+    let kind = reader.text("type").unwrap_or(default);
+    let port = reader.number("port");
+    let record = match (kind, port) {
+        ("srv", None) => DnsRecord::Srv,
+        ("srv", Some(_)) => {
+            let entry = reader.own("port")?;
+            let diagnostic = Diagnostic::error("SRV records have their own ports");
+            problems.at(entry.key_place, "", diagnostic);
+            return None;
+        }
+        ("aaaa", Some(port)) => DnsRecord::Aaaa(port),
+        (_, Some(port)) => DnsRecord::A(port),
+        (_, None) => {
+            let diagnostic = Diagnostic::error("addresses in DNS have no port")
+                .help("write port = 80 beside it, or type = \"srv\" where SRV records stand");
+            problems.missing(node.place, "", diagnostic);
+            return None;
+        }
+    };
+    Some(Source::Dns(DnsSource {
+        name: name.to_owned(),
+        record,
+    }))
 }
 
 fn backoff(reader: &Reader<'_>, problems: &Problems) -> Backoff {
@@ -116,7 +173,7 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
             problems.at(naming[1].key_place, "a second one", diagnostic);
         } else if table.entries.is_empty() {
             let diagnostic = Diagnostic::error("a source is named by one key");
-            let remedy = "write { file = \"...\" }, { consul = \"...\" } or { docker = \"...\" }";
+            let remedy = "write { file = \"...\" }, { consul = \"...\" }, { docker = \"...\" } or { dns = \"...\" }";
             problems.missing(node.place, remedy, diagnostic);
         }
         return None;
@@ -125,7 +182,9 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
     for entry in &table.entries {
         let kinds: &[&str] = match &*entry.key {
             "tags" => &["consul", "docker"],
-            "project" | "port" | "network" => &["docker"],
+            "project" | "network" => &["docker"],
+            "type" => &["dns"],
+            "port" => &["dns", "docker"],
             _ => continue,
         };
         if !kinds.contains(&&*named.key) {
@@ -138,7 +197,7 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
         texts.map(str::to_owned).collect()
     };
     match &*named.key {
-        "file" => file(&reader, node, problems).map(Source::File),
+        "file" => beside(node.place, reader.text("file")?, problems).map(Source::File),
         "consul" => Some(Source::Consul(ConsulSource {
             service: reader.text("consul")?.to_owned(),
             tags: texts("tags"),
@@ -150,15 +209,15 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
             network: reader.some_text("network"),
             tags: texts("tags"),
         })),
+        "dns" => dns_source(&reader, node, problems),
         _ => None,
     }
 }
 
-/// The path of a server file is relative to the file that names it, because a
-/// service's working directory is nobody's choice.
-fn file(reader: &Reader<'_>, node: &Node, problems: &Problems) -> Option<PathBuf> {
-    let file = reader.text("file")?;
-    let named_in = problems.source(node.place)?;
+/// A path is relative to the file that names it, because a service's working
+/// directory is nobody's choice.
+pub(super) fn beside(place: Place, file: &str, problems: &Problems) -> Option<PathBuf> {
+    let named_in = problems.source(place)?;
     Some(match Path::new(&named_in.name).parent() {
         Some(directory) => directory.join(file),
         None => PathBuf::from(file),

@@ -152,7 +152,9 @@ impl Control {
     }
 
     /// Duplicates of every listening socket, each socket once.
-    async fn duplicates(&self) -> Result<BTreeMap<BindId, Vec<OwnedFd>>, String> {
+    pub(in crate::control) async fn duplicates(
+        &self,
+    ) -> Result<BTreeMap<BindId, Vec<OwnedFd>>, String> {
         let mut all: BTreeMap<BindId, BTreeMap<u64, OwnedFd>> = BTreeMap::new();
         for (worker, answer) in ask(&self.workers, |done| Order::ShareBinds { done }).await {
             let shared = answer.ok_or_else(|| format!("worker {} does not answer", worker.0))?;
@@ -197,6 +199,7 @@ impl Control {
             binds: binds.collect(),
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
+            weights: inputs.weights.clone(),
             heard: self.heard(),
             servers: servers.collect(),
             counters: self.shared_counters(),

@@ -288,6 +288,7 @@ impl<'a> Changes<'a> {
         fs::rename(dir.join("new"), dir.join("lb.toml")).expect("temporary directory");
         let answer = self.file.ask("reload");
         assert!(answer.starts_with("Success=1\n"), "{answer}");
+        wait_for_late_workers(&self.file.path("admin.sock"), &answer);
     }
 
     #[track_caller]
@@ -356,6 +357,7 @@ impl<'a> Changes<'a> {
             [Some("Success=1"), Some("--")]
         );
         // Who asks is told each time what is set at run time.
+        wait_for_late_workers(&self.file.path("admin.sock"), &answer);
         let nothing = |line: &str| {
             let told = ["set at run time", "not yet passed by workers"];
             line == "nothing changed" || told.iter().any(|words| line.contains(words))
@@ -533,16 +535,24 @@ pub(super) fn ask(socket: &Path, command: &str) -> String {
 /// busy beyond measure the answer may come before that, and says so.
 #[track_caller]
 pub(super) fn obeys(socket: &Path, command: &str, expected: &str) {
-    let is_late = |answer: &str| answer.contains("not yet passed by workers");
     let answer = ask(socket, command);
-    if is_late(&answer) {
-        println!("late: {command}");
-        wait_until(PATIENCE, "every worker has passed it", || {
-            !is_late(&ask(socket, "reload"))
-        });
-    } else {
+    if !wait_for_late_workers(socket, &answer) {
         assert_eq!(answer, expected, "{command}");
     }
+}
+
+/// Whether there were any.
+#[track_caller]
+fn wait_for_late_workers(socket: &Path, answer: &str) -> bool {
+    let is_late = |answer: &str| answer.contains("not yet passed by workers");
+    if !is_late(answer) {
+        return false;
+    }
+    println!("late: {answer}");
+    wait_until(PATIENCE, "every worker has passed it", || {
+        !is_late(&ask(socket, "reload"))
+    });
+    true
 }
 
 /// A server as it stands in a file.

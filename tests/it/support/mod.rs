@@ -7,7 +7,9 @@
 //! (answers by itself) or [`PlayedOrigin`] (played by the test); real programs stand in
 //! [`real`].
 
+pub(crate) mod authority;
 pub(crate) mod consul;
+pub(crate) mod docker;
 mod lb;
 mod load;
 mod origin;

@@ -8,6 +8,7 @@
 
 mod chromium;
 mod consul;
+mod docker;
 mod haproxy;
 mod nginx;
 mod record;
@@ -19,9 +20,10 @@ use std::process::Command;
 
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
+pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
-pub(crate) use tool::{Tool, tool};
+pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +33,15 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    Openssl,
     H2load,
     Nghttp,
     Chromium,
     Strace,
     Ss,
+    Dockerd,
+    Docker,
+    DockerCompose,
     SystemdAnalyze,
 }
 
@@ -47,11 +53,15 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::Openssl => "openssl",
             Self::H2load => "h2load",
             Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::Dockerd => "dockerd",
+            Self::Docker => "docker",
+            Self::DockerCompose => "docker-compose",
             Self::SystemdAnalyze => "systemd-analyze",
         }
     }
@@ -62,6 +72,7 @@ impl Part {
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::Dockerd | Self::Docker => "docker.io",
             Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
@@ -71,9 +82,15 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
-                "--version"
-            }
+            Self::Curl
+            | Self::Chromium
+            | Self::H2load
+            | Self::Nghttp
+            | Self::SystemdAnalyze
+            | Self::Dockerd
+            | Self::Docker
+            | Self::DockerCompose => "--version",
+            Self::Openssl => "version",
         }
     }
 }
