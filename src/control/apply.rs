@@ -97,7 +97,11 @@ impl Control {
         let fresh = merged.warnings.into_iter().filter(|w| !known.contains(w));
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
+        let is_other = !Arc::ptr_eq(&self.inputs.borrow().config, &inputs.config);
         *self.inputs.borrow_mut() = inputs;
+        if is_other {
+            self.watch_sources();
+        }
         self.saving.unsaved();
         Ok(brought)
     }
@@ -240,7 +244,11 @@ pub(crate) fn set_states(
             });
             let Some(server) = server else { continue };
             server.state.set_admin(member.admin, now_ms);
-            let has_check = config.check.is_some() && member.settings.check != Some(false);
+            server.state.set_refused(member.refused);
+            let has_check = member.has_check(config);
+            if !has_check {
+                server.state.set_unproven(false);
+            }
             let health = match member.health {
                 Some(health) => Some(health),
                 // Without checks it is UP unless somebody says otherwise; with checks

@@ -56,7 +56,6 @@ pub(crate) enum Cause {
     /// A server's health changed.
     Health,
     /// A source of servers answered: which.
-    #[expect(dead_code, reason = "discovery will name itself in the history")]
     Source(String),
     /// The program that embeds the engine.
     Engine,

@@ -158,7 +158,7 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
         };
         let a = &before.config.backends[old];
         let names = differing!(
-            a, new; mode, balance, retries, server_files, check, timeouts, limits, pool_max,
+            a, new; mode, balance, retries, sources, check, timeouts, limits, pool_max,
             observe_connect, drain_timeout, retry_after, protocol, http2
         );
         if !names.is_empty() {

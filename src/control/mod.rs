@@ -15,6 +15,7 @@ mod change;
 mod clear;
 mod describe;
 mod difference;
+mod discover;
 mod drain;
 mod edit;
 mod files;
@@ -40,7 +41,7 @@ mod view;
 mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -50,6 +51,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{BindAddress, Config, Global};
+use crate::discovery::{Discovery, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
 use crate::net::ServiceManager;
@@ -72,7 +74,7 @@ pub(crate) use refusal::Refusal;
 pub use reload::ReloadReport;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
-use sources::{Found, SourceId};
+use sources::Found;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 pub use takeover::Program;
@@ -116,6 +118,9 @@ pub(crate) struct Control {
     saving: Saving,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
+    discovery: RefCell<Discovery>,
+    /// When an earlier process heard each source, Unix seconds, until the providers start.
+    heard: RefCell<BTreeMap<SourceId, u64>>,
     drains: RefCell<Draining>,
     watch: RefCell<Watch>,
     /// What is remembered for those who look.
@@ -196,6 +201,8 @@ impl Control {
             saving: Saving::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
+            discovery: RefCell::default(),
+            heard: RefCell::default(),
             drains: RefCell::default(),
             watch: RefCell::default(),
             shown: view::Shown::default(),

@@ -34,6 +34,8 @@ pub(crate) struct Vitals {
     pub(crate) workers: usize,
     /// Those whose tick is late.
     pub(crate) workers_late: usize,
+    /// Sources that never answered, nor had anything to begin with.
+    pub(crate) sources_waiting: usize,
 }
 
 /// A worker this late is not well.
@@ -60,7 +62,10 @@ impl Control {
 
     /// Everything there is to see, now, as plain data.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.with_view(Snapshot::take)
+        Snapshot {
+            sources: self.sources(),
+            ..self.with_view(Snapshot::take)
+        }
     }
 
     /// Whether the process itself is well.
@@ -74,6 +79,7 @@ impl Control {
             draining: self.is_stopping(),
             workers: self.workers.len(),
             workers_late: late.count(),
+            sources_waiting: self.discovery.borrow().waiting(),
         }
     }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod balance;
 mod cli;
+mod consul;
 mod control_soak;
 mod ctl;
 mod harness;

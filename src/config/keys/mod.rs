@@ -15,11 +15,13 @@ macro_rules! parses {
 }
 
 mod backend;
+mod discovery;
 mod frontend;
 mod global;
 mod http2;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
+use discovery::DISCOVERY;
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
@@ -240,7 +242,7 @@ pub(crate) static ROOT: Section = Section {
         later("stats"),
         later("log"),
         later("register"),
-        later("discovery"),
+        key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };
 

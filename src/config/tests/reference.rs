@@ -69,7 +69,13 @@ fn what_the_reference_shows_is_the_default() {
         backends: vec![
             Backend {
                 servers: vec![Server::new("10.0.0.11:80", ip("10.0.0.11:80"))],
-                server_files: vec!["nodes.toml".into()],
+                sources: vec![
+                    Source::File("nodes.toml".into()),
+                    Source::Consul(ConsulSource {
+                        service: "web".to_owned(),
+                        tags: vec!["php".to_owned()],
+                    }),
+                ],
                 check: Some(Check {
                     probe: Probe::http(),
                     ..Check::default()
@@ -81,6 +87,7 @@ fn what_the_reference_shows_is_the_default() {
                 ..Backend::new("db", Mode::Tcp)
             },
         ],
+        discovery: Discovery::default(),
     };
     assert_eq!(load_clean(REFERENCE), expected);
 }

@@ -185,7 +185,7 @@ impl Control {
         let generation = self.generation();
         let checked = generation
             .servers()
-            .filter(|(_, server)| server.check.is_some());
+            .filter(|(_, server)| server.check.is_some() && !server.state.is_unproven());
         let servers = checked.map(|(backend, server)| SharedServer {
             backend: backend.name.to_string(),
             key: server.key.to_string(),
@@ -199,6 +199,7 @@ impl Control {
             binds: binds.collect(),
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
+            heard: self.heard(),
             servers: servers.collect(),
             counters: self.shared_counters(),
         }

@@ -1,6 +1,6 @@
 //! The successor's side. Blocks: before the engine runs, or on a thread for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -13,7 +13,7 @@ use super::{SILENCE_MAX, Shared};
 use crate::config::{AdminSocket, Bind};
 use crate::control::admin::{AdminSockets, Rivals};
 use crate::control::overrides::Overrides;
-use crate::control::sources::Sources;
+use crate::control::sources::{SourceId, Sources};
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
@@ -42,6 +42,8 @@ pub(crate) struct Predecessor {
     pub(in crate::control) taken: Vec<Taken>,
     pub(in crate::control) overrides: Overrides,
     pub(in crate::control) sources: Sources,
+    /// When each of them was heard last, Unix seconds.
+    pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
     pub(in crate::control) counters: SharedCounters,
 }
@@ -125,6 +127,7 @@ impl Predecessor {
             stream,
             overrides: given.overrides,
             sources: given.sources,
+            heard: given.heard,
             servers: given.servers,
             counters: given.counters,
         })

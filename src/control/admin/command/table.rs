@@ -100,6 +100,7 @@ const ENTRIES: &[Entry] = &[
     entry(User, 3, "show servers conn [<backend>] [json]", "dump server connections status (all or for a single backend)", show::servers_conn),
     entry(User, 3, "show servers state [<backend>] [json]", "dump volatile server information (all or for a single backend)", show::servers_state),
     entry(Operator, 2, "show sess [<id>|server|backend|...]", "report the list of current sessions", show::sessions),
+    entry(Operator, 2, "show sources [json]", "where servers come from: state, age, members, and what is left out and why", show::sources),
     entry(Operator, 3, "show ssl ca-file [<cafile>]", "display the SSL CA files used in memory", unconfigured::show_certificate),
     entry(Operator, 3, "show ssl cert [<certfile>]", "display the SSL certificates used in memory", unconfigured::show_certificate),
     entry(Operator, 3, "show ssl crl-file [<crlfile>]", "display the SSL CRL files used in memory", unconfigured::show_certificate),

@@ -7,6 +7,7 @@
 //! turns a skip into a failure.
 
 mod chromium;
+mod consul;
 mod haproxy;
 mod nginx;
 mod record;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
+pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Tool, tool};
