@@ -11,6 +11,7 @@
 mod admin;
 mod apply;
 mod binds;
+mod certificates;
 mod change;
 mod clear;
 mod describe;
@@ -41,7 +42,7 @@ mod view;
 mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -126,6 +127,10 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// What cannot be read of certificates, said once.
+    bad_certificates: RefCell<HashSet<String>>,
+    /// Certificates near their end, and when that was said last.
+    expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
@@ -207,6 +212,8 @@ impl Control {
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            bad_certificates: RefCell::default(),
+            expiring: RefCell::default(),
             manager: first.manager,
             shared: RefCell::default(),
             program: first.program,
@@ -260,6 +267,7 @@ impl Control {
     /// A bind or an admin socket could not be opened; everything goes on as before.
     async fn replace_config(self: &Rc<Self>, config: Arc<Config>) -> Result<(), ApplyError> {
         let (sources, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &sources).await?;
         let turn = self.turn.lock().await;
         let inputs = self.inputs_with(config, sources);
         let brought = self.bring_written(&turn, inputs, &Cause::Engine).await?;

@@ -18,6 +18,7 @@ mod global;
 mod http2;
 mod route;
 mod server;
+mod tls;
 
 pub(crate) use server::servers;
 
@@ -157,6 +158,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "keep_alive_requests",
         "limits",
         "pool_max",
+        "redirect_https",
         "http2",
         "protocol",
     ] {
