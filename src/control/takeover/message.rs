@@ -11,6 +11,7 @@ use super::counters::SharedCounters;
 use crate::control::overrides::Overrides;
 use crate::control::sources::{SourceId, Sources};
 use crate::state::Operational;
+use crate::tls::TicketKeys;
 
 /// Of the message; what we write, and the newest we read.
 pub(super) const VERSION: u32 = 1;
@@ -46,6 +47,9 @@ pub(super) struct HandOver {
     /// What was counted so far.
     #[serde(default)]
     pub(super) counters: SharedCounters,
+    /// TLS clients go on where they were.
+    #[serde(default)]
+    pub(super) tickets: TicketKeys,
 }
 
 /// An open bind.
