@@ -244,6 +244,8 @@ impl Control {
             control.health.borrow_mut().expect(predecessor.known());
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
+            let tickets = std::mem::take(&mut predecessor.tickets);
+            control.generation().tls.tickets().import(tickets);
         }
         control.first_config(first.config).await?;
         control.name_restored();

@@ -203,6 +203,7 @@ impl Control {
             heard: self.heard(),
             servers: servers.collect(),
             counters: self.shared_counters(),
+            tickets: generation.tls.tickets().export(),
         }
     }
 

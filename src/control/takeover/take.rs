@@ -18,6 +18,7 @@ use crate::control::weights::Weights;
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
+use crate::tls::TicketKeys;
 
 /// Why nothing was taken over; the running process goes on.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,7 @@ pub(crate) struct Predecessor {
     pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
     pub(in crate::control) counters: SharedCounters,
+    pub(in crate::control) tickets: TicketKeys,
 }
 
 /// Where the running process hears what went wrong.
@@ -133,6 +135,7 @@ impl Predecessor {
             heard: given.heard,
             servers: given.servers,
             counters: given.counters,
+            tickets: given.tickets,
         })
     }
 
