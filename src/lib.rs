@@ -78,7 +78,7 @@ mod state;
 mod worker;
 
 pub use control::ReloadReport;
-pub use engine::{Engine, Exit, Handle, Limits, Options, StartError, StopKind, Stopping};
+pub use engine::{Engine, Exit, Handle, Limits, Options, Program, StartError, StopKind, Stopping};
 
 pub use net::{PrivilegeError, ServiceManager, drop_privileges, take_inherited};
 

@@ -96,6 +96,7 @@ impl Default for Bind {
             socket_mode: None,
             user: None,
             group: None,
+            protocol: BindProtocol::default(),
         }
     }
 }
@@ -150,6 +151,8 @@ impl Backend {
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
             groups: None,
+            protocol: Protocol::default(),
+            http2: ServerHttp2::default(),
         }
     }
 }
@@ -168,6 +171,7 @@ impl Frontend {
             limits: RequestLimits::default(),
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
+            http2: ClientHttp2::default(),
         }
     }
 }

@@ -24,6 +24,7 @@ mod discovery;
 mod expand;
 mod foreign_file;
 mod grammar;
+mod http2;
 mod keys;
 mod load;
 mod model;
@@ -42,6 +43,7 @@ pub use discovery::{
     ApiAddress, Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport,
     Expose, Source, Ttl,
 };
+pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;

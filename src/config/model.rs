@@ -113,6 +113,8 @@ pub struct Frontend {
     pub forwarded: Forwarded,
     /// Requests per connection before it is closed; 0 = no limit.
     pub keep_alive_requests: u32,
+    /// Its HTTP/2 clients.
+    pub http2: ClientHttp2,
 }
 
 /// One listening address of a frontend.
@@ -136,6 +138,8 @@ pub struct Bind {
     pub user: Option<String>,
     /// Group of a Unix socket.
     pub group: Option<String>,
+    /// What its clients speak, in http mode and without TLS. Default HTTP/1.
+    pub protocol: BindProtocol,
 }
 
 /// Where a bind listens.
@@ -154,6 +158,15 @@ pub enum BindAddress {
 }
 
 /// As written in the file; [`Any`](Self::Any) as `*:port`.
+impl std::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
 impl std::fmt::Display for BindAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -358,6 +371,10 @@ pub struct Backend {
     pub retry_after: Duration,
     /// Servers share the work in groups; `None` = each by its own weight.
     pub groups: Option<Groups>,
+    /// What its servers speak. Default HTTP/1.
+    pub protocol: Protocol,
+    /// Its HTTP/2 servers.
+    pub http2: ServerHttp2,
 }
 
 /// Servers that share the work in groups, as the versions of a canary do: a

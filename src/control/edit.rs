@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::change::Refusal;
 use super::merge::Inputs;
 use super::overrides::{FrontendOverride, ServerOverride, Stamp};
+use super::refusal::Refusal;
 use super::unix_now;
 use crate::config::{self, ServerAddress};
 use crate::generation::{Desired, Member};

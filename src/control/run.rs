@@ -129,7 +129,7 @@ impl Control {
             Command::Apply(config, done) => {
                 let control = Rc::clone(self);
                 tokio::task::spawn_local(async move {
-                    let applied = control.replace_config(config, &Cause::Engine).await;
+                    let applied = control.replace_config(config).await;
                     // Whoever asked may have gone.
                     let _ = done.send(applied);
                 });

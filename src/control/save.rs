@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::change::Refusal;
 use super::merge::Inputs;
+use super::refusal::Refusal;
 use super::snapshot::{Restored, Snapshot};
 use super::takeover::Predecessor;
 use super::{Control, Outcome, unix_now};

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,10 @@ impl Snapshot {
         };
         let mut text = serde_json::to_vec_pretty(&versioned)?;
         text.push(b'\n');
-        let mut file = File::create(&temporary)?;
+        // Labels of containers may hold secrets.
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&temporary)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;

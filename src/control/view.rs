@@ -97,6 +97,11 @@ impl Control {
         }
     }
 
+    /// What is counted by now was counted by another process.
+    pub(super) fn begin_samples(&self) {
+        self.with_view(|view, samples| samples.begin(view));
+    }
+
     /// `clear counters`: the maxima, or `all`.
     pub(crate) fn clear_counters(&self, all: bool) {
         self.with_view(|view, samples| {

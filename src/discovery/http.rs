@@ -40,8 +40,7 @@ pub(crate) struct Client {
 /// One request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
-    /// Default GET. Anything else must be safe to send twice: a kept connection
-    /// that turns out to be closed costs a second try.
+    /// Default GET.
     pub(crate) method: Method,
     /// Path and query, encoded.
     pub(crate) path: String,
@@ -54,6 +53,9 @@ pub(crate) struct Ask {
     /// A longer answer is a failure. Default 64 MiB: 500 instances of Consul take
     /// 800 KiB.
     pub(crate) body_max: usize,
+    /// A kept connection that turns out to be closed costs a second try, on a new
+    /// one. Default true; false where a closed connection is news.
+    pub(crate) may_repeat: bool,
 }
 
 /// One whole answer, of any status.
@@ -137,8 +139,9 @@ impl Client {
     async fn exchange(&mut self, ask: &Ask) -> Result<(Response<Incoming>, Connection), Failure> {
         if let Some(connection) = self.idle.take().filter(|c| !c.sender.is_closed()) {
             // It may have been closed under us: then nothing was answered.
-            if let Ok(answered) = self.send(connection, ask).await {
-                return Ok(answered);
+            match self.send(connection, ask).await {
+                Err(_) if ask.may_repeat => {}
+                outcome => return outcome,
             }
         }
         let connection = self.connect().await?;
@@ -292,6 +295,7 @@ impl Ask {
             body: Bytes::new(),
             timeout,
             body_max: BODY_MAX,
+            may_repeat: true,
         }
     }
 

@@ -57,6 +57,14 @@ pub(crate) struct Frontend {
     pub(crate) state: Arc<FrontendState>,
 }
 
+impl Frontend {
+    /// A bind by identity.
+    pub(crate) fn bind(&self, id: BindId) -> Option<&config::Bind> {
+        let index = self.bind_ids.iter().position(|bind| *bind == id)?;
+        self.config.binds.get(index)
+    }
+}
+
 /// A set of servers.
 #[derive(Debug)]
 pub(crate) struct Backend {

@@ -45,7 +45,7 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         observe_connect: false,
         drain_timeout: None,
         retry_after: Duration::from_secs(5),
-        groups: None,
+        ..Backend::new(name, Mode::Http)
     }
 }
 
@@ -89,6 +89,7 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         limits: RequestLimits::default(),
         forwarded: Forwarded::default(),
         keep_alive_requests: 0,
+        ..Frontend::new(name, Mode::Http)
     }
 }
 

@@ -249,6 +249,13 @@ impl ServerState {
         }
     }
 
+    /// Goes on from what another process has counted. Control only.
+    pub(crate) fn inherit_checks(&self, failures: u64, downs: u64, down_ms: u64) {
+        self.check_failures.store(failures, Relaxed);
+        self.downs.store(downs, Relaxed);
+        self.down_ms.store(down_ms, Relaxed);
+    }
+
     /// The last finished check; `None` before the first.
     pub(crate) fn last_check(&self) -> Option<LastCheck> {
         LastCheck::unpack(self.last_check.load(Relaxed))

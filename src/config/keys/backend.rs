@@ -32,6 +32,13 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
     key("drain_timeout", duration(0, DAYS_24)),
     key("retry_after", seconds(0, 24 * HOUR)),
     key(
+        "protocol",
+        Takes::Words {
+            now: &["h1", "h2"],
+            later: &[],
+        },
+    ),
+    key(
         "panic",
         text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
     ),
@@ -48,6 +55,7 @@ pub(super) static BACKEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&SERVER_TIMEOUTS)),
             key("limits", Takes::Table(&RESPONSE_LIMITS)),
+            key("http2", Takes::Table(&SERVER_HTTP2)),
         ],
     ],
 };

@@ -19,6 +19,7 @@ mod backend;
 mod discovery;
 mod frontend;
 mod global;
+mod http2;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use discovery::DISCOVERY;
@@ -26,6 +27,7 @@ use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
+use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 
 /// The keys of one table.
 #[derive(Debug)]
@@ -105,6 +107,11 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
+    /// Whether the key is planned only.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self, Self::Later(_))
+    }
+
     /// The table one stands for, also in a list or beside a flag.
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
@@ -292,6 +299,7 @@ static DEFAULTS: Section = Section {
 static BOTH_SIDES: &[Key] = &[
     key("timeouts", Takes::Table(&ALL_TIMEOUTS)),
     key("limits", Takes::Table(&ALL_LIMITS)),
+    key("http2", Takes::Table(&ALL_HTTP2)),
 ];
 
 const TUNNEL_WAIT: &[Key] = &[key("tunnel", TIMEOUT)];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{check, discovery, groups, mode, server};
+use super::{check, discovery, groups, http2, mode, server};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
@@ -42,6 +42,8 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
             .duration("retry_after")
             .unwrap_or(default.retry_after),
         groups: groups::groups(reader, problems),
+        protocol: http2::protocol(reader),
+        http2: http2::of_servers(&reader.table("http2")),
     };
     checks_that_never_run(reader, &backend, problems);
     backend

@@ -1,6 +1,6 @@
 //! `[[frontend]]`, and the front half of `[[listen]]`.
 
-use super::{BackendNames, bind, mode, route};
+use super::{BackendNames, bind, http2, mode, route};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
@@ -49,6 +49,7 @@ pub(super) fn frontend(
         limits: limits(&reader.table("limits")),
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
+        http2: http2::of_clients(&reader.table("http2")),
     };
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()

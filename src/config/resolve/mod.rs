@@ -16,6 +16,7 @@ mod discovery;
 mod frontend;
 mod global;
 mod groups;
+mod http2;
 mod route;
 mod server;
 
@@ -53,6 +54,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         };
         let frontend = frontend::frontend(&section.reader, &context, &mut listening);
         names.used_by(&frontend);
+        http2::refuse_h1_to_h2(section, &frontend, &backends, problems);
         frontends.push(frontend);
     }
     for section in &sections {
@@ -151,7 +153,14 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
     if mode(&section.reader) == Mode::Http {
         return;
     }
-    for key in ["forwarded", "keep_alive_requests", "limits", "pool_max"] {
+    for key in [
+        "forwarded",
+        "keep_alive_requests",
+        "limits",
+        "pool_max",
+        "http2",
+        "protocol",
+    ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(
                 entry.key_place,

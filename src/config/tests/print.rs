@@ -95,7 +95,31 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "limits.head", size(limits.head as u64));
     pair(out, "limits.headers", limits.headers);
     pair(out, "limits.body", or(limits.body, "off", size));
+    client_http2(out, &frontend.http2);
     forwarded(out, &frontend.forwarded);
+}
+
+fn client_http2(out: &mut String, http2: &ClientHttp2) {
+    let floods = &http2.floods;
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.per", duration(floods.per));
+    pair(out, "http2.resets", floods.resets);
+    pair(out, "http2.faults", floods.faults);
+    pair(out, "http2.pings", floods.pings);
+    pair(out, "http2.settings", floods.settings);
+    pair(out, "http2.idle_frames", floods.idle_frames);
+    pair(out, "http2.continuations", floods.continuations);
+}
+
+fn server_http2(out: &mut String, http2: &ServerHttp2) {
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.ping", or(http2.ping, "off", duration));
 }
 
 fn forwarded(out: &mut String, forwarded: &Forwarded) {
@@ -154,6 +178,12 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
+    let protocol = match bind.protocol {
+        BindProtocol::Http1 => "h1",
+        BindProtocol::Http2 => "h2",
+        BindProtocol::Both => "both",
+    };
+    keys.push(format!("protocol = \"{protocol}\""));
     inline(&keys)
 }
 
@@ -279,6 +309,12 @@ fn backend(out: &mut String, backend: &Backend) {
     if let Some(groups) = &backend.groups {
         self::groups(out, groups);
     }
+    let protocol = match backend.protocol {
+        Protocol::Http1 => "h1",
+        Protocol::Http2 => "h2",
+    };
+    pair(out, "protocol", text(protocol));
+    server_http2(out, &backend.http2);
     match &backend.check {
         Some(check) => self::check(out, check),
         None if backend.check_discovered => {}

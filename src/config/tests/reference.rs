@@ -204,3 +204,19 @@ fn the_examples_load_without_a_warning() {
     let tcp = load_clean(include_str!("../../../config/tcp.toml"));
     assert!(tcp.backends.iter().all(|backend| backend.check.is_some()));
 }
+
+#[test]
+fn planned_keys_are_not_offered() {
+    let said = refusal("qwertzuiop = 1\n").render(false);
+    let (_, keys) = said.split_once("the keys are ").unwrap();
+    let offered: Vec<_> = keys.lines().next().unwrap().split(", ").collect();
+    for key in ROOT.keys() {
+        let is_planned = matches!(key.takes, Takes::Later(_));
+        assert_eq!(
+            offered.contains(&key.name),
+            !is_planned,
+            "{}: {said}",
+            key.name
+        );
+    }
+}

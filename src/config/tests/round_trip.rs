@@ -184,29 +184,67 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         [wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
         forwarded(),
+        client_http2(),
     )
-        .prop_map(|(itself, counts, waits, limits, forwarded)| Frontend {
-            name: itself.0,
-            mode: itself.1,
-            binds: itself.2,
-            routes: itself.3,
-            maxconn: counts.0,
-            default_backend: counts.1,
-            keep_alive_requests: counts.2,
-            timeouts: ClientTimeouts {
-                client: waits[0],
-                http_request: waits[1],
-                keep_alive: waits[2],
-                tunnel: waits[3],
-                half_closed: waits[4],
+        .prop_map(
+            |(itself, counts, waits, limits, forwarded, http2)| Frontend {
+                name: itself.0,
+                mode: itself.1,
+                binds: itself.2,
+                routes: itself.3,
+                maxconn: counts.0,
+                default_backend: counts.1,
+                keep_alive_requests: counts.2,
+                timeouts: ClientTimeouts {
+                    client: waits[0],
+                    http_request: waits[1],
+                    keep_alive: waits[2],
+                    tunnel: waits[3],
+                    half_closed: waits[4],
+                },
+                limits: RequestLimits {
+                    uri: limits.0,
+                    head: limits.1,
+                    headers: limits.2,
+                    body: limits.3,
+                },
+                forwarded,
+                http2,
             },
-            limits: RequestLimits {
-                uri: limits.0,
-                head: limits.1,
-                headers: limits.2,
-                body: limits.3,
-            },
-            forwarded,
+        )
+}
+
+fn client_http2() -> impl Strategy<Value = ClientHttp2> {
+    let floods = (prop::array::uniform6(1_u32..1_000), 1_u64..3_600);
+    (server_http2(), floods).prop_map(|(both, (counts, per))| ClientHttp2 {
+        streams: both.streams,
+        window: both.window,
+        connection_window: both.connection_window,
+        floods: Floods {
+            per: Duration::from_secs(per),
+            resets: counts[0],
+            faults: counts[1],
+            pings: counts[2],
+            settings: counts[3],
+            idle_frames: counts[4],
+            continuations: counts[5],
+        },
+    })
+}
+
+fn server_http2() -> impl Strategy<Value = ServerHttp2> {
+    let ping = option::of((1_u64..3_600).prop_map(Duration::from_secs));
+    (
+        1_u32..10_001,
+        16_384_u32..1 << 30,
+        65_536_u32..1 << 30,
+        ping,
+    )
+        .prop_map(|(streams, window, connection_window, ping)| ServerHttp2 {
+            streams,
+            window,
+            connection_window,
+            ping,
         })
 }
 
@@ -275,26 +313,34 @@ fn bind() -> impl Strategy<Value = Bind> {
         option::of(account()),
         option::of(account()),
     );
-    (of_address, 1_u32..65_536, tcp, unix).prop_map(|(address, backlog, tcp, unix)| {
-        let mut bind = Bind {
-            address,
-            ..Bind::default()
-        };
-        if !matches!(bind.address, BindAddress::Fd(_)) {
-            bind.backlog = backlog;
-        }
-        match bind.address {
-            BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
-                (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
-                if !matches!(bind.address, BindAddress::Fd(_)) {
-                    bind.interface = tcp.3;
-                }
+    let protocol = prop::sample::select(vec![
+        BindProtocol::Http1,
+        BindProtocol::Http2,
+        BindProtocol::Both,
+    ]);
+    (of_address, 1_u32..65_536, tcp, unix, protocol).prop_map(
+        |(address, backlog, tcp, unix, protocol)| {
+            let mut bind = Bind {
+                address,
+                protocol,
+                ..Bind::default()
+            };
+            if !matches!(bind.address, BindAddress::Fd(_)) {
+                bind.backlog = backlog;
             }
-            BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
-            BindAddress::Abstract(_) => {}
-        }
-        bind
-    })
+            match bind.address {
+                BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
+                    (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
+                    if !matches!(bind.address, BindAddress::Fd(_)) {
+                        bind.interface = tcp.3;
+                    }
+                }
+                BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
+                BindAddress::Abstract(_) => {}
+            }
+            bind
+        },
+    )
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -417,42 +463,48 @@ fn backend() -> impl Strategy<Value = Backend> {
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
         (1_024_usize..61_440, 1_usize..257),
+        server_http2(),
     )
-        .prop_map(|(itself, sources, counts, own_waits, waits, limits)| {
-            let (name, mode, mut servers, check) = itself;
-            distinct(&mut servers, |server| &mut server.name);
-            if check.is_none() {
-                for server in &mut servers {
-                    server.check = server.check.filter(|check| !check);
+        .prop_map(
+            |(itself, sources, counts, own_waits, waits, limits, http2)| {
+                let (name, mode, mut servers, check) = itself;
+                distinct(&mut servers, |server| &mut server.name);
+                if check.is_none() {
+                    for server in &mut servers {
+                        server.check = server.check.filter(|check| !check);
+                    }
                 }
-            }
-            Backend {
-                name,
-                mode,
-                balance: Balance::RoundRobin,
-                retries: counts.0,
-                servers,
-                sources,
-                check_discovered: check.is_some() || counts.2,
-                panic: (counts.0 % 101) as u8,
-                check,
-                timeouts: ServerTimeouts {
-                    connect: waits.0,
-                    server: waits.1,
-                    pool_idle: waits.2,
-                    tunnel: waits.3,
-                },
-                limits: ResponseLimits {
-                    head: limits.0,
-                    headers: limits.1,
-                },
-                pool_max: counts.1,
-                observe_connect: counts.2,
-                drain_timeout: own_waits.0,
-                retry_after: own_waits.1,
-                groups: own_waits.2,
-            }
-        })
+                Backend {
+                    name,
+                    mode,
+                    balance: Balance::RoundRobin,
+                    retries: counts.0,
+                    servers,
+                    sources,
+                    check_discovered: check.is_some() || counts.2,
+                    panic: (counts.0 % 101) as u8,
+                    check,
+                    timeouts: ServerTimeouts {
+                        connect: waits.0,
+                        server: waits.1,
+                        pool_idle: waits.2,
+                        tunnel: waits.3,
+                    },
+                    limits: ResponseLimits {
+                        head: limits.0,
+                        headers: limits.1,
+                    },
+                    pool_max: counts.1,
+                    observe_connect: counts.2,
+                    drain_timeout: own_waits.0,
+                    retry_after: own_waits.1,
+                    groups: own_waits.2,
+                    // Lifted from HTTP/1 binds to it, a file would be refused.
+                    protocol: Protocol::Http1,
+                    http2,
+                }
+            },
+        )
 }
 
 fn groups() -> impl Strategy<Value = Groups> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::counters::SharedCounters;
 use crate::control::overrides::Overrides;
 use crate::control::sources::{SourceId, Sources};
 use crate::control::weights::Weights;
@@ -46,6 +47,9 @@ pub(super) struct HandOver {
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,
+    /// What was counted so far.
+    #[serde(default)]
+    pub(super) counters: SharedCounters,
 }
 
 /// An open bind.
@@ -105,6 +109,7 @@ mod tests {
         let read: HandOver = serde_json::from_str(oldest).unwrap();
         assert_eq!(read.binds[0].sockets, 2);
         assert_eq!(read.overrides, Overrides::default());
+        assert_eq!(read.counters, SharedCounters::default());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::counters::SharedCounters;
 use super::message::{HandOver, Head, SharedServer, VERSION};
 use super::{SILENCE_MAX, Shared};
 use crate::config::{AdminSocket, Bind};
@@ -46,7 +47,12 @@ pub(crate) struct Predecessor {
     /// When each of them was heard last, Unix seconds.
     pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
+    pub(in crate::control) counters: SharedCounters,
 }
+
+/// Where the running process hears what went wrong.
+#[derive(Debug)]
+pub(crate) struct Complaints(UnixStream);
 
 /// Listening sockets of a bind that was handed over; dropped, our duplicates close.
 #[derive(Debug)]
@@ -126,7 +132,17 @@ impl Predecessor {
             weights: given.weights,
             heard: given.heard,
             servers: given.servers,
+            counters: given.counters,
         })
+    }
+
+    /// Another way to reach it: it hears why we fail even when nothing of this is left.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub(crate) fn complaints(&self) -> Result<Complaints, TakeoverError> {
+        let stream = self.stream.try_clone().map_err(|error| lost(&error))?;
+        Ok(Complaints(stream))
     }
 
     /// What its checks found.
@@ -164,6 +180,15 @@ impl Predecessor {
     /// It is gone.
     pub(in crate::control) fn done(mut self) -> Result<(), TakeoverError> {
         say(&mut self.stream, "done")
+    }
+}
+
+impl Complaints {
+    /// Tells the running process why we do not take its place.
+    pub(crate) fn say(mut self, why: &str) {
+        let line: String = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        // It goes on either way, and at the latest when we have ended.
+        let _ = say(&mut self.0, &format!("failed {line}"));
     }
 }
 

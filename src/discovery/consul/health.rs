@@ -91,7 +91,10 @@ impl Health {
                 Ok(None) => outlet.still(),
                 Ok(Some(answer)) => match self.read(answer.body).await {
                     Ok(found) => outlet.found(found),
-                    Err(failure) => outlet.failed(failure),
+                    Err(failure) => {
+                        query.discard();
+                        outlet.failed(failure);
+                    }
                 },
                 Err(failure) => outlet.failed(failure),
             }

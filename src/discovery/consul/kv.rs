@@ -102,7 +102,7 @@ async fn follow(settings: Settings, prefix: String, out: watch::Sender<Kv>) {
                 send(&out, None);
                 continue;
             }
-            Ok(Some(answer)) => read(answer, &prefix).await,
+            Ok(Some(answer)) => read(answer, &prefix).await.inspect_err(|_| query.discard()),
             Err(failure) => Err(failure),
         };
         let values = match values {

@@ -92,16 +92,22 @@ impl Query {
                 Ok(Some(answer))
             }
             Err(failure) => {
-                self.is_unhappy = true;
                 // Consul: after any error ask without index. What an error's own
                 // X-Consul-Index says (1) is no place in its history.
-                self.index = Index::default();
+                self.discard();
                 if failure.kind != FailureKind::Denied {
                     self.agent = None;
                 }
                 Err(failure)
             }
         }
+    }
+
+    /// The last answer could not be used: the next one is to be whole again, and
+    /// not only there when something changed.
+    pub(super) fn discard(&mut self) {
+        self.index = Index::default();
+        self.is_unhappy = true;
     }
 
     async fn ask(&mut self) -> Result<(Answer, Step), Failure> {
@@ -120,7 +126,12 @@ impl Query {
                     wait.as_millis()
                 );
                 // The agent adds up to a sixteenth.
-                Ask::get(path, wait * 17 / 16 + ANSWER_MAX)
+                Ask {
+                    // Who closes the connection may be starting anew: what the
+                    // next one knows has another index.
+                    may_repeat: false,
+                    ..Ask::get(path, wait * 17 / 16 + ANSWER_MAX)
+                }
             }
         };
         let answer = agent.ask(ask).await?;

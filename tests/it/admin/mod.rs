@@ -6,6 +6,7 @@ mod changes;
 mod clients;
 mod groups;
 mod metrics;
+mod reopened;
 mod replies;
 mod wire;
 

@@ -113,6 +113,7 @@ const ENTRIES: &[Entry] = &[
     entry(Admin, 2, "shutdown frontend <frontend>", "stop a specific frontend", frontend::shutdown),
     entry(Admin, 2, "shutdown session <id>", "kill a specific session", other::shutdown_session),
     entry(Admin, 3, "shutdown sessions server <bk>/<srv>", "kill sessions on a server", server::shutdown_sessions),
+    entry(Admin, 1, "upgrade", "start the program of this process anew; it takes over and this one drains", other::upgrade),
     entry(User, 1, "user", "lower the level of the current CLI session to user", other::user),
     entry(User, 1, "wait <delay> [srv-removable <bk>/<srv>]", "wait the specified delay or condition before continuing", other::wait),
 ];

@@ -7,6 +7,7 @@
 //! turns a skip into a failure.
 
 mod chromium;
+mod consul;
 mod haproxy;
 mod nginx;
 mod record;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
+pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Tool, tool};
@@ -29,9 +31,12 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    H2load,
+    Nghttp,
     Chromium,
     Strace,
     Ss,
+    SystemdAnalyze,
 }
 
 impl Part {
@@ -42,9 +47,12 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::H2load => "h2load",
+            Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::SystemdAnalyze => "systemd-analyze",
         }
     }
 
@@ -52,7 +60,9 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
     }
@@ -61,7 +71,9 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium => "--version",
+            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
+                "--version"
+            }
         }
     }
 }
