@@ -9,6 +9,7 @@
 mod chromium;
 mod consul;
 mod haproxy;
+mod knot;
 mod nginx;
 mod record;
 mod tool;
@@ -20,6 +21,7 @@ use std::process::Command;
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::haproxy;
+pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Tool, tool};
 
@@ -28,6 +30,7 @@ pub(crate) use tool::{Tool, tool};
 pub(crate) enum Part {
     Nginx,
     Haproxy,
+    Knot,
     Wrk,
     Ab,
     Curl,
@@ -44,6 +47,7 @@ impl Part {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Knot => "knotd",
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
@@ -59,6 +63,7 @@ impl Part {
     /// Its package on Debian and Ubuntu.
     fn package(self) -> &'static str {
         match self {
+            Self::Knot => "knot",
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
@@ -70,7 +75,7 @@ impl Part {
     fn version_flag(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
-            Self::Ab | Self::Strace | Self::Ss => "-V",
+            Self::Ab | Self::Strace | Self::Ss | Self::Knot => "-V",
             Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
                 "--version"
             }
