@@ -32,6 +32,7 @@ mod resolve;
 pub(crate) mod shares;
 pub(crate) mod suggest;
 mod syntax;
+mod tls;
 mod tree;
 mod units;
 mod unknown;
@@ -47,6 +48,7 @@ pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub use tls::*;
 
 #[cfg(test)]
 mod tests;

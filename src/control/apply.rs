@@ -29,6 +29,12 @@ pub(crate) enum ApplyError {
     /// A worker did not hand out what it listens on.
     #[error("{0}; try again")]
     Worker(String),
+    /// Certificates or authorities could not be loaded.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Unusable),
+    /// A blocking thread panicked.
+    #[error("reading the files of TLS: {0}")]
+    Blocking(String),
     /// The running process went on instead.
     #[error(transparent)]
     Takeover(#[from] super::TakeoverError),
@@ -102,6 +108,7 @@ impl Control {
             self.watch_sources();
             self.watch_keys();
         }
+        self.forget_tls();
         self.saving.unsaved();
         Ok(brought)
     }

@@ -11,6 +11,7 @@
 mod admin;
 mod apply;
 mod binds;
+mod certificates;
 mod change;
 mod clear;
 mod describe;
@@ -43,7 +44,7 @@ mod watch;
 mod weights;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -72,7 +73,7 @@ use files::Files;
 pub(crate) use history::GenerationRow;
 use history::History;
 use keys::Keys;
-use merge::{Inputs, Looked};
+use merge::Inputs;
 pub(crate) use refusal::Refusal;
 pub use reload::ReloadReport;
 pub(crate) use run::{Command, Inbox};
@@ -129,6 +130,10 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// What cannot be read of certificates, said once.
+    bad_certificates: RefCell<HashSet<String>>,
+    /// Certificates near their end, and when that was said last.
+    expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
@@ -211,6 +216,8 @@ impl Control {
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            bad_certificates: RefCell::default(),
+            expiring: RefCell::default(),
             manager: first.manager,
             shared: RefCell::default(),
             program: first.program,
@@ -251,6 +258,7 @@ impl Control {
     /// its admin sockets.
     async fn first_config(&self, config: Arc<Config>) -> Result<(), ApplyError> {
         let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
         let inputs = self.inputs_with(config, looked);
         let brought = self.bring(&turn, inputs, &Cause::Start, None).await?;
@@ -264,6 +272,7 @@ impl Control {
     /// A bind or an admin socket could not be opened; everything goes on as before.
     async fn replace_config(self: &Rc<Self>, config: Arc<Config>) -> Result<(), ApplyError> {
         let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
         let inputs = self.inputs_with(config, looked);
         let brought = self.bring_written(&turn, inputs, &Cause::Engine).await?;
@@ -271,7 +280,7 @@ impl Control {
         Ok(())
     }
 
-    fn inputs_with(&self, config: Arc<Config>, looked: Looked) -> Inputs {
+    fn inputs_with(&self, config: Arc<Config>, looked: merge::Looked) -> Inputs {
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = config;
         inputs.take(looked);

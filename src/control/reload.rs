@@ -63,12 +63,14 @@ impl Control {
             if let Some(watcher) = &mut watcher {
                 let mut paths = self.paths.clone();
                 paths.extend(server_files(&self.inputs.borrow().config));
+                paths.extend(self.generation().tls.paths());
                 paths.extend(weight_files(&self.inputs.borrow().config));
                 watcher.arm(&all_hops(paths).await);
             }
             // After arming, so that nothing falls between. What is wrong is in the log.
             let before = Arc::clone(&self.inputs.borrow().config);
             let _ = self.look(None).await;
+            self.refresh_certificates().await;
             if !Arc::ptr_eq(&before, &self.inputs.borrow().config) {
                 // It may name other server files.
                 continue;
@@ -190,6 +192,16 @@ impl Control {
             warnings,
             ..ReloadReport::default()
         };
+        if is_asked {
+            self.refresh_certificates().await;
+        }
+        let tls = match &news.config {
+            Some(Ok(loaded)) => {
+                self.prepare_tls(&Arc::new(loaded.config.clone()), &looked.sources)
+                    .await
+            }
+            _ => self.prepare_tls(&current, &looked.sources).await,
+        };
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
         let is_new = inputs.take(looked);
@@ -197,6 +209,7 @@ impl Control {
         let refused = match news.config.take() {
             None => None,
             Some(Err(errors)) => Some(errors.render(false)),
+            Some(Ok(_)) if tls.is_err() => tls.err().map(|error| error.to_string()),
             Some(Ok(loaded)) => {
                 *self.expanded.borrow_mut() = loaded.expanded.into();
                 let is_other = loaded.config != *inputs.config;
@@ -291,6 +304,10 @@ impl Control {
             (
                 "global.close_idle_after",
                 written.close_idle_after != started.close_idle_after,
+            ),
+            (
+                "global.tls_handshakes_max",
+                written.tls_handshakes_max != started.tls_handshakes_max,
             ),
             ("global.user", written.user != started.user),
             ("global.group", written.group != started.group),

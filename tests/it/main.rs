@@ -34,6 +34,7 @@ mod support;
 mod systemd;
 mod takeover;
 mod tcp;
+mod tls;
 mod tunnel;
 mod upgrade;
 mod workers;

@@ -20,6 +20,7 @@ mod discovery;
 mod frontend;
 mod global;
 mod http2;
+mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use discovery::DISCOVERY;
@@ -28,6 +29,7 @@ use frontend::{
 };
 use global::GLOBAL;
 use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
+use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.
 #[derive(Debug)]

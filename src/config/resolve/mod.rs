@@ -19,6 +19,7 @@ mod groups;
 mod http2;
 mod route;
 mod server;
+mod tls;
 
 pub(crate) use server::servers;
 
@@ -158,6 +159,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "keep_alive_requests",
         "limits",
         "pool_max",
+        "redirect_https",
         "http2",
         "protocol",
     ] {

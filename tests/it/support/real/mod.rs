@@ -23,7 +23,7 @@ pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::haproxy;
 pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::nginx;
-pub(crate) use tool::{Tool, tool};
+pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    Openssl,
     H2load,
     Nghttp,
     Chromium,
@@ -51,6 +52,7 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::Openssl => "openssl",
             Self::H2load => "h2load",
             Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
@@ -79,6 +81,7 @@ impl Part {
             Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
                 "--version"
             }
+            Self::Openssl => "version",
         }
     }
 }
