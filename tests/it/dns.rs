@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::support::real::{self, Knot};
-use crate::support::{Origin, PATIENCE, Rlb, free_addr, load, wait_until};
+use crate::support::{Lb, Origin, PATIENCE, Rlb, free_addr, load, wait_until};
 
 fn start(knot: &Knot, source: &str, dns: &str, bind: SocketAddr) -> Rlb {
     let config = format!(
@@ -80,6 +80,42 @@ fn services_of_a_real_server_come_and_go_and_outlive_it() {
     )]);
     wait_until(PATIENCE, "whoever comes serves", is_ok);
     assert!(asked(&spare) > 0);
+}
+
+#[test]
+fn server_with_a_name_waits_in_maintenance_until_it_is_known() {
+    let Some(knot) = real::knot("other A 127.0.0.1") else {
+        return;
+    };
+    let (named, other) = (Origin::echoing_target(), Origin::echoing_target());
+    let config = format!(
+        "[global]\nworkers = 1\nadmin = \"\"\n[[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\n\
+         server = [{{ name = \"s1\", address = \"late.rlb.test:{}\" }}, \"other.rlb.test:{}\"]\n\
+         [discovery.dns]\nservers = \"{}\"\nhold_nx = \"0s\"\nttl.max = \"1s\"\n",
+        named.addr().port(),
+        other.addr().port(),
+        knot.addr()
+    );
+    // The start goes on without them.
+    let lb = Lb::start_whole(&config);
+    let addr = lb.addr();
+    wait_until(PATIENCE, "what is known serves", || {
+        load(addr, 1, 1).contains_key(&200)
+    });
+    let status = || lb.server("web", "s1").status;
+    assert_eq!(status(), "MAINT (resolution)");
+    assert_eq!(load(addr, 2, 10), BTreeMap::from([(200, 10)]));
+    assert_eq!(asked(&named), 0);
+    knot.change(&["set late 1 A 127.0.0.1"]);
+    wait_until(PATIENCE, "it is known", || status() == "no check");
+    assert_eq!(load(addr, 2, 10), BTreeMap::from([(200, 10)]));
+    assert_eq!(asked(&named), 5);
+    knot.change(&["unset late A"]);
+    wait_until(PATIENCE, "it is gone again", || {
+        status() == "MAINT (resolution)"
+    });
+    assert_eq!(load(addr, 2, 10), BTreeMap::from([(200, 10)]));
+    assert_eq!(asked(&named), 5);
 }
 
 #[test]

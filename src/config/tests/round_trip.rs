@@ -613,6 +613,8 @@ fn server() -> impl Strategy<Value = Server> {
             .prop_map(|(ip, port)| ServerAddress::Ip(SocketAddr::new(ip, port))),
         "/[a-z$ ]{1,20}".prop_map(|path| ServerAddress::Unix(path.into())),
         "[a-z/ ]{1,20}".prop_map(ServerAddress::Abstract),
+        ("[a-z][a-z0-9-]{0,9}(\\.[a-z]{1,5}){0,3}", 1_u16..)
+            .prop_map(|(name, port)| ServerAddress::Name(name, port)),
     ];
     let check = (
         option::of(any::<bool>()),
