@@ -40,6 +40,7 @@ enum Address {
     Ip(SocketAddr),
     Unix(PathBuf),
     Abstract(String),
+    Host(String, u16),
 }
 
 impl From<Spec> for Written {
@@ -50,6 +51,7 @@ impl From<Spec> for Written {
                 ServerAddress::Ip(address) => Address::Ip(address),
                 ServerAddress::Unix(path) => Address::Unix(path),
                 ServerAddress::Abstract(name) => Address::Abstract(name),
+                ServerAddress::Name(name, port) => Address::Host(name, port),
             },
             weight: server.weight,
             backup: server.backup,
@@ -68,6 +70,7 @@ impl From<Written> for Spec {
             Address::Ip(address) => ServerAddress::Ip(address),
             Address::Unix(path) => ServerAddress::Unix(path),
             Address::Abstract(name) => ServerAddress::Abstract(name),
+            Address::Host(name, port) => ServerAddress::Name(name, port),
         };
         Self(config::Server {
             weight: written.weight.min(WEIGHT_MAX),
@@ -100,6 +103,7 @@ mod tests {
             ServerAddress::Ip("[::1]:80".parse().unwrap()),
             ServerAddress::Unix("/run/web.sock".into()),
             ServerAddress::Abstract("web".into()),
+            ServerAddress::Name("web.internal".into(), 80),
         ] {
             let spec = Spec(config::Server {
                 weight: 7,

@@ -121,7 +121,9 @@ impl Connector {
         let name = wanted.unwrap_or(match address {
             ServerAddress::Ip(address) => ip(address.ip()),
             // Nothing names it; it is refused unless `host` says who it is.
-            ServerAddress::Unix(_) | ServerAddress::Abstract(_) => ip(IpAddr::from([0; 4])),
+            ServerAddress::Unix(_) | ServerAddress::Abstract(_) | ServerAddress::Name(..) => {
+                ip(IpAddr::from([0; 4]))
+            }
         });
         Origin {
             connector: Arc::clone(self),

@@ -315,7 +315,6 @@ fn what_is_not_built_is_said_to_be_planned() {
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
         "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
         "[[listen]]\nname = \"a\"\nbind = \":80\"\nmonitor = { path = \"/health\" }\n",
-        "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"db:5432\"\n",
     ] {
         let errors = refusal(text);
         assert_eq!(errors.errors().len(), 1, "{errors}");

@@ -539,11 +539,7 @@ fn check(out: &mut String, check: &Check) {
 }
 
 fn server(server: &Server) -> String {
-    let address = match &server.address {
-        ServerAddress::Ip(address) => address.to_string(),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
-        ServerAddress::Abstract(name) => format!("unix:@{name}"),
-    };
+    let address = server.address.to_string();
     let mut keys = vec![
         format!("name = {}", text(&server.name)),
         format!("address = {}", text(&address)),
