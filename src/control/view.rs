@@ -60,7 +60,11 @@ impl Control {
 
     /// Everything there is to see, now, as plain data.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.with_view(Snapshot::take)
+        let tls = self.tls_facts();
+        Snapshot {
+            tls,
+            ..self.with_view(Snapshot::take)
+        }
     }
 
     /// Whether the process itself is well.

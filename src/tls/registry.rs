@@ -115,17 +115,21 @@ impl Registry {
             refreshed.refused.extend(rotation.refused);
         }
         let connectors: Vec<_> = self.loaded().connectors.values().map(Arc::clone).collect();
-        for connector in connectors.iter().filter(|known| known.is_outdated()) {
+        let changed = |known: &&Arc<Connector>| known.watched.have_changed();
+        for connector in connectors.iter().filter(changed) {
             match Connector::load(&connector.settings) {
                 Ok(fresh) => {
-                    refreshed.taken.extend(fresh.paths());
+                    refreshed.taken.extend(fresh.watched.files().iter().cloned());
                     refreshed.servers = true;
                     let fresh = Arc::new(fresh);
                     self.loaded()
                         .connectors
                         .insert(fresh.settings.clone(), fresh);
                 }
-                Err(error) => refreshed.refused.push(error),
+                Err(error) => {
+                    connector.watched.refuse();
+                    refreshed.refused.push(error);
+                }
             }
         }
         refreshed
@@ -135,7 +139,8 @@ impl Registry {
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let loaded = self.loaded();
         let shown = loaded.acceptors.values().flat_map(|known| known.paths());
-        let asked = loaded.connectors.values().flat_map(|known| known.paths());
+        let asked = loaded.connectors.values();
+        let asked = asked.flat_map(|known| known.watched.files().iter().cloned());
         let mut paths: Vec<_> = shown.chain(asked).collect();
         paths.sort();
         paths.dedup();

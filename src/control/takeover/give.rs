@@ -192,6 +192,7 @@ impl Control {
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
             servers: servers.collect(),
+            tickets: generation.tls.tickets().export(),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::overrides::Overrides;
 use crate::control::sources::Sources;
 use crate::state::Operational;
+use crate::tls::TicketKeys;
 
 /// Of the message; what we write, and the newest we read.
 pub(super) const VERSION: u32 = 1;
@@ -37,6 +38,9 @@ pub(super) struct HandOver {
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,
+    /// What opens the tickets of its clients.
+    #[serde(default)]
+    pub(super) tickets: TicketKeys,
 }
 
 /// An open bind.

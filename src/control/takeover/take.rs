@@ -16,6 +16,7 @@ use crate::control::sources::Sources;
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
+use crate::tls::TicketKeys;
 
 /// Why nothing was taken over; the running process goes on.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,8 @@ pub(crate) struct Predecessor {
     /// What it listens on.
     pub(in crate::control) taken: Vec<Taken>,
     pub(in crate::control) overrides: Overrides,
+    /// What opens the tickets of its clients.
+    pub(in crate::control) tickets: TicketKeys,
     pub(in crate::control) sources: Sources,
     servers: Vec<SharedServer>,
 }
@@ -118,6 +121,7 @@ impl Predecessor {
             taken: taken.collect(),
             stream,
             overrides: given.overrides,
+            tickets: given.tickets,
             sources: given.sources,
             servers: given.servers,
         })

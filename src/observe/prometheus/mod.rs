@@ -16,6 +16,7 @@ use super::csv::{Filter, StatRequest, each_line};
 use super::info::fields;
 use super::lines::{Kind, Line, RESPONSES};
 use super::rows::{Proxy, ServerRow};
+use super::tls::TlsFrontend;
 use super::value::Value;
 use crate::state::{Admin, Operational};
 use names::{CHECK_STATES, Metric, PROCESS, SERVER_STATES, Shape};
@@ -285,6 +286,7 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
             f.line(&[("worker", &worker.to_string())], late.as_secs_f64());
         }
     });
+    own_tls(writer, snapshot);
     let about = "Sessions left on servers that were removed";
     writer.family("rlb_drain_sessions", false, about, |f| {
         // Two servers may have left under one name.
@@ -294,6 +296,40 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
         }
         for ((backend, server), left) in left {
             f.line(&[("proxy", backend), ("server", server)], left);
+        }
+    });
+}
+
+fn own_tls(writer: &mut Writer<'_>, snapshot: &Snapshot) {
+    let counters: [(_, _, fn(&TlsFrontend) -> u64); 3] = [
+        (
+            "rlb_tls_handshakes_total",
+            "TLS handshakes that led to a session",
+            |f| f.handshakes,
+        ),
+        (
+            "rlb_tls_resumed_total",
+            "Those of them that resumed an earlier session",
+            |f| f.resumed,
+        ),
+        (
+            "rlb_tls_failed_handshakes_total",
+            "TLS handshakes that led nowhere",
+            |f| f.failed,
+        ),
+    ];
+    for (name, about, of) in counters {
+        writer.family(name, true, about, |f| {
+            for frontend in &snapshot.tls.frontends {
+                f.line(&[("proxy", &frontend.name)], of(frontend));
+            }
+        });
+    }
+    let about = "When the certificate expires, Unix time";
+    writer.family("rlb_certificate_not_after_seconds", false, about, |f| {
+        for certificate in &snapshot.tls.certificates {
+            let labels = [("file", &*certificate.file), ("names", &*certificate.names)];
+            f.line(&labels, certificate.not_after);
         }
     });
 }

@@ -123,7 +123,6 @@ fn client_gets_the_kind_it_can_verify() {
     ask(&mut modern, GET).unwrap();
     assert_eq!(bits(&modern), "1.2.840.10045.2.1", "ECDSA is cheaper");
     // One that verifies RSA alone.
-    let mut config = ca.configure(&[&TLS12], None);
     let suites = |suite: &rustls::SupportedCipherSuite| format!("{suite:?}").contains("ECDHE_RSA");
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.cipher_suites.retain(suites);
@@ -132,7 +131,7 @@ fn client_gets_the_kind_it_can_verify() {
     roots
         .add(rustls::pki_types::pem::PemObject::from_pem_slice(&root).unwrap())
         .unwrap();
-    config = rustls::ClientConfig::builder_with_provider(provider.into())
+    let config = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_protocol_versions(&[&TLS12])
         .unwrap()
         .with_root_certificates(roots)
