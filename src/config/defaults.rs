@@ -155,8 +155,10 @@ impl Backend {
             // HAProxy's number; each goes to another server.
             retries: 3,
             servers: Vec::new(),
-            server_files: Vec::new(),
+            sources: Vec::new(),
             check: None,
+            check_discovered: true,
+            panic: 0,
             timeouts: ServerTimeouts::default(),
             limits: ResponseLimits::default(),
             pool_max: 256,
@@ -167,6 +169,7 @@ impl Backend {
             tls: None,
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
+            groups: None,
         }
     }
 }
@@ -200,6 +203,7 @@ impl Server {
             address,
             weight: 1,
             backup: false,
+            group: None,
             disabled: false,
             check: None,
             check_port: None,

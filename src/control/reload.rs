@@ -5,13 +5,32 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::{Cause, ReloadReport};
+use super::admin::AdminSockets;
+use super::apply::{ApplyError, Brought, Turn};
+use super::change::Cause;
 use super::difference::newly_written;
-use super::files::{News, all_hops, server_files};
+use super::files::{News, all_hops, server_files, weight_files};
 use super::inotify::Watcher;
+use super::merge::{Inputs, Looked};
+use super::refusal::Refusal;
 use super::sources::{Found, SourceId};
+use super::weights::WeightsId;
 use super::{Control, Outcome, unix_now};
-use crate::config::{Config, Global};
+use crate::config::shares::parse;
+use crate::config::{Config, Global, GroupWeights};
+use crate::generation::Shares;
+use crate::state::WorkerId;
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadReport {
+    /// What is different now, one line each; empty = nothing.
+    pub changed: Vec<String>,
+    /// What the operator should know, one line each.
+    pub warnings: Vec<String>,
+    /// Settings that come into force with the next start only.
+    pub needs_restart: Vec<String>,
+}
 
 /// A burst of changes ends when nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(100);
@@ -26,7 +45,7 @@ impl Control {
     ///
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
-    pub(crate) async fn reload(&self, cause: Cause) -> Result<ReloadReport, String> {
+    pub(crate) async fn reload(self: &Rc<Self>, cause: Cause) -> Result<ReloadReport, String> {
         self.manager.reloading();
         let report = self.look(Some(cause)).await;
         self.manager.reloaded();
@@ -45,6 +64,7 @@ impl Control {
                 let mut paths = self.paths.clone();
                 paths.extend(server_files(&self.inputs.borrow().config));
                 paths.extend(self.generation().tls.paths());
+                paths.extend(weight_files(&self.inputs.borrow().config));
                 watcher.arm(&all_hops(paths).await);
             }
             // After arming, so that nothing falls between. What is wrong is in the log.
@@ -71,21 +91,59 @@ impl Control {
         }
     }
 
-    /// What the server files of a configuration hold, and what is wrong with them.
-    pub(super) async fn first_look(
-        &self,
-        config: &Config,
-    ) -> (Vec<(SourceId, Vec<Found>)>, Vec<String>) {
+    /// What the files beside a configuration hold, and what is wrong with them.
+    pub(super) async fn first_look(&self, config: &Config) -> (Looked, Vec<String>) {
         let news = self.files.lock().await.look(&[], config, true).await;
         match news {
-            Ok(news) => self.sets(&news),
-            Err(error) => (Vec::new(), vec![error]),
+            Ok(news) => self.good(&news, config),
+            Err(error) => (Looked::default(), vec![error]),
         }
     }
 
-    /// The good sets among the news, and a sentence for each bad one.
-    fn sets(&self, news: &News) -> (Vec<(SourceId, Vec<Found>)>, Vec<String>) {
-        let (mut sets, mut warnings) = (Vec::new(), Vec::new());
+    /// The good among the news for this configuration, and a sentence for each bad one.
+    fn good(&self, news: &News, config: &Config) -> (Looked, Vec<String>) {
+        let mut warnings = Vec::new();
+        let looked = Looked {
+            sources: self.sets(news, &mut warnings),
+            weights: self.shares(news, config, &mut warnings),
+        };
+        (looked, warnings)
+    }
+
+    fn shares(
+        &self,
+        news: &News,
+        config: &Config,
+        warnings: &mut Vec<String>,
+    ) -> Vec<(WeightsId, Shares)> {
+        let mut good = Vec::new();
+        let groups = config.backends.iter().filter_map(|b| b.groups.as_ref());
+        for groups in groups {
+            let GroupWeights::File(path) = &groups.weights else {
+                continue;
+            };
+            let Some(file) = news.weights.iter().find(|file| file.path == *path) else {
+                continue;
+            };
+            let by = groups.by.as_ref();
+            let id = WeightsId::file(path, by);
+            let text = file.text.as_ref();
+            match text.map_err(Clone::clone).and_then(|text| parse(text, by)) {
+                Ok(shares) => good.push((id, shares)),
+                Err(why) => {
+                    let kept = match self.inputs.borrow().weights.has(&id) {
+                        true => "the last good weights stay",
+                        false => "no weights from it yet",
+                    };
+                    warnings.push(format!("{}: {kept}: {why}", path.display()));
+                }
+            }
+        }
+        good
+    }
+
+    fn sets(&self, news: &News, warnings: &mut Vec<String>) -> Vec<(SourceId, Vec<Found>)> {
+        let mut sets = Vec::new();
         for file in &news.servers {
             let id = SourceId::file(&file.path);
             match &file.servers {
@@ -105,12 +163,12 @@ impl Control {
                 }
             }
         }
-        (sets, warnings)
+        sets
     }
 
     /// Looks at the files, and brings into force what is new. `asked` = somebody
     /// waits for the answer: all is read, whether it changed or not.
-    async fn look(&self, asked: Option<Cause>) -> Result<ReloadReport, String> {
+    async fn look(self: &Rc<Self>, asked: Option<Cause>) -> Result<ReloadReport, String> {
         // Looks are one after the other, so that an older content never wins.
         let mut files = self.files.lock().await;
         let current = Arc::clone(&self.inputs.borrow().config);
@@ -118,13 +176,16 @@ impl Control {
             .look(&self.paths, &current, asked.is_some())
             .await
             .inspect_err(|error| tracing::error!("{error}"))?;
-        if news.config.is_none() && news.servers.is_empty() {
+        if news.config.is_none() && news.servers.is_empty() && news.weights.is_empty() {
             if asked.is_some() {
                 tracing::info!("reloaded: the files are as they were");
             }
             return Ok(ReloadReport::default());
         }
-        let (sets, warnings) = self.sets(&news);
+        let (looked, warnings) = match &news.config {
+            Some(Ok(loaded)) => self.good(&news, &loaded.config),
+            _ => self.good(&news, &current),
+        };
         let is_asked = asked.is_some();
         let cause = asked.unwrap_or_else(|| Cause::File(names(&self.paths, &news)));
         let mut report = ReloadReport {
@@ -136,18 +197,15 @@ impl Control {
         }
         let tls = match &news.config {
             Some(Ok(loaded)) => {
-                self.prepare_tls(&Arc::new(loaded.config.clone()), &sets)
+                self.prepare_tls(&Arc::new(loaded.config.clone()), &looked.sources)
                     .await
             }
-            _ => self.prepare_tls(&current, &sets).await,
+            _ => self.prepare_tls(&current, &looked.sources).await,
         };
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
-        let mut is_new = false;
-        for (id, members) in sets {
-            is_new |= inputs.sources.set(id, members);
-        }
-        let only_servers = inputs.clone();
+        let is_new = inputs.take(looked);
+        let only_beside = inputs.clone();
         let refused = match news.config.take() {
             None => None,
             Some(Err(errors)) => Some(errors.render(false)),
@@ -170,7 +228,7 @@ impl Control {
             Some(text) => Err(text),
             None => {
                 let before = self.differences.borrow().clone();
-                let brought = self.bring(&turn, inputs, &cause, None).await;
+                let brought = self.bring_written(&turn, inputs, &cause).await;
                 brought.map_err(|error| error.to_string()).map(|brought| {
                     let now = unix_now();
                     let differences = self.differences.borrow();
@@ -183,15 +241,16 @@ impl Control {
                     let named = named.map(|difference| difference.sentence(now));
                     report.warnings.extend(named);
                     report.warnings.extend(brought.warnings);
+                    report.warnings.extend(late(&brought.late));
                     report.changed = brought.changed;
                 })
             }
         };
         if let Err(text) = outcome {
             tracing::error!("the configuration is refused, the running one goes on\n{text}");
-            if is_new && let Err(error) = self.bring(&turn, only_servers, &cause, None).await {
-                files.forget_servers();
-                tracing::error!(%error, "server files were not taken");
+            if is_new && let Err(error) = self.bring(&turn, only_beside, &cause, None).await {
+                files.forget_beside();
+                tracing::error!(%error, "the files beside it were not taken");
             }
             return Err(text);
         }
@@ -200,6 +259,30 @@ impl Control {
             tracing::info!(changes = report.changed.len(), "reloaded");
         }
         Ok(report)
+    }
+
+    /// Brings what a file says into force, admin sockets included.
+    ///
+    /// # Errors
+    /// A bind or an admin socket cannot be opened; everything goes on as before.
+    pub(super) async fn bring_written(
+        self: &Rc<Self>,
+        turn: &Turn<'_>,
+        inputs: Inputs,
+        cause: &Cause,
+    ) -> Result<Brought, ApplyError> {
+        // A process that ends opens nothing any more.
+        let is_stopping = self.stop.get().is_some();
+        let wanted = Arc::clone(&inputs.config);
+        let prepared = match is_stopping {
+            true => None,
+            false => Some(self.admin.borrow().prepare(&wanted.global.admin)?),
+        };
+        let brought = self.bring(turn, inputs, cause, None).await?;
+        if let Some(prepared) = prepared {
+            AdminSockets::take(self, prepared).await;
+        }
+        Ok(brought)
     }
 
     /// Settings that came into force at the start and stay as they were then.
@@ -226,7 +309,6 @@ impl Control {
                 "global.tls_handshakes_max",
                 written.tls_handshakes_max != started.tls_handshakes_max,
             ),
-            ("global.admin", written.admin != started.admin),
             ("global.user", written.user != started.user),
             ("global.group", written.group != started.group),
         ];
@@ -246,12 +328,20 @@ impl ReloadReport {
     }
 }
 
+/// Workers that have not said in time that they passed it.
+fn late(workers: &[WorkerId]) -> Option<String> {
+    let late = || Refusal::Late(workers.iter().map(|worker| worker.0).collect());
+    (!workers.is_empty()).then(|| late().to_string())
+}
+
 /// What changed, by the names of files.
 fn names(paths: &[PathBuf], news: &News) -> String {
     let config = paths.iter().filter(|_| news.config.is_some());
     let servers = news.servers.iter().map(|file| &file.path);
+    let weights = news.weights.iter().map(|file| &file.path);
     let names: Vec<_> = config
         .chain(servers)
+        .chain(weights)
         .map(|path| path.display().to_string())
         .collect();
     names.join(", ")

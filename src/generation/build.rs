@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Server};
+use super::{
+    Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
+};
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
 use crate::state::{
@@ -64,8 +66,8 @@ impl Generation {
             .config
             .backends
             .iter()
-            .zip(&desired.members)
-            .map(|(config, members)| {
+            .zip(desired.members.iter().zip(&desired.shares))
+            .map(|(config, (members, shares))| {
                 let before = old
                     .get(&*config.name)
                     .filter(|b| b.config.mode == config.mode);
@@ -73,7 +75,7 @@ impl Generation {
                     &self.tls,
                     before.copied(),
                     config,
-                    members,
+                    (members, shares.as_deref()),
                     returning,
                     workers,
                     &mut change,
@@ -147,7 +149,7 @@ fn next_backend(
     tls: &tls::Registry,
     before: Option<&Arc<Backend>>,
     config: &config::Backend,
-    members: &[Member],
+    (members, shares): (&[Member], Option<&Shares>),
     returning: &Returning,
     workers: usize,
     change: &mut Change,
@@ -161,7 +163,7 @@ fn next_backend(
         Some(before) if *before.config == *config => Arc::clone(&before.config),
         _ => Arc::new(config.clone()),
     };
-    let check = config.check.clone().map(Arc::new);
+    let mut checks = Vec::new();
     let servers: Box<[_]> = members
         .iter()
         .map(|member| {
@@ -171,7 +173,7 @@ fn next_backend(
                 before.or_else(back),
                 member,
                 origin(tls, before.or_else(back), member, &config),
-                check.as_ref(),
+                shared(member.check(&config), &mut checks),
                 workers,
                 change,
             )
@@ -192,7 +194,7 @@ fn next_backend(
             }
         }
     }
-    let fresh = assemble(config, servers, before, workers);
+    let fresh = assemble(config, servers, shares, before, workers);
     match before {
         Some(before) if same(before, &fresh) => Arc::clone(before),
         _ => Arc::new(fresh),
@@ -202,10 +204,24 @@ fn next_backend(
 fn assemble(
     config: Arc<config::Backend>,
     servers: Box<[Arc<Server>]>,
+    shares: Option<&Shares>,
     before: Option<&Arc<Backend>>,
     workers: usize,
 ) -> Backend {
-    let wanted = |server: &Server| !server.backup && server.weight > 0 && server.state.is_usable();
+    pardon(config.panic, &servers);
+    let groups = config.groups.as_ref().map(|groups| {
+        let nobody = Shares::new();
+        let before = before.map(|before| &**before);
+        Box::new(Groups::new(
+            groups,
+            shares.unwrap_or(&nobody),
+            &servers,
+            before,
+        ))
+    });
+    let wanted = |server: &Server| {
+        groups.is_none() && !server.backup && server.weight > 0 && server.state.is_usable()
+    };
     let matching = servers
         .iter()
         .enumerate()
@@ -231,6 +247,7 @@ fn assemble(
         name: Arc::clone(&config.name),
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
+        groups,
         by_name,
         state: before.map_or_else(
             || Arc::new(BackendState::new(workers)),
@@ -241,9 +258,47 @@ fn assemble(
     }
 }
 
+/// One `Arc` for servers that are checked alike.
+fn shared(
+    check: Option<config::Check>,
+    known: &mut Vec<Arc<config::Check>>,
+) -> Option<Arc<config::Check>> {
+    let check = check?;
+    if let Some(same) = known.iter().find(|known| ***known == check) {
+        return Some(Arc::clone(same));
+    }
+    let check = Arc::new(check);
+    known.push(Arc::clone(&check));
+    Some(check)
+}
+
+/// Too few that pass their own check would drown under the load of all: below
+/// the share of `panic` (percent) each that its source and the operator want
+/// serves, whatever our checks say.
+fn pardon(panic: u8, servers: &[Arc<Server>]) {
+    let active = |server: &&Arc<Server>| !server.backup && server.weight > 0;
+    let wanted = servers
+        .iter()
+        .filter(active)
+        .filter(|s| s.state.is_wanted());
+    let (mut all, mut passing) = (0, 0);
+    for server in wanted {
+        all += 1;
+        passing += usize::from(server.state.passes());
+    }
+    let panics = passing * 100 < all * usize::from(panic);
+    for server in servers {
+        server.state.set_pardoned(panics && active(&server));
+    }
+}
+
 fn same(before: &Backend, fresh: &Backend) -> bool {
     Arc::ptr_eq(&before.config, &fresh.config)
         && before.active == fresh.active
+        && match (&before.groups, &fresh.groups) {
+            (Some(before), Some(fresh)) => before.same(fresh),
+            (before, fresh) => before.is_none() && fresh.is_none(),
+        }
         && before.servers.len() == fresh.servers.len()
         && before
             .servers
@@ -256,12 +311,12 @@ fn next_server(
     before: Option<&Arc<Server>>,
     member: &Member,
     tls: Option<Arc<tls::Origin>>,
-    check: Option<&Arc<config::Check>>,
+    check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
 ) -> Arc<Server> {
     let settings = &member.settings;
-    let check = check.filter(|_| settings.check != Some(false));
+    let starts_unproven = member.origin != Origin::Written && check.is_some();
     let fresh = |state: Arc<ServerState>, endpoint| Server {
         key: Arc::clone(&member.key),
         name: Arc::clone(&settings.name),
@@ -269,13 +324,15 @@ fn next_server(
         endpoint,
         tls: tls.clone(),
         weight: member.weight,
+        group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
-        check: check.map(|check| match before.and_then(|b| b.check.as_ref()) {
-            Some(old) if old == check => Arc::clone(old),
-            _ => Arc::clone(check),
-        }),
+        check: match (&check, before.and_then(|b| b.check.as_ref())) {
+            (Some(check), Some(old)) if old == check => Some(Arc::clone(old)),
+            (check, _) => check.clone(),
+        },
         check_enabled: member.check_enabled,
+        starts_unproven,
         check_address: check_address(settings),
         state,
     };
@@ -284,6 +341,8 @@ fn next_server(
         // Before the schedule is built: a server that starts in maintenance gets no slot.
         state.set_admin(member.admin, 0);
         state.set_operational(member.health.unwrap_or(Operational::Up), 0);
+        state.set_refused(member.refused);
+        state.set_unproven(starts_unproven && member.check_enabled);
         let server = Arc::new(fresh(Arc::new(state), EndpointId::next()));
         change.started.push(Arc::clone(&server));
         return server;
@@ -337,11 +396,13 @@ fn origin(
 
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
+        && a.group == b.group
         && a.weight == b.weight
         && a.initial_weight == b.initial_weight
         && a.backup == b.backup
         && a.check == b.check
         && a.check_enabled == b.check_enabled
+        && a.starts_unproven == b.starts_unproven
         && a.check_address == b.check_address
 }
 

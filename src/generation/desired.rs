@@ -1,6 +1,7 @@
 //! What control wants to be served: the file, the sources and the runtime
 //! overrides, merged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config;
@@ -15,7 +16,13 @@ pub(crate) struct Desired {
     pub(crate) frontends: Vec<Entrance>,
     /// The servers of each of `config.backends`, in order.
     pub(crate) members: Vec<Vec<Member>>,
+    /// Of each of them that makes groups, the share of each group.
+    pub(crate) shares: Vec<Option<Arc<Shares>>>,
 }
+
+/// What each group is to get, by its name, in relation to the others. Who is
+/// not listed gets what the configuration says for that.
+pub(crate) type Shares = BTreeMap<Arc<str>, u32>;
 
 /// One frontend as it is to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,14 +40,31 @@ pub(crate) struct Member {
     pub(crate) key: Arc<str>,
     /// Settings as written or discovered, addresses the effective ones.
     pub(crate) settings: config::Server,
-    /// Effective weight, 0-256.
+    /// Effective weight, 0-256; in a group, among those of the group.
     pub(crate) weight: u16,
+    /// Its group, in a backend that makes groups.
+    pub(crate) group: Option<Arc<str>>,
     /// What the operator wants of it.
     pub(crate) admin: Admin,
     /// Whether the check it has, if any, is made.
     pub(crate) check_enabled: bool,
     /// The operator's word on the health of a server that is not checked.
     pub(crate) health: Option<Operational>,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
+    /// Its source says that it must not serve.
+    pub(crate) refused: bool,
+}
+
+/// Where a server comes from, which decides how it starts and who checks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A file: UP until a check says otherwise, as in HAProxy.
+    Written,
+    /// The admin socket: used only if nobody else can be until its first check passed.
+    Added,
+    /// A source: the same, and without a written check it gets a connect.
+    Found,
 }
 
 impl Member {
@@ -49,6 +73,7 @@ impl Member {
         Self {
             key: Arc::clone(&settings.name),
             weight: settings.weight,
+            group: settings.group.clone(),
             admin: if settings.disabled {
                 Admin::Maint
             } else {
@@ -56,8 +81,31 @@ impl Member {
             },
             check_enabled: true,
             health: None,
+            origin: Origin::Written,
+            refused: false,
             settings: settings.clone(),
         }
+    }
+}
+
+impl Member {
+    /// The check it has in this backend, made or not.
+    pub(crate) fn check(&self, backend: &config::Backend) -> Option<config::Check> {
+        match (&backend.check, self.origin) {
+            _ if self.settings.check == Some(false) => None,
+            (Some(check), _) => Some(check.clone()),
+            (None, Origin::Found) if backend.check_discovered => Some(config::Check {
+                probe: config::Probe::Tcp,
+                ..config::Check::default()
+            }),
+            (None, _) => None,
+        }
+    }
+
+    /// Whether it has one.
+    pub(crate) fn has_check(&self, backend: &config::Backend) -> bool {
+        self.settings.check != Some(false)
+            && (backend.check.is_some() || self.origin == Origin::Found && backend.check_discovered)
     }
 }
 
@@ -69,8 +117,13 @@ impl Desired {
             .iter()
             .map(|backend| backend.servers.iter().map(Member::written).collect())
             .collect();
+        let written = |backend: &config::Backend| match &backend.groups.as_ref()?.weights {
+            config::GroupWeights::Static(shares) => Some(Arc::clone(shares)),
+            _ => Some(Arc::default()),
+        };
         Self {
             frontends: Self::entrances(&config),
+            shares: config.backends.iter().map(written).collect(),
             config,
             members,
         }

@@ -10,8 +10,8 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 
 use super::certificates::{Certificate, Certificates, Rotation};
-use super::tickets::{Bound, Tickets};
 use super::pem::{self, Watched};
+use super::tickets::{Bound, Tickets};
 use super::{Session, TlsError, provider};
 use crate::config::{ClientAuth, FrontendTls, TlsVersion};
 

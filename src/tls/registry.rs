@@ -119,7 +119,9 @@ impl Registry {
         for connector in connectors.iter().filter(changed) {
             match Connector::load(&connector.settings) {
                 Ok(fresh) => {
-                    refreshed.taken.extend(fresh.watched.files().iter().cloned());
+                    refreshed
+                        .taken
+                        .extend(fresh.watched.files().iter().cloned());
                     refreshed.servers = true;
                     let fresh = Arc::new(fresh);
                     self.loaded()

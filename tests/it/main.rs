@@ -5,7 +5,9 @@
 
 mod admin;
 mod balance;
+mod canary;
 mod cli;
+mod consul;
 mod control_soak;
 mod ctl;
 mod harness;
@@ -33,5 +35,6 @@ mod takeover;
 mod tcp;
 mod tls;
 mod tunnel;
+mod upgrade;
 mod workers;
 mod workers_change;

@@ -5,7 +5,7 @@ use super::*;
 pub(super) static BACKEND_ITSELF: &[Key] = &[
     key("server", Takes::List(&Takes::Table(&SERVER))),
     key("source", Takes::List(&Takes::Table(&SOURCE))),
-    later("groups"),
+    key("groups", Takes::Table(&GROUPS)),
 ];
 
 pub(super) static BACKEND_SETTINGS: &[Key] = &[
@@ -38,7 +38,10 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
             later: &[],
         },
     ),
-    later("panic"),
+    key(
+        "panic",
+        text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
+    ),
 ];
 
 pub(super) static BACKEND: Section = Section {
@@ -96,6 +99,7 @@ pub(super) static SERVER: Section = Section {
         ),
         key("weight", number(0, 256)),
         key("backup", Takes::Flag),
+        key("group", GROUP),
         key("disabled", Takes::Flag),
         key("check", Takes::Flag),
         key("check_port", number(1, 65_535)),
@@ -116,9 +120,70 @@ pub(super) static SOURCE: Section = Section {
             "file",
             text("the path of a server file", grammar::file_path),
         ),
-        key("consul", Takes::Later("only `file` can be a source now")),
-        key("docker", Takes::Later("only `file` can be a source now")),
-        key("dns", Takes::Later("only `file` can be a source now")),
+        key(
+            "consul",
+            text("the name of a service in Consul", grammar::consul_name),
+        ),
+        key(
+            "tags",
+            Takes::List(&text("a tag of Consul", grammar::consul_tag)),
+        ),
+        key(
+            "docker",
+            Takes::Later("only `file`, `consul` and `dns` can be a source now"),
+        ),
+        key("dns", text("a name in DNS", grammar::dns_name)),
+        key(
+            "type",
+            Takes::Words {
+                now: &["a", "aaaa", "srv"],
+                later: &[],
+            },
+        ),
+        key("port", number(1, 65_535)),
+    ]],
+};
+
+pub(super) static GROUPS: Section = Section {
+    title: "[backend.groups]",
+    short: None,
+    groups: &[&[
+        key(
+            "by",
+            text(
+                "\"tag:word\", \"meta:key\" or \"label:name\"",
+                parses!(grammar::group_by),
+            ),
+        ),
+        required("weights", Takes::Table(&GROUP_WEIGHTS)),
+        key("missing", number(0, SHARE_MAX)),
+        key(
+            "all_zero",
+            Takes::Words {
+                now: &["refuse", "equal"],
+                later: &[],
+            },
+        ),
+    ]],
+};
+
+static GROUP_WEIGHTS: Section = Section {
+    title: "[backend.groups.weights]",
+    short: None,
+    groups: &[&[
+        key("static", Takes::Shares),
+        key(
+            "file",
+            text("the path of a file of weights", grammar::file_path),
+        ),
+        key(
+            "consul_kv",
+            text(
+                "a key with {group} in place of the name",
+                parses!(grammar::kv_pattern),
+            ),
+        ),
+        key("consul_kv_json", text("a key", grammar::kv_key)),
     ]],
 };
 

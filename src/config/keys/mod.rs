@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::{self, Fault};
 use super::grammar;
+use super::shares::SHARE_MAX;
 use super::units::{duration_text, size_text};
 
 /// What can be checked of a text without knowing more.
@@ -15,12 +16,14 @@ macro_rules! parses {
 }
 
 mod backend;
+mod discovery;
 mod frontend;
 mod global;
 mod http2;
 mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
+use discovery::DISCOVERY;
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
@@ -99,11 +102,18 @@ pub(crate) enum Takes {
     Table(&'static Section),
     /// Header fields: names are keys, values strings.
     Fields,
+    /// Names of groups are keys, shares values.
+    Shares,
     /// Planned, not built; the sentence (or "") says more.
     Later(&'static str),
 }
 
 impl Takes {
+    /// Whether the key is planned only.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self, Self::Later(_))
+    }
+
     /// The table one stands for, also in a list or beside a flag.
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
@@ -141,6 +151,7 @@ impl Takes {
                 None => "a table".to_owned(),
             },
             Self::Fields => "a table of header fields".to_owned(),
+            Self::Shares => "a table of groups and their shares".to_owned(),
             Self::Later(_) => "nothing yet".to_owned(),
         }
     }
@@ -217,6 +228,10 @@ const NAME: Takes = text(
     "a name of the characters A-Z a-z 0-9 _ . : -",
     address::name,
 );
+const GROUP: Takes = text(
+    "a group: up to 128 visible characters of ASCII",
+    grammar::group,
+);
 const ACCOUNT: Takes = text("a name or number, \"\" for none", grammar::account);
 const OCTAL: Takes = text(
     "an octal mode, such as \"0600\"",
@@ -237,7 +252,7 @@ pub(crate) static ROOT: Section = Section {
         later("stats"),
         later("log"),
         later("register"),
-        later("discovery"),
+        key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };
 

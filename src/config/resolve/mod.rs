@@ -12,8 +12,10 @@ use super::{Backend, Config, Mode};
 mod backend;
 mod bind;
 mod check;
+mod discovery;
 mod frontend;
 mod global;
+mod groups;
 mod http2;
 mod route;
 mod server;
@@ -71,6 +73,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
+        discovery: discovery::discovery(&root.table("discovery"), problems),
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn print(config: &Config) -> String {
     for backend in &config.backends {
         self::backend(&mut out, backend);
     }
+    discovery(&mut out, &config.discovery);
     out
 }
 
@@ -289,6 +290,63 @@ fn header(header: &HeaderMatch) -> String {
     }
 }
 
+fn source(source: &Source) -> String {
+    match source {
+        Source::File(path) => format!("{{ file = {} }}", text(&path.display().to_string())),
+        Source::Consul(consul) => {
+            let tags = list(&consul.tags, |tag| text(tag));
+            format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
+        }
+        Source::Dns(dns) => {
+            let record = match dns.record {
+                DnsRecord::A(port) => format!("\"a\", port = {port}"),
+                DnsRecord::Aaaa(port) => format!("\"aaaa\", port = {port}"),
+                DnsRecord::Srv => "\"srv\"".to_owned(),
+            };
+            format!("{{ dns = {}, type = {record} }}", text(&dns.name))
+        }
+    }
+}
+
+fn discovery(out: &mut String, discovery: &Discovery) {
+    out.push_str("\n[discovery]\n");
+    pair(out, "coalesce", duration(discovery.coalesce));
+    pair(out, "max_delay", duration(discovery.max_delay));
+    pair(out, "empty_hold", duration(discovery.empty_hold));
+    pair(out, "stale_warn", duration(discovery.stale_warn));
+    pair(out, "backoff.min", duration(discovery.backoff.min));
+    pair(out, "backoff.max", duration(discovery.backoff.max));
+    let consul = &discovery.consul;
+    let path = |path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| path.display().to_string());
+        text(&path.unwrap_or_default())
+    };
+    let address = consul.address.as_ref().map(ToString::to_string);
+    pair(out, "consul.address", optional_text(&address));
+    pair(out, "consul.token_file", path(&consul.token_file));
+    pair(out, "consul.ca_file", path(&consul.ca_file));
+    pair(out, "consul.datacenter", optional_text(&consul.datacenter));
+    pair(out, "consul.stale", consul.stale);
+    pair(out, "consul.wait", duration(consul.wait));
+    pair(out, "consul.max_watches", consul.max_watches);
+    let expose = match consul.expose {
+        Expose::Named => "named",
+        Expose::Tagged => "tagged",
+    };
+    pair(out, "consul.expose", text(expose));
+    let dns = &discovery.dns;
+    let server = |server: &SocketAddr| format!("\"{server}\"");
+    pair(out, "dns.servers", list(&dns.servers, server));
+    let transport = match dns.transport {
+        DnsTransport::Udp => "udp",
+        DnsTransport::Tcp => "tcp",
+    };
+    pair(out, "dns.transport", text(transport));
+    pair(out, "dns.ttl.min", duration(dns.ttl.min));
+    pair(out, "dns.ttl.max", duration(dns.ttl.max));
+    pair(out, "dns.hold_nx", duration(dns.hold_nx));
+}
+
 fn backend(out: &mut String, backend: &Backend) {
     out.push_str("\n[[backend]]\n");
     pair(out, "name", text(&backend.name));
@@ -296,9 +354,9 @@ fn backend(out: &mut String, backend: &Backend) {
     let Balance::RoundRobin = backend.balance;
     pair(out, "balance", "\"roundrobin\"");
     pair(out, "retries", backend.retries);
+    pair(out, "panic", text(&format!("{}%", backend.panic)));
     pair(out, "server", list(&backend.servers, server));
-    let source = |path: &PathBuf| format!("{{ file = {} }}", text(&path.display().to_string()));
-    pair(out, "source", list(&backend.server_files, source));
+    pair(out, "source", list(&backend.sources, source));
     pair(out, "pool_max", backend.pool_max);
     pair(out, "observe_connect", backend.observe_connect);
     if let Some(wait) = backend.drain_timeout {
@@ -323,10 +381,52 @@ fn backend(out: &mut String, backend: &Backend) {
     };
     pair(out, "protocol", text(protocol));
     server_http2(out, &backend.http2);
+    if let Some(groups) = &backend.groups {
+        self::groups(out, groups);
+    }
     match &backend.check {
         Some(check) => self::check(out, check),
+        None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
+}
+
+fn groups(out: &mut String, groups: &Groups) {
+    let by = groups.by.as_ref().map(|by| match by {
+        GroupBy::Tag(word) => format!("tag:{word}"),
+        GroupBy::Meta(key) => format!("meta:{key}"),
+        GroupBy::Label(name) => format!("label:{name}"),
+    });
+    if let Some(by) = by {
+        pair(out, "groups.by", text(&by));
+    }
+    match &groups.weights {
+        GroupWeights::ConsulKv(KvPattern { prefix, suffix }) => {
+            let pattern = format!("{prefix}{{group}}{suffix}");
+            pair(out, "groups.weights.consul_kv", text(&pattern));
+        }
+        GroupWeights::ConsulKvJson(key) => pair(out, "groups.weights.consul_kv_json", text(key)),
+        GroupWeights::File(path) => {
+            pair(
+                out,
+                "groups.weights.file",
+                text(&path.display().to_string()),
+            );
+        }
+        GroupWeights::Static(shares) => {
+            let shares: Vec<_> = shares
+                .iter()
+                .map(|(group, share)| format!("{} = {share}", key(group)))
+                .collect();
+            pair(out, "groups.weights.static", inline(&shares));
+        }
+    }
+    pair(out, "groups.missing", groups.missing);
+    let all_zero = match groups.all_zero {
+        AllZero::Refuse => "\"refuse\"",
+        AllZero::Equal => "\"equal\"",
+    };
+    pair(out, "groups.all_zero", all_zero);
 }
 
 fn check(out: &mut String, check: &Check) {
@@ -374,6 +474,7 @@ fn server(server: &Server) -> String {
         format!("backup = {}", server.backup),
         format!("disabled = {}", server.disabled),
     ];
+    keys.extend((server.group.as_ref()).map(|group| format!("group = {}", text(group))));
     keys.extend(server.check.map(|check| format!("check = {check}")));
     keys.extend(server.check_port.map(|port| format!("check_port = {port}")));
     keys.extend(
@@ -391,6 +492,11 @@ fn server(server: &Server) -> String {
 
 fn pair(out: &mut String, key: &str, value: impl std::fmt::Display) {
     writeln!(out, "{key} = {value}").unwrap();
+}
+
+/// A key of TOML; long forms of strings cannot be one.
+fn key(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// A string of TOML in which `$` stands for itself.

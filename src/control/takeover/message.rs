@@ -3,10 +3,14 @@
 //! A field that is added later has a default, so that a newer process reads what
 //! an older one wrote. A change of meaning is a new version.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::counters::SharedCounters;
 use crate::control::overrides::Overrides;
-use crate::control::sources::Sources;
+use crate::control::sources::{SourceId, Sources};
+use crate::control::weights::Weights;
 use crate::state::Operational;
 use crate::tls::TicketKeys;
 
@@ -35,12 +39,21 @@ pub(super) struct HandOver {
     /// The last good answers.
     #[serde(default)]
     pub(super) sources: Sources,
+    /// The last good shares of groups.
+    #[serde(default)]
+    pub(super) weights: Weights,
+    /// When each of them was heard last, Unix seconds.
+    #[serde(default)]
+    pub(super) heard: BTreeMap<SourceId, u64>,
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,
     /// What opens the tickets of its clients.
     #[serde(default)]
     pub(super) tickets: TicketKeys,
+    /// What was counted so far.
+    #[serde(default)]
+    pub(super) counters: SharedCounters,
 }
 
 /// An open bind.
@@ -100,6 +113,7 @@ mod tests {
         let read: HandOver = serde_json::from_str(oldest).unwrap();
         assert_eq!(read.binds[0].sockets, 2);
         assert_eq!(read.overrides, Overrides::default());
+        assert_eq!(read.counters, SharedCounters::default());
     }
 
     #[test]

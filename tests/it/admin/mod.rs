@@ -4,7 +4,9 @@
 mod abuse;
 mod changes;
 mod clients;
+mod groups;
 mod metrics;
+mod reopened;
 mod replies;
 mod wire;
 

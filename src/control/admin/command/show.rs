@@ -26,12 +26,15 @@ pub(crate) enum Show {
     Version(bool),
     Sockets(bool),
     Processes,
+    /// Of one backend, or of all.
+    Groups(Option<String>, bool),
     Overrides(bool),
     Generations(bool),
     Drain(bool),
     Health(bool),
     /// All certificates, or one by its file.
     Certificates(Option<String>),
+    Sources(bool),
 }
 
 /// Which sessions are shown.
@@ -143,6 +146,11 @@ pub(super) fn processes(_: &Arguments<'_>) -> Parsed {
     show(Show::Processes)
 }
 
+pub(super) fn groups(arguments: &Arguments<'_>) -> Parsed {
+    let backend = subject(arguments).map(str::to_owned);
+    show(Show::Groups(backend, json(arguments)))
+}
+
 pub(super) fn overrides(arguments: &Arguments<'_>) -> Parsed {
     show(Show::Overrides(json(arguments)))
 }
@@ -153,6 +161,10 @@ pub(super) fn generations(arguments: &Arguments<'_>) -> Parsed {
 
 pub(super) fn drain(arguments: &Arguments<'_>) -> Parsed {
     show(Show::Drain(json(arguments)))
+}
+
+pub(super) fn sources(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Sources(json(arguments)))
 }
 
 pub(super) fn health(arguments: &Arguments<'_>) -> Parsed {

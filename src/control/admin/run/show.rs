@@ -118,6 +118,13 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             }))
         }
         Show::Processes => Ok(Reply::Dump(dump::processes(control.uptime()))),
+        Show::Groups(backend, json) => {
+            let groups = move |snapshot: &Snapshot| {
+                let rows = snapshot.groups(backend.as_deref())?;
+                Ok(dump::table(&rows, json))
+            };
+            of_snapshot(control, groups).await
+        }
         Show::Overrides(json) => {
             let text = dump::overrides(&control.overrides(), json);
             Ok(Reply::Dump(mask(control).apply(text)))
@@ -133,6 +140,10 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             } else {
                 text
             }))
+        }
+        Show::Sources(json) => {
+            let rows = control.sources();
+            render(move || Ok(dump::sources(&rows, json))).await
         }
         Show::Drain(json) => Ok(Reply::Dump(dump::drains(&control.draining(), json))),
     }
