@@ -109,7 +109,7 @@ impl Connector {
         let wanted = settings.sni.as_ref().or(settings.host.as_ref());
         let wanted = wanted.and_then(|name| ServerName::try_from(name.to_string()).ok());
         let ip = |ip: IpAddr| ServerName::from(ip);
-        let name = wanted.unwrap_or(match address {
+        let name = wanted.unwrap_or_else(|| match address {
             ServerAddress::Ip(address) => ip(address.ip()),
             // Nothing names it; it is refused unless `host` says who it is.
             ServerAddress::Unix(_) | ServerAddress::Abstract(_) => ip(IpAddr::from([0; 4])),

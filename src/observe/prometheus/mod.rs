@@ -353,30 +353,19 @@ fn sources(writer: &mut Writer<'_>, rows: &[SourceRow]) {
 }
 
 fn own_tls(writer: &mut Writer<'_>, snapshot: &Snapshot) {
-    let counters: [(_, _, fn(&TlsFrontend) -> u64); 3] = [
-        (
-            "rlb_tls_handshakes_total",
-            "TLS handshakes that led to a session",
-            |f| f.handshakes,
-        ),
-        (
-            "rlb_tls_resumed_total",
-            "Those of them that resumed an earlier session",
-            |f| f.resumed,
-        ),
-        (
-            "rlb_tls_failed_handshakes_total",
-            "TLS handshakes that led nowhere",
-            |f| f.failed,
-        ),
-    ];
-    for (name, about, of) in counters {
+    let mut counter = |name, about, of: fn(&TlsFrontend) -> u64| {
         writer.family(name, true, about, |f| {
             for frontend in &snapshot.tls.frontends {
                 f.line(&[("proxy", &frontend.name)], of(frontend));
             }
         });
-    }
+    };
+    let about = "TLS handshakes that led to a session";
+    counter("rlb_tls_handshakes_total", about, |f| f.handshakes);
+    let about = "Those of them that resumed an earlier session";
+    counter("rlb_tls_resumed_total", about, |f| f.resumed);
+    let about = "TLS handshakes that led nowhere";
+    counter("rlb_tls_failed_handshakes_total", about, |f| f.failed);
     let about = "When the certificate expires, Unix time";
     writer.family("rlb_certificate_not_after_seconds", false, about, |f| {
         for certificate in &snapshot.tls.certificates {
