@@ -134,12 +134,10 @@ fn what_to_try(engine: &Engine) -> String {
         found.map_or_else(String::new, |(_, address)| reachable(*address).to_string())
     };
     let (http, tcp) = (address("web"), address("tcp"));
-    let https = engine
-        .addresses()
-        .iter()
-        .filter(|(name, _)| **name == *"web");
-    let https = https
-        .last()
+    // The second bind of that frontend.
+    let mut binds = engine.addresses().iter().rev();
+    let https = binds
+        .find(|(name, _)| **name == *"web")
         .map(|(_, address)| reachable(*address).to_string());
     let https = https.unwrap_or_default();
     let socket = http.parse().map(socket_of).unwrap_or_default();

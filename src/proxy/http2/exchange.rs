@@ -231,7 +231,11 @@ impl Exchange {
             server = opened.0;
             self.account.connected_us = self.slot.shard().clock.read();
             let text = self.request.text.clone();
-            let scheme = if server.tls.is_some() { "https" } else { "http" };
+            let scheme = if server.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
             let request =
                 rules::to_h2_request(text, scheme).ok_or_else(|| failed(Cause::Internal))?;
             // An error: the connection ends. There is another, or one can be made.

@@ -272,7 +272,7 @@ fn bodies_pass_both_ways() {
         origin.addr(),
         "",
     ));
-    let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let body: Vec<u8> = (0..3_000_000_u32).map(|n| ((n * 7) >> 3) as u8).collect();
     let mut client = ca.connect(lb.addr(), "a.test");
     for _ in 0..2 {
         let head = format!(

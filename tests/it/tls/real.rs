@@ -1,9 +1,9 @@
 //! openssl and curl as clients.
 
 use super::showing;
-use crate::support::{Lb, Origin};
 use crate::support::authority::{Authority, Kind};
 use crate::support::real::{self, Part, Said};
+use crate::support::{Lb, Origin};
 
 fn openssl(args: &[&str]) -> Option<Said> {
     Some(real::tool(Part::Openssl)?.run(args))

@@ -107,7 +107,7 @@ fn broken_pair_is_refused_and_the_old_one_stays() {
             "the key is not that of the first certificate",
         ),
         (chain.to_owned(), "no private key in this file"),
-        (foreign_key.clone(), "no certificate in this file"),
+        (foreign_key, "no certificate in this file"),
     ] {
         ca.put("shown/a.pem", &text);
         wait_until(PATIENCE * 2, why, || rlb.stderr().contains(why));
