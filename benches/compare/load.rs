@@ -40,7 +40,7 @@ pub(crate) fn run(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u3
             "-s",
         ])
         .arg(script(site, work)?)
-        .arg(format!("http://{address}{}", work.path))
+        .arg(format!("{}://{address}{}", work.scheme(), work.path))
         .stdin(Stdio::null())
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);

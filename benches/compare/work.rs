@@ -25,6 +25,8 @@ pub(crate) enum Door {
     Http,
     /// The same bytes, relayed unread.
     Tcp,
+    /// HTTP/1.1 over TLS 1.3, a P-256 certificate.
+    Tls,
 }
 
 /// The most CPU time rlb may take, as a share of a peer's in the same round.
@@ -39,6 +41,14 @@ impl Work {
     /// Whether the relay should splice: it pays from about 16 KiB (9.2 against 10.2 µs).
     pub(crate) fn is_large(&self) -> bool {
         self.answer_bytes >= 16 * 1024
+    }
+
+    /// Of the addresses that are asked for.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.door {
+            Door::Tls => "https",
+            Door::Http | Door::Tcp => "http",
+        }
     }
 
     /// Whether each request has a connection of its own.
@@ -133,6 +143,42 @@ pub(crate) const ALL: &[Work] = &[
         answer_bytes: BYTES_1M,
         headers: &[],
         budget: &[goal(Kind::Haproxy, 0.95, 0.85)],
+    },
+    Work {
+        key: "tls",
+        title: "TLS, small answer",
+        door: Door::Tls,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.60, 0.55),
+            goal(Kind::Nginx, 0.75, 0.75),
+        ],
+    },
+    Work {
+        key: "tls-new",
+        title: "TLS, handshake per request",
+        door: Door::Tls,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[("Connection", "close")],
+        budget: &[
+            goal(Kind::Haproxy, 0.55, 0.50),
+            goal(Kind::Nginx, 0.65, 0.65),
+        ],
+    },
+    Work {
+        key: "tls-1m",
+        title: "TLS, 1 MiB answer",
+        door: Door::Tls,
+        path: PATH_1M,
+        answer_bytes: BYTES_1M,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.55, 0.50),
+            goal(Kind::Nginx, 0.95, 0.95),
+        ],
     },
 ];
 

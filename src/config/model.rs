@@ -504,7 +504,7 @@ pub struct Server {
 }
 
 /// A server's own word on TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum TlsChoice {
     /// As its backend says.
     #[default]

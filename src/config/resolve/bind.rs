@@ -9,7 +9,7 @@ use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Node, Reader};
-use crate::config::{Bind, BindAddress, Mode};
+use crate::config::{Bind, BindAddress, BindProtocol, Mode};
 
 /// What is listened on so far, in the whole file.
 #[derive(Debug, Default)]
@@ -83,6 +83,16 @@ pub(super) fn bind(
         protocol: http2::bind_protocol(&reader),
     };
     refuse_misplaced(&reader, &bind.address, problems);
+    if let (true, Some(entry)) = (bind.tls, reader.own("protocol"))
+        && bind.protocol != BindProtocol::Http1
+    {
+        problems.at(
+            entry.key_place,
+            "with TLS the client chooses by ALPN",
+            Diagnostic::error("`protocol` of a bind with tls")
+                .help("write tls = { alpn = [\"h2\", \"http/1.1\"] } in the frontend"),
+        );
+    }
     if let (Mode::Tcp, Some(entry), Some(_)) = (mode, reader.own("defer_accept"), bind.defer_accept)
     {
         problems.at(

@@ -48,6 +48,9 @@ pub(super) struct HandOver {
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,
+    /// What opens the tickets of its clients.
+    #[serde(default)]
+    pub(super) tickets: TicketKeys,
     /// What was counted so far.
     #[serde(default)]
     pub(super) counters: SharedCounters,

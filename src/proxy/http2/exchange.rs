@@ -231,7 +231,13 @@ impl Exchange {
             server = opened.0;
             self.account.connected_us = self.slot.shard().clock.read();
             let text = self.request.text.clone();
-            let request = rules::to_h2_request(text, "http").ok_or(failed(Cause::Internal))?;
+            let scheme = if server.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            let request =
+                rules::to_h2_request(text, scheme).ok_or_else(|| failed(Cause::Internal))?;
             // An error: the connection ends. There is another, or one can be made.
             if let Ok(origin) = ToHttp2::new(lease, request, self.source.has_ended()) {
                 self.server = Some(server);
