@@ -183,18 +183,18 @@ impl Exchange {
         };
         self.origin = Some(match target.protocol {
             Protocol::Http1 => {
-                let origin = self.to_http1(&target, server).await?;
+                let origin = self.open_http1(&target, server).await?;
                 Origin::Http1(Box::new(origin))
             }
             Protocol::Http2 => {
-                let origin = self.to_http2(&target, server).await?;
+                let origin = self.open_http2(&target, server).await?;
                 Origin::Http2(Box::new(origin))
             }
         });
         Ok(())
     }
 
-    async fn to_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, SessionEnd> {
+    async fn open_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, SessionEnd> {
         let clock = &self.slot.shard().clock;
         // What must not be sent twice takes only a connection that surely lives, and
         // what is sent again none of which the same may be true.
@@ -226,7 +226,11 @@ impl Exchange {
         Ok(ToHttp1::new(stream, reused, text, body, asked))
     }
 
-    async fn to_http2(&mut self, target: &Target, mut server: Use) -> Result<ToHttp2, SessionEnd> {
+    async fn open_http2(
+        &mut self,
+        target: &Target,
+        mut server: Use,
+    ) -> Result<ToHttp2, SessionEnd> {
         let failed = |cause| SessionEnd::new(cause, During::Connect);
         for _ in 0..STALE_MAX {
             // Boxed: dialling is rare, and its future would widen every exchange's.
@@ -235,7 +239,8 @@ impl Exchange {
             server = opened.0;
             self.account.connected_us = self.slot.shard().clock.read();
             let text = self.request.text.clone();
-            let request = rules::to_h2_request(text, "http").ok_or(failed(Cause::Internal))?;
+            let request =
+                rules::to_h2_request(text, "http").ok_or_else(|| failed(Cause::Internal))?;
             // An error: the connection ends. There is another, or one can be made.
             if let Ok(origin) = ToHttp2::new(lease, request, self.source.has_ended()) {
                 self.server = Some(server);

@@ -119,8 +119,11 @@ fn a_body_that_ends_with_the_close_is_whole_and_a_cut_one_is_reset() {
     both(origin.addr(), "", |addr| {
         let mut client = Client::connect(addr);
         assert_eq!(&client.get("/close").body[..], b"hello");
-        let cut = client.ask(request("GET", "/cut"), None).unwrap_err();
-        assert_eq!(cut.reason(), Some(h2::Reason::INTERNAL_ERROR));
+        match client.ask(request("GET", "/cut"), None) {
+            Err(cut) => assert_eq!(cut.reason(), Some(h2::Reason::INTERNAL_ERROR)),
+            // Behind another balancer the reset may come before the head was read.
+            Ok(cut) => assert_eq!(cut.head.status(), 502),
+        }
         let bad = client.get("/bad");
         assert_eq!(bad.head.status(), 502);
         assert_eq!(
