@@ -21,6 +21,8 @@ impl Default for Global {
             accept_budget: 64,
             user: None,
             group: None,
+            // A handshake under way holds some 20 KiB.
+            tls_handshakes_max: 10_000,
         }
     }
 }
@@ -33,6 +35,8 @@ impl Default for ClientTimeouts {
             keep_alive: Duration::from_secs(30),
             tunnel: Duration::from_secs(3600),
             half_closed: Duration::from_secs(30),
+            // As http_request: it is the first thing a client owes.
+            tls_handshake: Duration::from_secs(10),
         }
     }
 }
@@ -97,6 +101,17 @@ impl Default for Bind {
             user: None,
             group: None,
             protocol: BindProtocol::default(),
+            tls: false,
+        }
+    }
+}
+
+impl Default for RedirectHttps {
+    fn default() -> Self {
+        // Browsers remember it; a POST over http has been read by others already.
+        Self {
+            code: 301,
+            port: 443,
         }
     }
 }
@@ -112,6 +127,7 @@ impl Default for Check {
             timeout: interval,
             rise: 2,
             fall: 3,
+            tls: true,
         }
     }
 }
@@ -150,6 +166,7 @@ impl Backend {
             retry_after: Duration::from_secs(5),
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
+            tls: None,
         }
     }
 }
@@ -169,6 +186,8 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             http2: ClientHttp2::default(),
+            tls: None,
+            redirect_https: None,
         }
     }
 }
@@ -185,6 +204,7 @@ impl Server {
             check: None,
             check_port: None,
             check_address: None,
+            tls: TlsChoice::Backend,
         }
     }
 }

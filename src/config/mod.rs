@@ -29,6 +29,7 @@ mod model;
 mod resolve;
 pub(crate) mod suggest;
 mod syntax;
+mod tls;
 mod tree;
 mod units;
 mod unknown;
@@ -40,6 +41,7 @@ pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub use tls::*;
 
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,8 @@ pub struct Global {
     pub user: Option<String>,
     /// Become this group at the start; `None` = the user's own.
     pub group: Option<String>,
+    /// Most TLS handshakes of the process at once; more wait their turn. Default 10,000.
+    pub tls_handshakes_max: usize,
 }
 
 /// One admin socket.
@@ -113,6 +115,10 @@ pub struct Frontend {
     pub keep_alive_requests: u32,
     /// Its HTTP/2 clients.
     pub http2: ClientHttp2,
+    /// How the binds with `tls` speak; set if there is one.
+    pub tls: Option<FrontendTls>,
+    /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
+    pub redirect_https: Option<RedirectHttps>,
 }
 
 /// One listening address of a frontend.
@@ -138,6 +144,17 @@ pub struct Bind {
     pub group: Option<String>,
     /// What its clients speak, in http mode and without TLS. Default HTTP/1.
     pub protocol: BindProtocol,
+    /// Clients speak TLS here. Default false.
+    pub tls: bool,
+}
+
+/// An answer that sends a client from http to https.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedirectHttps {
+    /// 301 (default), 302, 303, 307 or 308.
+    pub code: u16,
+    /// Port clients reach https on. Default 443, which is not written into the address.
+    pub port: u16,
 }
 
 /// Where a bind listens.
@@ -214,6 +231,8 @@ pub struct ClientTimeouts {
     pub tunnel: Duration,
     /// Tunnel with one direction closed. Default 30 s.
     pub half_closed: Duration,
+    /// From the accept to the end of the TLS handshake. Default 10 s.
+    pub tls_handshake: Duration,
 }
 
 /// Waits on the server's side.
@@ -356,6 +375,8 @@ pub struct Backend {
     pub protocol: Protocol,
     /// Its HTTP/2 servers.
     pub http2: ServerHttp2,
+    /// How servers that say nothing of their own are spoken to; `None` (default) = without TLS.
+    pub tls: Option<ServerTls>,
 }
 
 /// Load-balancing algorithm.
@@ -384,6 +405,31 @@ pub struct Server {
     pub check_port: Option<u16>,
     /// Checks go to this address instead.
     pub check_address: Option<std::net::IpAddr>,
+    /// Whether and how it is spoken to with TLS.
+    pub tls: TlsChoice,
+}
+
+/// A server's own word on TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TlsChoice {
+    /// As its backend says.
+    #[default]
+    Backend,
+    /// Without, whatever the backend says.
+    Off,
+    /// So. Boxed: most servers have no word of their own.
+    Own(Box<ServerTls>),
+}
+
+impl TlsChoice {
+    /// What comes of it in a backend that says `backend`.
+    pub fn of<'a>(&'a self, backend: Option<&'a ServerTls>) -> Option<&'a ServerTls> {
+        match self {
+            Self::Backend => backend,
+            Self::Off => None,
+            Self::Own(tls) => Some(tls),
+        }
+    }
 }
 
 /// Address of a server.
@@ -425,6 +471,8 @@ pub struct Check {
     pub rise: u32,
     /// Bad checks in a row before an UP server is DOWN. Default 3.
     pub fall: u32,
+    /// False = the check speaks without TLS to a server that has it. Default true.
+    pub tls: bool,
 }
 
 /// What a check asks.

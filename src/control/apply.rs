@@ -25,6 +25,12 @@ pub(crate) enum ApplyError {
     /// An admin socket could not be opened.
     #[error(transparent)]
     Admin(#[from] super::admin::OpenError),
+    /// Certificates or authorities could not be loaded.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Unusable),
+    /// A blocking thread panicked.
+    #[error("reading the files of TLS: {0}")]
+    Blocking(String),
     /// The running process went on instead.
     #[error(transparent)]
     Takeover(#[from] super::TakeoverError),
@@ -94,6 +100,7 @@ impl Control {
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
         *self.inputs.borrow_mut() = inputs;
+        self.forget_tls();
         self.saving.unsaved();
         Ok(brought)
     }

@@ -11,6 +11,7 @@
 mod admin;
 mod apply;
 mod binds;
+mod certificates;
 mod change;
 mod describe;
 mod difference;
@@ -37,7 +38,7 @@ mod view;
 mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -114,6 +115,10 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// What cannot be read of certificates, said once.
+    bad_certificates: RefCell<HashSet<String>>,
+    /// Certificates near their end, and when that was said last.
+    expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
@@ -185,6 +190,8 @@ impl Control {
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            bad_certificates: RefCell::default(),
+            expiring: RefCell::default(),
             manager: first.manager,
             shared: RefCell::default(),
             replaced: RefCell::default(),
@@ -225,6 +232,7 @@ impl Control {
         cause: &Cause,
     ) -> Result<(), ApplyError> {
         let (sources, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &sources).await?;
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = config;

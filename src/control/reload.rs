@@ -44,11 +44,13 @@ impl Control {
             if let Some(watcher) = &mut watcher {
                 let mut paths = self.paths.clone();
                 paths.extend(server_files(&self.inputs.borrow().config));
+                paths.extend(self.generation().tls.paths());
                 watcher.arm(&all_hops(paths).await);
             }
             // After arming, so that nothing falls between. What is wrong is in the log.
             let before = Arc::clone(&self.inputs.borrow().config);
             let _ = self.look(None).await;
+            self.refresh_certificates().await;
             if !Arc::ptr_eq(&before, &self.inputs.borrow().config) {
                 // It may name other server files.
                 continue;
@@ -129,6 +131,16 @@ impl Control {
             warnings,
             ..ReloadReport::default()
         };
+        if is_asked {
+            self.refresh_certificates().await;
+        }
+        let tls = match &news.config {
+            Some(Ok(loaded)) => {
+                self.prepare_tls(&Arc::new(loaded.config.clone()), &sets)
+                    .await
+            }
+            _ => self.prepare_tls(&current, &sets).await,
+        };
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
         let mut is_new = false;
@@ -139,6 +151,7 @@ impl Control {
         let refused = match news.config.take() {
             None => None,
             Some(Err(errors)) => Some(errors.render(false)),
+            Some(Ok(_)) if tls.is_err() => tls.err().map(|error| error.to_string()),
             Some(Ok(loaded)) => {
                 *self.expanded.borrow_mut() = loaded.expanded.into();
                 let is_other = loaded.config != *inputs.config;
@@ -208,6 +221,10 @@ impl Control {
             (
                 "global.close_idle_after",
                 written.close_idle_after != started.close_idle_after,
+            ),
+            (
+                "global.tls_handshakes_max",
+                written.tls_handshakes_max != started.tls_handshakes_max,
             ),
             ("global.admin", written.admin != started.admin),
             ("global.user", written.user != started.user),

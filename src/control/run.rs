@@ -58,6 +58,7 @@ impl Control {
         let draining = supervise("drain", || Rc::clone(self).drain_always());
         let sampling = supervise("sample", || Rc::clone(self).sample_always());
         let following = supervise("files", || Rc::clone(self).follow_files());
+        let expiring = supervise("expiry", || Rc::clone(self).watch_expiry());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
         let living = supervise("watchdog", || Rc::clone(self).live_always());
@@ -68,6 +69,7 @@ impl Control {
             never = draining => never,
             never = sampling => never,
             never = following => never,
+            never = expiring => never,
             never = saving => never,
             never = settling => never,
             never = living => never,

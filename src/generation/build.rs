@@ -9,6 +9,7 @@ use crate::config::{self, ServerAddress};
 use crate::state::{
     BackendState, BindId, EndpointId, FrontendState, GenerationId, Operational, ServerState,
 };
+use crate::tls;
 
 /// What a new generation brought, for those who act on it.
 #[derive(Debug, Default)]
@@ -33,6 +34,7 @@ impl Generation {
             id: GenerationId::next(),
             frontends: Box::default(),
             backends: Box::default(),
+            tls: Arc::default(),
         };
         nothing.next(desired, workers)
     }
@@ -68,6 +70,7 @@ impl Generation {
                     .get(&*config.name)
                     .filter(|b| b.config.mode == config.mode);
                 next_backend(
+                    &self.tls,
                     before.copied(),
                     config,
                     members,
@@ -102,6 +105,7 @@ impl Generation {
                 id: GenerationId::next(),
                 frontends,
                 backends,
+                tls: Arc::clone(&self.tls),
             },
             change,
         )
@@ -133,12 +137,14 @@ impl Generation {
                 |f| Arc::clone(&f.state),
             ),
             paused: *paused,
+            tls: config.tls.as_ref().and_then(|tls| self.tls.acceptor(tls)),
             config: config.clone(),
         })
     }
 }
 
 fn next_backend(
+    tls: &tls::Registry,
     before: Option<&Arc<Backend>>,
     config: &config::Backend,
     members: &[Member],
@@ -164,6 +170,7 @@ fn next_backend(
             next_server(
                 before.or_else(back),
                 member,
+                origin(tls, before.or_else(back), member, &config),
                 check.as_ref(),
                 workers,
                 change,
@@ -248,6 +255,7 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 fn next_server(
     before: Option<&Arc<Server>>,
     member: &Member,
+    tls: Option<Arc<tls::Origin>>,
     check: Option<&Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
@@ -259,6 +267,7 @@ fn next_server(
         name: Arc::clone(&settings.name),
         address: settings.address.clone(),
         endpoint,
+        tls: tls.clone(),
         weight: member.weight,
         initial_weight: settings.weight,
         backup: settings.backup,
@@ -279,7 +288,12 @@ fn next_server(
         change.started.push(Arc::clone(&server));
         return server;
     };
-    let moved = before.address != settings.address;
+    let is_same_tls = match (&before.tls, &tls) {
+        (None, None) => true,
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        _ => false,
+    };
+    let moved = before.address != settings.address || !is_same_tls;
     let endpoint = if moved {
         EndpointId::next()
     } else {
@@ -294,6 +308,24 @@ fn next_server(
         change.started.push(Arc::clone(&server));
     }
     server
+}
+
+/// How the server is spoken to with TLS; as before, with the sessions to resume, if
+/// address, settings and what was read for them are the same.
+fn origin(
+    registry: &tls::Registry,
+    before: Option<&Arc<Server>>,
+    member: &Member,
+    backend: &config::Backend,
+) -> Option<Arc<tls::Origin>> {
+    let settings = member.settings.tls.of(backend.tls.as_ref())?;
+    let connector = registry.connector_or_none_trusted(settings);
+    let known = before.filter(|before| before.address == member.settings.address);
+    let known = known.and_then(|before| before.tls.as_ref());
+    match known.filter(|known| Arc::ptr_eq(&known.connector, &connector)) {
+        Some(known) => Some(Arc::clone(known)),
+        None => Some(Arc::new(connector.origin(&member.settings.address))),
+    }
 }
 
 fn unchanged(a: &Server, b: &Server) -> bool {

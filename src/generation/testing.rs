@@ -18,6 +18,7 @@ pub(crate) fn server(port: u16, weight: u16) -> Server {
         check: None,
         check_port: None,
         check_address: None,
+        tls: TlsChoice::Backend,
     }
 }
 

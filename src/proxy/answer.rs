@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::end::{Cause, During, SessionEnd};
-use crate::http::{Canned, Version};
+use crate::config::RedirectHttps;
+use crate::generation::without_port;
+use crate::http::{Canned, RequestHead, Version};
 
 /// An answer of our own.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,7 @@ impl Answer {
         Canned {
             status: self.status,
             reason: Some(self.reason),
+            location: None,
             retry_after: (!self.retry_after.is_zero()).then_some(self.retry_after.as_secs()),
             keep_alive,
             version,
@@ -62,6 +65,31 @@ impl Answer {
             date,
         }
     }
+}
+
+/// The value of a Location, in its parts.
+pub(crate) type Location<'a> = [&'a [u8]; 4];
+
+/// Hands `tell` the answer that sends a client from http to https, to the host it asked for.
+pub(crate) fn on_https(
+    head: &RequestHead<'_, '_>,
+    to: RedirectHttps,
+    tell: impl FnOnce(&Answer, Option<Location<'_>>),
+) {
+    if head.host.is_empty() {
+        return tell(&Answer::of(400, "no Host to be sent to https on"), None);
+    }
+    let port = match to.port {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let target = match head.target.starts_with(b"/") {
+        true => head.target,
+        false => b"/",
+    };
+    let host = without_port(head.host);
+    let location = [&b"https://"[..], host, port.as_bytes(), target];
+    tell(&Answer::of(to.code, "https only"), Some(location));
 }
 
 /// Sent as X-Rlb-Reason.

@@ -12,6 +12,7 @@ use crossbeam_utils::CachePadded;
 use super::Shard;
 use super::buffers::{Buf, REQUEST};
 use super::sessions::Slot;
+use crate::config::BindProtocol;
 use crate::generation::{Frontend, Generation};
 use crate::http;
 use crate::net::{Peer, Stream};
@@ -36,14 +37,16 @@ pub(crate) struct Client {
     pub(crate) port: Text<5>,
     /// Whether it lies in the frontend's trusted networks.
     pub(crate) trusted: bool,
+    /// What its certificate said, as fields for servers; `None` = it was not asked for one.
+    pub(crate) certificate: Option<Box<[u8]>>,
     /// Bytes read ahead; idle connections have none.
     pub(crate) ahead: Option<Buf>,
     /// It will send no more.
     pub(crate) fin: bool,
     /// Requests so far.
     pub(crate) requests: u32,
-    /// Its first bytes decide whether it speaks HTTP/2.
-    pub(crate) may_speak_http2: bool,
+    /// What its bind takes, without TLS.
+    pub(crate) protocol: BindProtocol,
     _place: Place,
 }
 
@@ -64,10 +67,11 @@ impl Client {
             counters,
             peer,
             stream,
+            certificate: None,
             ahead: None,
             fin: false,
             requests: 0,
-            may_speak_http2: false,
+            protocol: BindProtocol::Http1,
             _place: place,
         }
     }
@@ -122,9 +126,10 @@ impl Client {
             ip: self.peer.address.ip(),
             ip_text: self.ip.as_bytes(),
             local_port_text: self.port.as_bytes(),
-            https: false,
+            https: self.stream.is_secure(),
             trusted: self.trusted,
             request_id: request_id.map(<[u8; 32]>::as_slice),
+            certificate: self.certificate.as_deref(),
         }
     }
 

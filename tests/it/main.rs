@@ -31,6 +31,7 @@ mod support;
 mod systemd;
 mod takeover;
 mod tcp;
+mod tls;
 mod tunnel;
 mod workers;
 mod workers_change;

@@ -50,6 +50,7 @@ pub(super) static BACKEND: Section = Section {
         BACKEND_ITSELF,
         BACKEND_SETTINGS,
         &[
+            key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
             key("timeouts", Takes::Table(&SERVER_TIMEOUTS)),
             key("limits", Takes::Table(&RESPONSE_LIMITS)),
             key("http2", Takes::Table(&SERVER_HTTP2)),
@@ -100,7 +101,7 @@ pub(super) static SERVER: Section = Section {
         key("check_port", number(1, 65_535)),
         key("check_address", text("an IP address", parses!(grammar::ip))),
         later("maxconn"),
-        later("tls"),
+        key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
         later("proxy_protocol"),
         later("slow_start"),
         later("cookie"),
@@ -152,6 +153,6 @@ pub(super) static CHECK: Section = Section {
         key("timeout", TIMEOUT),
         key("rise", number(1, 1_000)),
         key("fall", number(1, 1_000)),
-        later("tls"),
+        key("tls", Takes::Flag),
     ]],
 };

@@ -18,6 +18,7 @@ mod backend;
 mod frontend;
 mod global;
 mod http2;
+mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use frontend::{
@@ -25,6 +26,7 @@ use frontend::{
 };
 use global::GLOBAL;
 use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
+use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.
 #[derive(Debug)]

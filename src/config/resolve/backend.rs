@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{check, http2, mode, server};
+use super::{check, http2, mode, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
@@ -16,7 +16,7 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         .iter()
         .filter_map(|node| source(node, problems))
         .collect();
-    let backend = Backend {
+    let mut backend = Backend {
         name: reader.text("name").unwrap_or_default().into(),
         mode,
         balance: Balance::RoundRobin,
@@ -36,7 +36,13 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
             .unwrap_or(default.retry_after),
         protocol: http2::protocol(reader),
         http2: http2::of_servers(&reader.table("http2")),
+        tls: match reader.own("bind").is_some() {
+            // Of a `[[listen]]` it is the other half's.
+            true => None,
+            false => tls::backend(reader, problems),
+        },
     };
+    http2::offer(&mut backend);
     checks_that_never_run(reader, &backend, problems);
     backend
 }

@@ -80,8 +80,10 @@ pub(super) fn bind(
         user: reader.some_text("user"),
         group: reader.some_text("group"),
         protocol: http2::bind_protocol(&reader),
+        tls: reader.flag("tls").unwrap_or(default.tls),
     };
     refuse_misplaced(&reader, &bind.address, problems);
+    http2::refuse_beside_tls(&reader, problems);
     if let (Mode::Tcp, Some(entry), Some(_)) = (mode, reader.own("defer_accept"), bind.defer_accept)
     {
         problems.at(

@@ -4,7 +4,8 @@ use super::Section;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::Reader;
 use crate::config::{
-    Backend, BindProtocol, ClientHttp2, Floods, Frontend, Mode, Protocol, ServerHttp2,
+    Alpn, Backend, BindProtocol, ClientHttp2, Floods, Frontend, Mode, Protocol, ServerHttp2,
+    TlsChoice,
 };
 
 pub(super) fn of_clients(reader: &Reader<'_>) -> ClientHttp2 {
@@ -50,10 +51,39 @@ pub(super) fn bind_protocol(reader: &Reader<'_>) -> BindProtocol {
     }
 }
 
+/// With TLS it is ALPN that says.
+pub(super) fn refuse_beside_tls(bind: &Reader<'_>, problems: &Problems) {
+    if let (Some(true), Some(entry)) = (bind.flag("tls"), bind.own("protocol")) {
+        problems.at(
+            entry.key_place,
+            "of binds without TLS",
+            Diagnostic::error("with `tls` clients say what they speak")
+                .help("write alpn = \"h2\" in the frontend's `tls` to take nothing else"),
+        );
+    }
+}
+
 pub(super) fn protocol(reader: &Reader<'_>) -> Protocol {
     match reader.text("protocol") {
         Some("h2") => Protocol::Http2,
         _ => Protocol::Http1,
+    }
+}
+
+/// Says by ALPN what the servers speak, where nothing else is written.
+pub(super) fn offer(backend: &mut Backend) {
+    if backend.protocol != Protocol::Http2 {
+        return;
+    }
+    let own = backend.servers.iter_mut().map(|server| &mut server.tls);
+    let own = own.filter_map(|tls| match tls {
+        TlsChoice::Own(tls) => Some(&mut **tls),
+        TlsChoice::Backend | TlsChoice::Off => None,
+    });
+    for tls in own.chain(&mut backend.tls) {
+        if tls.alpn.is_empty() {
+            tls.alpn.push(Alpn::H2);
+        }
     }
 }
 
@@ -74,7 +104,8 @@ pub(super) fn refuse_h1_to_h2(
         return;
     };
     for node in section.reader.list("bind") {
-        if bind_protocol(&Reader::of(node)) == BindProtocol::Http1 {
+        let bind = Reader::of(node);
+        if bind.flag("tls") != Some(true) && bind_protocol(&bind) == BindProtocol::Http1 {
             problems.at(
                 node.place,
                 "takes HTTP/1 alone",

@@ -17,6 +17,7 @@ mod global;
 mod http2;
 mod route;
 mod server;
+mod tls;
 
 pub(crate) use server::servers;
 
@@ -157,6 +158,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "pool_max",
         "http2",
         "protocol",
+        "redirect_https",
     ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(

@@ -35,6 +35,7 @@ fn global(out: &mut String, global: &Global) {
     pair(out, "worker_stall", duration(global.worker_stall));
     pair(out, "pipes_max", global.pipes_max);
     pair(out, "accept_budget", global.accept_budget);
+    pair(out, "tls_handshakes_max", global.tls_handshakes_max);
     pair(out, "user", optional_text(&global.user));
     pair(out, "group", optional_text(&global.group));
 }
@@ -89,6 +90,11 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "timeouts.keep_alive", duration(timeouts.keep_alive));
     pair(out, "timeouts.tunnel", duration(timeouts.tunnel));
     pair(out, "timeouts.half_closed", duration(timeouts.half_closed));
+    pair(
+        out,
+        "timeouts.tls_handshake",
+        duration(timeouts.tls_handshake),
+    );
     let limits = &frontend.limits;
     pair(out, "limits.uri", size(limits.uri as u64));
     pair(out, "limits.head", size(limits.head as u64));
@@ -96,6 +102,65 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "limits.body", or(limits.body, "off", size));
     client_http2(out, &frontend.http2);
     forwarded(out, &frontend.forwarded);
+    if let Some(tls) = &frontend.tls {
+        frontend_tls(out, tls);
+    }
+    if let Some(redirect) = frontend.redirect_https {
+        pair(out, "redirect_https.code", redirect.code);
+        pair(out, "redirect_https.port", redirect.port);
+    }
+}
+
+fn frontend_tls(out: &mut String, tls: &FrontendTls) {
+    let path = |path: &PathBuf| text(&path.display().to_string());
+    pair(out, "tls.certificates", list(&tls.certificates, path));
+    pair(out, "tls.strict_sni", tls.strict_sni);
+    pair(out, "tls.alpn", list(&tls.alpn, protocol));
+    let version = match tls.min_version {
+        TlsVersion::Tls12 => "1.2",
+        TlsVersion::Tls13 => "1.3",
+    };
+    pair(out, "tls.min_version", text(version));
+    pair(
+        out,
+        "tls.cipher_suites",
+        list(&tls.cipher_suites, |suite| text(suite)),
+    );
+    pair(out, "tls.tickets", tls.tickets);
+    let auth = match tls.client_auth {
+        ClientAuth::Off => "off",
+        ClientAuth::Optional => "optional",
+        ClientAuth::Required => "required",
+    };
+    pair(out, "tls.client_auth", text(auth));
+    if let Some(file) = &tls.ca_file {
+        pair(out, "tls.ca_file", path(file));
+    }
+}
+
+fn protocol(alpn: &Alpn) -> String {
+    text(std::str::from_utf8(alpn.as_bytes()).unwrap())
+}
+
+fn server_tls(tls: &ServerTls) -> String {
+    let path = |key: &str, path: &Option<PathBuf>| {
+        let text = text(&path.as_ref()?.display().to_string());
+        Some(format!("{key} = {text}"))
+    };
+    let mut keys = vec![
+        format!("verify = {}", tls.verify),
+        format!("alpn = {}", list(&tls.alpn, protocol)),
+    ];
+    keys.extend(path("ca_file", &tls.ca_file));
+    keys.extend(tls.sni.as_ref().map(|name| format!("sni = {}", text(name))));
+    keys.extend(
+        tls.host
+            .as_ref()
+            .map(|name| format!("host = {}", text(name))),
+    );
+    keys.extend(path("certificate", &tls.certificate));
+    keys.extend(path("key", &tls.key));
+    inline(&keys)
 }
 
 fn client_http2(out: &mut String, http2: &ClientHttp2) {
@@ -177,13 +242,21 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
-    let protocol = match bind.protocol {
+    // With TLS it is ALPN that says.
+    if bind.tls {
+        keys.push("tls = true".to_owned());
+    } else {
+        keys.push(format!("protocol = \"{}\"", bind_protocol(bind.protocol)));
+    }
+    inline(&keys)
+}
+
+fn bind_protocol(protocol: BindProtocol) -> &'static str {
+    match protocol {
         BindProtocol::Http1 => "h1",
         BindProtocol::Http2 => "h2",
         BindProtocol::Both => "both",
-    };
-    keys.push(format!("protocol = \"{protocol}\""));
-    inline(&keys)
+    }
 }
 
 fn route(route: &Route, backends: &[Backend]) -> String {
@@ -239,6 +312,9 @@ fn backend(out: &mut String, backend: &Backend) {
         pair(out, "drain_timeout", duration(wait));
     }
     pair(out, "retry_after", duration(backend.retry_after));
+    if let Some(tls) = &backend.tls {
+        pair(out, "tls", server_tls(tls));
+    }
     let timeouts = &backend.timeouts;
     pair(out, "timeouts.connect", duration(timeouts.connect));
     pair(out, "timeouts.server", duration(timeouts.server));
@@ -289,6 +365,7 @@ fn check(out: &mut String, check: &Check) {
     pair(out, "check.timeout", duration(check.timeout));
     pair(out, "check.rise", check.rise);
     pair(out, "check.fall", check.fall);
+    pair(out, "check.tls", check.tls);
 }
 
 fn server(server: &Server) -> String {
@@ -311,6 +388,11 @@ fn server(server: &Server) -> String {
             .check_address
             .map(|ip| format!("check_address = \"{ip}\"")),
     );
+    match &server.tls {
+        TlsChoice::Backend => {}
+        TlsChoice::Off => keys.push("tls = false".to_owned()),
+        TlsChoice::Own(tls) => keys.push(format!("tls = {}", server_tls(tls))),
+    }
     inline(&keys)
 }
 

@@ -70,6 +70,12 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
     frontend
         .routes
         .retain(|route| mode == Mode::Http && fits(route.backend));
+    if mode == Mode::Tcp {
+        frontend.redirect_https = None;
+    }
+    // Without such a bind there is no such table.
+    let is_used = frontend.binds.iter().any(|bind| bind.tls);
+    frontend.tls = frontend.tls.take().filter(|_| is_used);
     for bind in &mut frontend.binds {
         let port = ports.next().unwrap();
         match &mut bind.address {
@@ -104,7 +110,7 @@ fn global() -> impl Strategy<Value = Global> {
         admins(),
         option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
         (wait(0), short_wait(), short_wait(), short_wait()),
-        (0_usize..1_000_000, 1_usize..65_536),
+        (0_usize..1_000_000, 1_usize..65_536, 1_usize..1_000_001),
         (option::of(account()), option::of(account())),
     )
         .prop_map(
@@ -120,6 +126,7 @@ fn global() -> impl Strategy<Value = Global> {
                 worker_stall: waits.3,
                 pipes_max: counts.0,
                 accept_budget: counts.1,
+                tls_handshakes_max: counts.2,
                 user: accounts.0,
                 group: accounts.1,
             },
@@ -176,13 +183,13 @@ fn frontend() -> impl Strategy<Value = Frontend> {
             option::of(0_usize..4),
             any::<u32>(),
         ),
-        [wait(1), wait(1), wait(1), wait(1), wait(1)],
+        [wait(1), wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
-        forwarded(),
+        (forwarded(), frontend_tls(), option::of(redirect())),
         client_http2(),
     )
         .prop_map(
-            |(itself, counts, waits, limits, forwarded, http2)| Frontend {
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), http2)| Frontend {
                 name: itself.0,
                 mode: itself.1,
                 binds: itself.2,
@@ -196,6 +203,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                     keep_alive: waits[2],
                     tunnel: waits[3],
                     half_closed: waits[4],
+                    tls_handshake: waits[5],
                 },
                 limits: RequestLimits {
                     uri: limits.0,
@@ -205,6 +213,8 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                 },
                 forwarded,
                 http2,
+                tls: Some(tls),
+                redirect_https: redirect,
             },
         )
 }
@@ -241,6 +251,55 @@ fn server_http2() -> impl Strategy<Value = ServerHttp2> {
             connection_window,
             ping,
         })
+}
+
+fn redirect() -> impl Strategy<Value = RedirectHttps> {
+    let code = prop::sample::select(vec![301, 302, 303, 307, 308]);
+    (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
+}
+
+fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
+    let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
+    (
+        vec(path(), 1..3),
+        any::<bool>(),
+        prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
+        prop::sample::subsequence(crate::config::grammar::CIPHER_SUITES, 0..9),
+        0_usize..17,
+        option::of((auth, path())),
+    )
+        .prop_map(
+            |(certificates, strict_sni, min_version, suites, tickets, auth)| FrontendTls {
+                certificates,
+                strict_sni,
+                min_version,
+                cipher_suites: suites.into_iter().map(str::to_owned).collect(),
+                tickets,
+                client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
+                ca_file: auth.map(|auth| auth.1),
+                ..FrontendTls::default()
+            },
+        )
+}
+
+fn server_tls() -> impl Strategy<Value = ServerTls> {
+    let host = || option::of("[a-z]{1,9}(\\.[a-z]{1,9})?".prop_map(Arc::from));
+    let pair = option::of((path(), option::of(path())));
+    (option::of(path()), any::<bool>(), host(), host(), pair).prop_map(
+        |(ca_file, verify, sni, host, pair)| ServerTls {
+            ca_file: ca_file.filter(|_| verify),
+            verify,
+            sni,
+            host,
+            key: pair.as_ref().and_then(|pair| pair.1.clone()),
+            certificate: pair.map(|pair| pair.0),
+            alpn: Vec::new(),
+        },
+    )
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    "[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)
 }
 
 fn forwarded() -> impl Strategy<Value = Forwarded> {
@@ -313,11 +372,18 @@ fn bind() -> impl Strategy<Value = Bind> {
         BindProtocol::Http2,
         BindProtocol::Both,
     ]);
-    (of_address, 1_u32..65_536, tcp, unix, protocol).prop_map(
-        |(address, backlog, tcp, unix, protocol)| {
+    (
+        of_address,
+        1_u32..65_536,
+        tcp,
+        unix,
+        (any::<bool>(), protocol),
+    )
+        .prop_map(|(address, backlog, tcp, unix, (tls, protocol))| {
             let mut bind = Bind {
                 address,
-                protocol,
+                tls,
+                protocol: if tls { BindProtocol::Http1 } else { protocol },
                 ..Bind::default()
             };
             if !matches!(bind.address, BindAddress::Fd(_)) {
@@ -334,8 +400,7 @@ fn bind() -> impl Strategy<Value = Bind> {
                 BindAddress::Abstract(_) => {}
             }
             bind
-        },
-    )
+        })
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -377,7 +442,7 @@ fn backend() -> impl Strategy<Value = Backend> {
             (0_u64..86_401).prop_map(Duration::from_secs),
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
-        (1_024_usize..61_440, 1_usize..257),
+        (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
         server_http2(),
     )
         .prop_map(
@@ -414,6 +479,7 @@ fn backend() -> impl Strategy<Value = Backend> {
                     // Lifted from HTTP/1 binds to it, a file would be refused.
                     protocol: Protocol::Http1,
                     http2,
+                    tls: limits.2,
                 }
             },
         )
@@ -431,17 +497,30 @@ fn server() -> impl Strategy<Value = Server> {
         option::of(any::<bool>()),
         option::of((1_u16.., any::<IpAddr>())),
     );
-    (name(), address, 0_u16..257, any::<[bool; 2]>(), check).prop_map(
-        |(name, address, weight, flags, (check, check_at))| Server {
-            weight,
-            backup: flags[0],
-            disabled: flags[1],
-            check,
-            check_port: check_at.map(|(port, _)| port),
-            check_address: check_at.map(|(_, ip)| ip),
-            ..Server::new(name, address)
-        },
+    let tls = prop_oneof![
+        Just(TlsChoice::Backend),
+        Just(TlsChoice::Off),
+        server_tls().prop_map(|tls| TlsChoice::Own(Box::new(tls))),
+    ];
+    (
+        name(),
+        address,
+        0_u16..257,
+        any::<[bool; 2]>(),
+        (check, tls),
     )
+        .prop_map(
+            |(name, address, weight, flags, ((check, check_at), tls))| Server {
+                tls,
+                weight,
+                backup: flags[0],
+                disabled: flags[1],
+                check,
+                check_port: check_at.map(|(port, _)| port),
+                check_address: check_at.map(|(_, ip)| ip),
+                ..Server::new(name, address)
+            },
+        )
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -466,8 +545,10 @@ fn check() -> impl Strategy<Value = Check> {
         [wait(1), wait(1), wait(1), wait(1)],
         1_u32..1_001,
         1_u32..1_001,
+        any::<bool>(),
     )
-        .prop_map(|(probe, waits, rise, fall)| Check {
+        .prop_map(|(probe, waits, rise, fall, tls)| Check {
+            tls,
             probe,
             interval: waits[0],
             fast_interval: waits[1],

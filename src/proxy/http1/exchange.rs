@@ -1,10 +1,11 @@
 //! One request and its response.
 
 use super::relay::Step;
+use crate::config::RedirectHttps;
 use crate::http::{self, Asked, Decoder, Framing, RequestHead, Version};
 use crate::net::Stream;
 use crate::proxy::Client;
-use crate::proxy::answer::Answer;
+use crate::proxy::answer::{Answer, Location, on_https};
 use crate::proxy::buffers::Buf;
 use crate::proxy::choose::Target;
 use crate::proxy::connect;
@@ -243,8 +244,24 @@ impl Exchange {
         self.down.discard(client.shard());
     }
 
+    /// Sends the client from http to https, to the host it asked for.
+    pub(super) fn redirect(
+        &mut self,
+        client: &Client,
+        head: &RequestHead<'_, '_>,
+        to: RedirectHttps,
+    ) {
+        on_https(head, to, |answer, location| {
+            self.answer_with(client, answer, location);
+        });
+    }
+
     /// Answers the client ourselves, whatever the server was about to do.
     pub(super) fn answer(&mut self, client: &Client, answer: &Answer) {
+        self.answer_with(client, answer, None);
+    }
+
+    fn answer_with(&mut self, client: &Client, answer: &Answer, location: Option<Location<'_>>) {
         self.stream = None;
         // With a body unread, or never to be read, the connection has no next request.
         self.keep_alive =
@@ -255,14 +272,16 @@ impl Exchange {
             client.counters.intercepted.add(1);
         }
         let shard = client.shard();
-        let mut head = shard.buffers.take_head(ANSWER_BOUND);
+        let more = location.map_or(0, |parts| parts.iter().map(|part| part.len()).sum());
+        let mut head = shard.buffers.take_head(ANSWER_BOUND + more);
         let date = shard.clock.date();
-        let canned = answer.canned(
+        let mut canned = answer.canned(
             self.version.unwrap_or(Version::Http11),
             self.keep_alive,
             self.asked.head,
             &date,
         );
+        canned.location = location;
         http::write_canned(&canned, &mut head);
         shard.buffers.give_head(std::mem::take(&mut self.down.head));
         self.down.start(head, Decoder::None, Coding::Plain, None);

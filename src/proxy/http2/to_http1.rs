@@ -144,7 +144,7 @@ impl ToHttp1 {
             }
             self.progress = true;
         }
-        Poll::Ready(Ok(()))
+        self.stream.poll_flush(cx).map_err(|_| Lost::Gone)
     }
 
     pub(super) fn poll_part(

@@ -19,7 +19,7 @@ use std::process::Command;
 pub(crate) use chromium::chromium;
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
-pub(crate) use tool::{Tool, tool};
+pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub(crate) enum Part {
     Curl,
     H2load,
     Nghttp,
+    Openssl,
     Chromium,
     Strace,
     Ss,
@@ -46,6 +47,7 @@ impl Part {
             Self::Curl => "curl",
             Self::H2load => "h2load",
             Self::Nghttp => "nghttp",
+            Self::Openssl => "openssl",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
@@ -67,6 +69,7 @@ impl Part {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
             Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp => "--version",
+            Self::Openssl => "version",
         }
     }
 }
