@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
 
-    /// Only these works (small, browser, 16k, 1m, new, tcp, tcp-1m).
+    /// Only these works (small, browser, 16k, 1m, new, tcp, tcp-1m, h2).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 

@@ -73,6 +73,7 @@ struct PeerPorts {
     /// For large answers, where a proxy wants to be told: the relay splices here in either
     /// mode, HAProxy in TCP mode (told to splice always, it pays 7 % for small answers).
     bulk: u16,
+    h2: u16,
 }
 
 /// How nginx has its stream module.
@@ -117,6 +118,7 @@ impl Ports {
             http,
             tcp: http + 1,
             bulk: http + 2,
+            h2: http + 3,
         }
     }
 
@@ -126,7 +128,7 @@ impl Ports {
         let peers = Kind::ALL
             .into_iter()
             .map(|kind| self.of(kind))
-            .flat_map(|p| [p.http, p.tcp, p.bulk]);
+            .flat_map(|p| [p.http, p.tcp, p.bulk, p.h2]);
         for port in self.origin.into_iter().chain(self.silent).chain(peers) {
             if TcpStream::connect(local(port)).is_ok() {
                 return Err(format!("something answers on port {port} already; end it or choose others with --port-base").into());
@@ -202,6 +204,8 @@ impl Peer {
     pub(crate) fn can(&self, work: &Work) -> bool {
         match (self.kind, work.door) {
             (Kind::Nginx, Door::Tcp) => self.stream.is_some(),
+            // The one from before may not know it; the floor has none.
+            (Kind::Rlb2 | Kind::Relay, Door::Http2) => false,
             // Tied to its client, an origin connection would be new for each request too:
             // no floor for proxies that pool.
             (Kind::Relay, _) => !work.closes(),
@@ -215,6 +219,7 @@ impl Peer {
             (Kind::Relay, _) | (Kind::Haproxy, Door::Tcp) if work.is_large() => self.ports.bulk,
             (Kind::Relay, _) | (_, Door::Http) => self.ports.http,
             (_, Door::Tcp) => self.ports.tcp,
+            (_, Door::Http2) => self.ports.h2,
         })
     }
 
@@ -252,10 +257,15 @@ impl Peer {
                 .with("HTTP", self.ports.http)
                 .with("TCP", self.ports.tcp)
                 .with("BULK", self.ports.bulk)
+                .with("H2", self.ports.h2)
         };
         Ok(match self.kind {
             Kind::Rlb | Kind::Rlb2 => {
-                let file = fill(include_str!("../peers/rlb.toml")).write(dir.join("rlb.toml"))?;
+                let mut text = include_str!("../peers/rlb.toml").to_owned();
+                if self.kind == Kind::Rlb {
+                    text += include_str!("../peers/rlb-h2.toml");
+                }
+                let file = fill(&text).write(dir.join("rlb.toml"))?;
                 (vec!["-f".into(), file.into()], End::Kill)
             }
             Kind::Haproxy => {
@@ -293,6 +303,10 @@ impl Running {
     /// One request before the first round: a proxy that answers wrongly must not be measured.
     pub(crate) fn verify(&self, work: &Work) -> Result<()> {
         let wrong = |what: String| format!("{}, {}: {what}", self.peer.kind.name(), work.title);
+        if work.door == Door::Http2 {
+            // h2load counts what is not 200, and bytes.
+            return Ok(());
+        }
         let answer = ask(self.peer.address(work), work.path).map_err(|e| wrong(e.to_string()))?;
         let head_end = answer
             .windows(4)

@@ -25,6 +25,8 @@ pub(crate) enum Door {
     Http,
     /// The same bytes, relayed unread.
     Tcp,
+    /// HTTP/2 in the clear, to the same HTTP/1.1 origins.
+    Http2,
 }
 
 /// The most CPU time rlb may take, as a share of a peer's in the same round.
@@ -133,6 +135,18 @@ pub(crate) const ALL: &[Work] = &[
         answer_bytes: BYTES_1M,
         headers: &[],
         budget: &[goal(Kind::Haproxy, 0.95, 0.85)],
+    },
+    Work {
+        key: "h2",
+        title: "HTTP/2, 10 streams, small answer",
+        door: Door::Http2,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.58, 0.50),
+            goal(Kind::Nginx, 0.78, 0.70),
+        ],
     },
 ];
 
