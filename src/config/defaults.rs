@@ -100,8 +100,8 @@ impl Default for Bind {
             socket_mode: None,
             user: None,
             group: None,
-            protocol: BindProtocol::default(),
             tls: false,
+            protocol: BindProtocol::default(),
         }
     }
 }
@@ -164,9 +164,9 @@ impl Backend {
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
+            tls: None,
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
-            tls: None,
         }
     }
 }
@@ -185,9 +185,9 @@ impl Frontend {
             limits: RequestLimits::default(),
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
-            http2: ClientHttp2::default(),
             tls: None,
             redirect_https: None,
+            http2: ClientHttp2::default(),
         }
     }
 }

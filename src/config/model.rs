@@ -113,12 +113,12 @@ pub struct Frontend {
     pub forwarded: Forwarded,
     /// Requests per connection before it is closed; 0 = no limit.
     pub keep_alive_requests: u32,
-    /// Its HTTP/2 clients.
-    pub http2: ClientHttp2,
     /// How the binds with `tls` speak; set if there is one.
     pub tls: Option<FrontendTls>,
     /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
     pub redirect_https: Option<RedirectHttps>,
+    /// Its HTTP/2 clients.
+    pub http2: ClientHttp2,
 }
 
 /// One listening address of a frontend.
@@ -371,12 +371,12 @@ pub struct Backend {
     pub drain_timeout: Option<Duration>,
     /// The `Retry-After` of a 503 for want of a server. Default 5 s; zero = none.
     pub retry_after: Duration,
+    /// How servers that say nothing of their own are spoken to; `None` (default) = without TLS.
+    pub tls: Option<ServerTls>,
     /// What its servers speak. Default HTTP/1.
     pub protocol: Protocol,
     /// Its HTTP/2 servers.
     pub http2: ServerHttp2,
-    /// How servers that say nothing of their own are spoken to; `None` (default) = without TLS.
-    pub tls: Option<ServerTls>,
 }
 
 /// Load-balancing algorithm.

@@ -12,7 +12,7 @@ pub struct FrontendTls {
     /// A client that names no host we have a certificate for is refused. Default false:
     /// it gets the default certificate.
     pub strict_sni: bool,
-    /// Protocols offered by ALPN, best first. Default h2 and http/1.1; in tcp mode http/1.1.
+    /// Protocols offered by ALPN, best first; empty (default in tcp mode) = none is spoken of.
     pub alpn: Vec<Alpn>,
     /// Oldest version spoken. Default TLS 1.2.
     pub min_version: TlsVersion,

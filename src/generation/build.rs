@@ -322,9 +322,16 @@ fn origin(
     let connector = registry.connector_or_none_trusted(settings);
     let known = before.filter(|before| before.address == member.settings.address);
     let known = known.and_then(|before| before.tls.as_ref());
-    match known.filter(|known| Arc::ptr_eq(&known.connector, &connector)) {
+    let speaks_h2 = backend.protocol == config::Protocol::Http2;
+    let is_same = |known: &&Arc<tls::Origin>| {
+        Arc::ptr_eq(&known.connector, &connector) && known.speaks_h2 == speaks_h2
+    };
+    match known.filter(is_same) {
         Some(known) => Some(Arc::clone(known)),
-        None => Some(Arc::new(connector.origin(&member.settings.address))),
+        None => {
+            let origin = connector.origin(&member.settings.address, speaks_h2);
+            Some(Arc::new(origin))
+        }
     }
 }
 

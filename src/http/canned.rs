@@ -17,8 +17,8 @@ pub(crate) struct Canned<'a> {
     pub(crate) reason: Option<&'a str>,
     /// Seconds.
     pub(crate) retry_after: Option<u64>,
-    /// Where the client is sent: scheme with its slashes, host, port with its colon, target.
-    pub(crate) location: Option<[&'a [u8]; 4]>,
+    /// Where the client is sent.
+    pub(crate) location: Option<&'a [u8]>,
     pub(crate) keep_alive: bool,
     /// Of the client.
     pub(crate) version: Version,
@@ -45,10 +45,8 @@ pub(crate) fn write_canned(answer: &Canned<'_>, out: &mut Vec<u8>) {
     if let Some(seconds) = answer.retry_after {
         put_number(out, b"Retry-After: ", seconds);
     }
-    if let Some(location) = &answer.location {
-        out.extend_from_slice(b"Location: ");
-        put(out, location);
-        out.extend_from_slice(b"\r\n");
+    if let Some(location) = answer.location {
+        put(out, &[b"Location: ", location, b"\r\n"]);
     }
     let length = status.len() + text.len() + 2;
     put_number(out, b"Content-Length: ", length as u64);

@@ -9,6 +9,7 @@ pub(crate) mod dial;
 mod inherited;
 pub(crate) mod listen;
 mod notify;
+mod polled;
 mod privileges;
 mod secure;
 pub(crate) mod splice;

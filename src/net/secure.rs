@@ -74,8 +74,7 @@ impl Stream {
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
             if let Err(error) = session.process() {
-                // The alert, as far as it goes at once.
-                let _ = self.poll_flush_session(session, cx);
+                self.flush_now(session);
                 return Poll::Ready(Err(error.into()));
             }
         }
@@ -88,8 +87,7 @@ impl Stream {
             let session = &mut *tls.borrow_mut();
             session.close();
             // Who does not read need not know; a reader gets the rest from poll_read.
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            let _ = self.poll_flush_session(session, &mut cx);
+            self.flush_now(session);
         }
     }
 
@@ -153,9 +151,11 @@ impl Stream {
 
     fn understand(&self, session: &mut Session, cx: &mut Context<'_>) -> io::Result<()> {
         let understood = session.process();
-        if session.wants_write() {
-            // An alert, or the answer to a key update. What finds no room waits for the
-            // next read or write; a broken transport shows there as well.
+        if understood.is_err() {
+            self.flush_now(session);
+        } else if session.wants_write() {
+            // The answer to a key update. What finds no room waits for the next read or
+            // write; a broken transport shows there as well.
             let _ = self.poll_flush_session(session, cx);
         }
         understood.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
@@ -184,6 +184,12 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_flush_session(&mut tls.borrow_mut(), cx)
+    }
+
+    /// Last words, as far as they go at once. Past the driver, which may not have told yet
+    /// that a fresh socket takes any.
+    fn flush_now(&self, session: &mut Session) {
+        while session.wants_write() && matches!(session.write_tls(&mut Now(self)), Ok(1..)) {}
     }
 
     fn poll_flush_session(
@@ -249,6 +255,16 @@ struct Now<'a>(&'a Stream);
 impl Read for Now<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.recv_now(buffer)
+    }
+}
+
+impl Write for Now<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send_now(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

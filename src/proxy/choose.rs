@@ -8,9 +8,7 @@ use super::Shard;
 use super::answer::{Answer, BODY_TOO_LARGE};
 use super::connect::{self, Plan};
 use super::upstream::Use;
-use crate::config::{
-    HeaderMatch, Protocol, RedirectHttps, ResponseLimits, ServerHttp2, ServerTimeouts,
-};
+use crate::config::{HeaderMatch, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
 use crate::generation::{Backend, Frontend, Generation, RequestFacts};
 use crate::http::{Framing, RequestHead, Version};
 use crate::net::Stream;
@@ -61,14 +59,19 @@ impl Target {
 
 /// Requests that are whole but not for us.
 fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
-    if head.misdirected(client.stream.is_secure()) {
-        return Some(Answer::closing(
-            421,
-            "this listener does not serve targets of this scheme",
-        ));
+    let is_secure = client.stream.is_secure();
+    if head.misdirected(is_secure) {
+        let reason = match is_secure {
+            false => "this listener does not serve https targets",
+            true => "this listener serves https targets alone",
+        };
+        return Some(Answer::closing(421, reason));
     }
     if head.max_forwards == Some(0) {
         return Some(Answer::of(200, "Max-Forwards is 0"));
+    }
+    if let (Some(to), false) = (client.frontend.config.redirect_https, is_secure) {
+        return Some(Answer::to_https(head, to));
     }
     match (head.framing, client.frontend.config.limits.body) {
         (Framing::Length(length), Some(limit)) if length > limit => {
@@ -88,8 +91,6 @@ pub(crate) enum Found {
     NoBackend,
     /// It is answered here.
     NotForUs(Answer),
-    /// On this host, but on https.
-    Elsewhere(RedirectHttps),
 }
 
 /// Frontend, route, backend and server out of one look at one generation.
@@ -100,11 +101,6 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         // Before a server is picked: who is refused takes nobody's turn.
         if let Some(answer) = refusal(client, head) {
             return Found::NotForUs(answer);
-        }
-        if let Some(redirect) = client.frontend.config.redirect_https
-            && !client.stream.is_secure()
-        {
-            return Found::Elsewhere(redirect);
         }
         let Some(backend) = route(generation, &client.frontend, head) else {
             return Found::NoBackend;

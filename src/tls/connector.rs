@@ -33,6 +33,8 @@ pub(crate) struct Connector {
 pub(crate) struct Origin {
     /// What it was made of.
     pub(crate) connector: Arc<Connector>,
+    /// As it was made.
+    pub(crate) speaks_h2: bool,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
@@ -103,10 +105,14 @@ impl Connector {
         }
     }
 
-    /// The server at `address`.
-    pub(crate) fn origin(self: &Arc<Self>, address: &ServerAddress) -> Origin {
+    /// The server at `address`. `speaks_h2` = that is offered where nothing else is written:
+    /// HTTP/2 over TLS is agreed on by ALPN alone (RFC 9113 section 3.2).
+    pub(crate) fn origin(self: &Arc<Self>, address: &ServerAddress, speaks_h2: bool) -> Origin {
         let settings = &self.settings;
         let mut config = ClientConfig::clone(&self.config);
+        if speaks_h2 && config.alpn_protocols.is_empty() {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
         // A ticket is good where it came from: other servers of the same name have other keys.
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         let wanted = settings.sni.as_ref().or(settings.host.as_ref());
@@ -119,6 +125,7 @@ impl Connector {
         });
         Origin {
             connector: Arc::clone(self),
+            speaks_h2,
             config: Arc::new(config),
             name,
         }

@@ -214,16 +214,17 @@ impl Door {
     fn admit(&self, place: Place, frontend: &Frontend, stream: Stream, peer: Peer) {
         let mut client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
         if !self.is_secure {
-            let bind = frontend.bind(self.bind);
-            client.protocol = bind.map(|bind| bind.protocol).unwrap_or_default();
-            return serve(client);
+            let protocol = frontend.bind(self.bind).map(|bind| bind.protocol);
+            client.may_speak_http2 = protocol == Some(BindProtocol::Both);
+            return serve(client, protocol == Some(BindProtocol::Http2));
         }
         // Without one the frontend has given up TLS, and this socket is about to be closed.
         if let Some(acceptor) = &frontend.tls {
             let handshaking = handshake::accept(client, Arc::clone(acceptor));
             drop(tokio::task::spawn_local(async move {
                 if let Some(client) = handshaking.await {
-                    serve(client);
+                    let is_h2 = client.stream.is_h2();
+                    serve(client, is_h2);
                 }
             }));
         }
@@ -232,10 +233,9 @@ impl Door {
 
 /// Serves a client with which everything below its protocol is settled, on this
 /// worker, in a task of its own.
-fn serve(client: Client) {
-    let speaks_http2 = client.stream.is_h2() || client.protocol == BindProtocol::Http2;
+fn serve(client: Client, is_h2: bool) {
     match client.frontend.config.mode {
-        Mode::Http if speaks_http2 => drop(tokio::task::spawn_local(http2::serve(client))),
+        Mode::Http if is_h2 => drop(tokio::task::spawn_local(http2::serve(client))),
         Mode::Http => drop(tokio::task::spawn_local(http1::serve(client))),
         Mode::Tcp => drop(tokio::task::spawn_local(tcp::serve(client))),
     }

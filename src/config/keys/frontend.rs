@@ -130,6 +130,7 @@ pub(super) static BIND: Section = Section {
         key("mode", OCTAL),
         key("user", ACCOUNT),
         key("group", ACCOUNT),
+        key("tls", Takes::Flag),
         key(
             "protocol",
             Takes::Words {
@@ -137,7 +138,6 @@ pub(super) static BIND: Section = Section {
                 later: &[],
             },
         ),
-        key("tls", Takes::Flag),
         later("proxy_protocol"),
     ]],
 };

@@ -16,7 +16,7 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         .iter()
         .filter_map(|node| source(node, problems))
         .collect();
-    let mut backend = Backend {
+    let backend = Backend {
         name: reader.text("name").unwrap_or_default().into(),
         mode,
         balance: Balance::RoundRobin,
@@ -34,15 +34,14 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
-        protocol: http2::protocol(reader),
-        http2: http2::of_servers(&reader.table("http2")),
         tls: match reader.own("bind").is_some() {
             // Of a `[[listen]]` it is the other half's.
             true => None,
             false => tls::backend(reader, problems),
         },
+        protocol: http2::protocol(reader),
+        http2: http2::of_servers(&reader.table("http2")),
     };
-    http2::offer(&mut backend);
     checks_that_never_run(reader, &backend, problems);
     backend
 }

@@ -38,7 +38,7 @@ pub(super) fn frontend(
             .backends
             .find(reader.node("default_backend")?, mode, problems)
     });
-    let tls = tls::frontend(reader, &binds, problems);
+    let tls = tls::frontend(reader, mode, &binds, problems);
     let redirect_https = match mode {
         Mode::Http => tls::redirect(reader, &binds, problems),
         Mode::Tcp => None,
@@ -54,9 +54,9 @@ pub(super) fn frontend(
         limits: limits(&reader.table("limits")),
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
-        http2: http2::of_clients(&reader.table("http2")),
         tls,
         redirect_https,
+        http2: http2::of_clients(&reader.table("http2")),
     };
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()

@@ -4,8 +4,8 @@ use super::Section;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::Reader;
 use crate::config::{
-    Alpn, Backend, BindProtocol, ClientHttp2, Floods, Frontend, Mode, Protocol, ServerHttp2,
-    TlsChoice,
+    Alpn, Backend, BindProtocol, ClientHttp2, Floods, Frontend, FrontendTls, Mode, Protocol,
+    ServerHttp2,
 };
 
 pub(super) fn of_clients(reader: &Reader<'_>) -> ClientHttp2 {
@@ -70,23 +70,6 @@ pub(super) fn protocol(reader: &Reader<'_>) -> Protocol {
     }
 }
 
-/// Says by ALPN what the servers speak, where nothing else is written.
-pub(super) fn offer(backend: &mut Backend) {
-    if backend.protocol != Protocol::Http2 {
-        return;
-    }
-    let own = backend.servers.iter_mut().map(|server| &mut server.tls);
-    let own = own.filter_map(|tls| match tls {
-        TlsChoice::Own(tls) => Some(&mut **tls),
-        TlsChoice::Backend | TlsChoice::Off => None,
-    });
-    for tls in own.chain(&mut backend.tls) {
-        if tls.alpn.is_empty() {
-            tls.alpn.push(Alpn::H2);
-        }
-    }
-}
-
 /// Requests are not lifted from HTTP/1 to HTTP/2: a bind that takes HTTP/1 alone
 /// must not lead to servers that do not speak it.
 pub(super) fn refuse_h1_to_h2(
@@ -103,9 +86,16 @@ pub(super) fn refuse_h1_to_h2(
     let Some(backend) = of_h2.filter(|_| frontend.mode == Mode::Http) else {
         return;
     };
+    // What binds with TLS take is agreed on there.
+    let offers_h2 = |tls: &FrontendTls| tls.alpn.contains(&Alpn::H2);
+    let is_h2_offered = frontend.tls.as_ref().is_some_and(offers_h2);
     for node in section.reader.list("bind") {
-        let bind = Reader::of(node);
-        if bind.flag("tls") != Some(true) && bind_protocol(&bind) == BindProtocol::Http1 {
+        let reader = Reader::of(node);
+        let takes_h2 = match reader.flag("tls") {
+            Some(true) => is_h2_offered,
+            _ => bind_protocol(&reader) != BindProtocol::Http1,
+        };
+        if !takes_h2 {
             problems.at(
                 node.place,
                 "takes HTTP/1 alone",

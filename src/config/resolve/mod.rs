@@ -156,9 +156,9 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "keep_alive_requests",
         "limits",
         "pool_max",
+        "redirect_https",
         "http2",
         "protocol",
-        "redirect_https",
     ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::mode;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{
@@ -13,6 +12,7 @@ use crate::config::{
 /// The `tls` of a frontend, and whether it fits its binds.
 pub(super) fn frontend(
     reader: &Reader<'_>,
+    mode: Mode,
     binds: &[Bind],
     problems: &Problems,
 ) -> Option<FrontendTls> {
@@ -36,11 +36,15 @@ pub(super) fn frontend(
                 .help("write bind = { address = \":443\", tls = true }"),
         );
     }
-    let tls = certificates(node, &reader.table("tls"), mode(reader), problems);
+    let mut tls = certificates(node, &reader.table("tls"), problems);
+    if mode == Mode::Tcp && reader.table("tls").node("alpn").is_none() {
+        // What the servers speak is not known here.
+        tls.alpn.clear();
+    }
     is_used.then_some(tls)
 }
 
-fn certificates(node: &Node, table: &Reader<'_>, mode: Mode, problems: &Problems) -> FrontendTls {
+fn certificates(node: &Node, table: &Reader<'_>, problems: &Problems) -> FrontendTls {
     let default = FrontendTls::default();
     let client_auth = match table.text("client_auth") {
         Some("optional") => ClientAuth::Optional,
@@ -72,11 +76,7 @@ fn certificates(node: &Node, table: &Reader<'_>, mode: Mode, problems: &Problems
             .filter_map(|node| beside(node, node.as_str()?, problems))
             .collect(),
         strict_sni: table.flag("strict_sni").unwrap_or(default.strict_sni),
-        alpn: alpn(table).unwrap_or(match mode {
-            Mode::Http => default.alpn,
-            // What is behind the bytes is not known: it hardly waits for HTTP/2.
-            Mode::Tcp => vec![Alpn::Http11],
-        }),
+        alpn: alpn(table).unwrap_or(default.alpn),
         min_version: match table.text("min_version") {
             Some("1.3") => TlsVersion::Tls13,
             _ => default.min_version,

@@ -243,20 +243,13 @@ fn bind(bind: &Bind) -> String {
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
     // With TLS it is ALPN that says.
-    if bind.tls {
-        keys.push("tls = true".to_owned());
-    } else {
-        keys.push(format!("protocol = \"{}\"", bind_protocol(bind.protocol)));
-    }
+    keys.push(match (bind.tls, bind.protocol) {
+        (true, _) => "tls = true".to_owned(),
+        (false, BindProtocol::Http1) => "protocol = \"h1\"".to_owned(),
+        (false, BindProtocol::Http2) => "protocol = \"h2\"".to_owned(),
+        (false, BindProtocol::Both) => "protocol = \"both\"".to_owned(),
+    });
     inline(&keys)
-}
-
-fn bind_protocol(protocol: BindProtocol) -> &'static str {
-    match protocol {
-        BindProtocol::Http1 => "h1",
-        BindProtocol::Http2 => "h2",
-        BindProtocol::Both => "both",
-    }
 }
 
 fn route(route: &Route, backends: &[Backend]) -> String {

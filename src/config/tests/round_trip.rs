@@ -212,11 +212,61 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                     body: limits.3,
                 },
                 forwarded,
-                http2,
                 tls: Some(tls),
                 redirect_https: redirect,
+                http2,
             },
         )
+}
+
+fn redirect() -> impl Strategy<Value = RedirectHttps> {
+    let code = prop::sample::select(vec![301, 302, 303, 307, 308]);
+    (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
+}
+
+fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
+    let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
+    let alpn = prop::sample::subsequence(vec![Alpn::H2, Alpn::Http11], 0..3);
+    (
+        vec(path(), 1..3),
+        any::<bool>(),
+        prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
+        prop::sample::subsequence(grammar::CIPHER_SUITES, 0..9),
+        (0_usize..17, alpn),
+        option::of((auth, path())),
+    )
+        .prop_map(
+            |(certificates, strict_sni, min_version, suites, (tickets, alpn), auth)| FrontendTls {
+                certificates,
+                strict_sni,
+                alpn,
+                min_version,
+                cipher_suites: suites.into_iter().map(str::to_owned).collect(),
+                tickets,
+                client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
+                ca_file: auth.map(|auth| auth.1),
+            },
+        )
+}
+
+fn server_tls() -> impl Strategy<Value = ServerTls> {
+    let host = || option::of("[a-z]{1,9}(\\.[a-z]{1,9})?".prop_map(Arc::from));
+    let pair = option::of((path(), option::of(path())));
+    (option::of(path()), any::<bool>(), host(), host(), pair).prop_map(
+        |(ca_file, verify, sni, host, pair)| ServerTls {
+            ca_file: ca_file.filter(|_| verify),
+            verify,
+            sni,
+            host,
+            key: pair.as_ref().and_then(|pair| pair.1.clone()),
+            certificate: pair.map(|pair| pair.0),
+            alpn: Vec::new(),
+        },
+    )
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    "[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)
 }
 
 fn client_http2() -> impl Strategy<Value = ClientHttp2> {
@@ -251,55 +301,6 @@ fn server_http2() -> impl Strategy<Value = ServerHttp2> {
             connection_window,
             ping,
         })
-}
-
-fn redirect() -> impl Strategy<Value = RedirectHttps> {
-    let code = prop::sample::select(vec![301, 302, 303, 307, 308]);
-    (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
-}
-
-fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
-    let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
-    (
-        vec(path(), 1..3),
-        any::<bool>(),
-        prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
-        prop::sample::subsequence(crate::config::grammar::CIPHER_SUITES, 0..9),
-        0_usize..17,
-        option::of((auth, path())),
-    )
-        .prop_map(
-            |(certificates, strict_sni, min_version, suites, tickets, auth)| FrontendTls {
-                certificates,
-                strict_sni,
-                min_version,
-                cipher_suites: suites.into_iter().map(str::to_owned).collect(),
-                tickets,
-                client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
-                ca_file: auth.map(|auth| auth.1),
-                ..FrontendTls::default()
-            },
-        )
-}
-
-fn server_tls() -> impl Strategy<Value = ServerTls> {
-    let host = || option::of("[a-z]{1,9}(\\.[a-z]{1,9})?".prop_map(Arc::from));
-    let pair = option::of((path(), option::of(path())));
-    (option::of(path()), any::<bool>(), host(), host(), pair).prop_map(
-        |(ca_file, verify, sni, host, pair)| ServerTls {
-            ca_file: ca_file.filter(|_| verify),
-            verify,
-            sni,
-            host,
-            key: pair.as_ref().and_then(|pair| pair.1.clone()),
-            certificate: pair.map(|pair| pair.0),
-            alpn: Vec::new(),
-        },
-    )
-}
-
-fn path() -> impl Strategy<Value = PathBuf> {
-    "[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)
 }
 
 fn forwarded() -> impl Strategy<Value = Forwarded> {
@@ -377,13 +378,14 @@ fn bind() -> impl Strategy<Value = Bind> {
         1_u32..65_536,
         tcp,
         unix,
-        (any::<bool>(), protocol),
+        (protocol, any::<bool>()),
     )
-        .prop_map(|(address, backlog, tcp, unix, (tls, protocol))| {
+        .prop_map(|(address, backlog, tcp, unix, (protocol, tls))| {
             let mut bind = Bind {
                 address,
-                tls,
+                // With TLS it is agreed on by ALPN.
                 protocol: if tls { BindProtocol::Http1 } else { protocol },
+                tls,
                 ..Bind::default()
             };
             if !matches!(bind.address, BindAddress::Fd(_)) {

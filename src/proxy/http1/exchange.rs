@@ -1,11 +1,10 @@
 //! One request and its response.
 
 use super::relay::Step;
-use crate::config::RedirectHttps;
 use crate::http::{self, Asked, Decoder, Framing, RequestHead, Version};
 use crate::net::Stream;
 use crate::proxy::Client;
-use crate::proxy::answer::{Answer, Location, on_https};
+use crate::proxy::answer::Answer;
 use crate::proxy::buffers::Buf;
 use crate::proxy::choose::Target;
 use crate::proxy::connect;
@@ -57,6 +56,8 @@ pub(crate) struct Exchange {
     pub(super) idempotent: bool,
     /// The request has no body.
     bodyless: bool,
+    /// The client asked for the close: no request follows.
+    pub(super) last: bool,
     /// The client's connection may stay.
     pub(super) keep_alive: bool,
     /// The server's connection may stay.
@@ -87,6 +88,7 @@ impl Exchange {
         self.version = None;
         self.idempotent = false;
         self.bodyless = false;
+        self.last = false;
         self.keep_alive = false;
         self.server_keep_alive = false;
         self.close_delimited = false;
@@ -105,6 +107,7 @@ impl Exchange {
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
         self.bodyless = !head.framing.has_body();
+        self.last = !head.keep_alive;
         self.keep_alive = head.keep_alive;
     }
 
@@ -170,7 +173,7 @@ impl Exchange {
             if self.needs_connection() {
                 self.connect(client).await;
             }
-            client.slot.arm(self.patience(client));
+            self.arm(client);
             match poll_fn(|cx| self.poll(client, cx)).await {
                 Step::Done => return,
                 Step::Resend => {
@@ -244,24 +247,8 @@ impl Exchange {
         self.down.discard(client.shard());
     }
 
-    /// Sends the client from http to https, to the host it asked for.
-    pub(super) fn redirect(
-        &mut self,
-        client: &Client,
-        head: &RequestHead<'_, '_>,
-        to: RedirectHttps,
-    ) {
-        on_https(head, to, |answer, location| {
-            self.answer_with(client, answer, location);
-        });
-    }
-
     /// Answers the client ourselves, whatever the server was about to do.
     pub(super) fn answer(&mut self, client: &Client, answer: &Answer) {
-        self.answer_with(client, answer, None);
-    }
-
-    fn answer_with(&mut self, client: &Client, answer: &Answer, location: Option<Location<'_>>) {
         self.stream = None;
         // With a body unread, or never to be read, the connection has no next request.
         self.keep_alive =
@@ -272,16 +259,16 @@ impl Exchange {
             client.counters.intercepted.add(1);
         }
         let shard = client.shard();
-        let more = location.map_or(0, |parts| parts.iter().map(|part| part.len()).sum());
-        let mut head = shard.buffers.take_head(ANSWER_BOUND + more);
+        let mut head = shard
+            .buffers
+            .take_head(ANSWER_BOUND + answer.location_len());
         let date = shard.clock.date();
-        let mut canned = answer.canned(
+        let canned = answer.canned(
             self.version.unwrap_or(Version::Http11),
             self.keep_alive,
             self.asked.head,
             &date,
         );
-        canned.location = location;
         http::write_canned(&canned, &mut head);
         shard.buffers.give_head(std::mem::take(&mut self.down.head));
         self.down.start(head, Decoder::None, Coding::Plain, None);

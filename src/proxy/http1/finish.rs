@@ -47,13 +47,14 @@ impl Exchange {
             _ if unread || self.up_broken || !self.up_done => Next::Linger,
             _ => Next::Close,
         };
+        let last = self.last;
         self.server = None;
         self.stream = None;
         client.slot.set_server(None);
         shard.give_exchange(self);
         match next {
             // Requests sent ahead: closing on them would reset, and eat, the answer.
-            Next::Close if client.has_unread() => Next::Linger,
+            Next::Close if client.has_unread(last) => Next::Linger,
             next => next,
         }
     }

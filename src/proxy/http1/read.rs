@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use super::Exchange;
-use crate::config::BindProtocol;
 use crate::http::{self, Framing, Refused, Slots};
 use crate::proxy::Client;
 use crate::proxy::answer::Answer;
@@ -151,7 +150,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let head = match http::parse_request(buf.bytes(), &limits, &mut slots) {
         Ok(Some(head)) => head,
         Ok(None) => return Prepared::Incomplete(buf),
-        Err(Refused::Http2) if client.protocol == BindProtocol::Both && client.requests == 0 => {
+        Err(Refused::Http2) if client.may_speak_http2 && client.requests == 0 => {
             return Prepared::Http2(buf);
         }
         Err(refused) => {
@@ -187,7 +186,6 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             exchange.end = NO_SERVER;
             exchange.answer(client, &Answer::of(503, "no route and no default backend"));
         }
-        Found::Elsewhere(redirect) => exchange.redirect(client, &head, redirect),
         Found::NotForUs(answer) => {
             exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
             exchange.answer(client, &answer);

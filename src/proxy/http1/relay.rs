@@ -25,6 +25,9 @@ pub(super) enum Step {
     Tunnel,
 }
 
+/// How long a client that was never waited for goes unwatched while its server thinks:
+/// one that leaves meanwhile is noticed after it.
+const UNWATCHED: Duration = Duration::from_millis(50);
 /// 1xx answers before the final one; more is an attack or a loop.
 pub(crate) const INTERIMS_MAX: u32 = 100;
 /// Bytes of later requests read while an exchange runs.
@@ -41,14 +44,30 @@ impl Exchange {
             return step;
         }
         if self.up.take_progress() | self.down.take_progress() {
-            client.slot.arm(self.patience(client));
+            self.arm(client);
         } else if client.slot.expired() {
+            if client.stream.watch() {
+                let left = self.patience(client).saturating_sub(UNWATCHED);
+                client.slot.arm(left);
+                return self.poll_both(client, cx);
+            }
             self.time_out(client);
             // Who takes no answer is cut the next time.
-            client.slot.arm(self.patience(client));
+            self.arm(client);
             return self.poll_both(client, cx);
         }
         Poll::Pending
+    }
+
+    /// Waits as long as the exchange may. A client nobody looked at yet is left alone
+    /// a little longer: most answers come before that.
+    pub(super) fn arm(&self, client: &Client) {
+        let patience = self.patience(client);
+        client.slot.arm(if client.stream.is_watched() {
+            patience
+        } else {
+            patience.min(UNWATCHED)
+        });
     }
 
     /// Ended from outside: the client is told if that goes at once.
@@ -184,6 +203,7 @@ impl Exchange {
     /// FIN behind a whole request does not; later requests are read ahead a little.
     fn watch(&self, client: &mut Client, cx: &mut Context<'_>) -> std::io::Result<()> {
         while !client.fin
+            && client.stream.is_watched()
             && client
                 .ahead
                 .as_ref()

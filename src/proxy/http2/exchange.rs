@@ -25,7 +25,7 @@ use crate::generation::Frontend;
 use crate::http::{self as rules, Asked, Framing, Refused, RequestHead, Version, to_h2_answer};
 use crate::proxy::Client;
 use crate::proxy::account::Account;
-use crate::proxy::answer::{Answer, BODY_TOO_LARGE, Location, on_https};
+use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::choose::{Found, Target, find_server};
 use crate::proxy::connect::{self, NO_SERVER, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
@@ -130,12 +130,6 @@ impl Exchange {
             Found::NotForUs(answer) => {
                 self.account.end = SessionEnd::new(Cause::Proxy, During::Request);
                 self.answer(&answer);
-            }
-            Found::Elsewhere(redirect) => {
-                self.account.end = SessionEnd::new(Cause::Proxy, During::Request);
-                on_https(head, redirect, |answer, location| {
-                    self.answer_with(answer, location);
-                });
             }
         }
         self.frontend = Arc::clone(&client.frontend);
@@ -443,17 +437,12 @@ impl Exchange {
     }
 
     fn answer(&mut self, answer: &Answer) {
-        self.answer_with(answer, None);
-    }
-
-    fn answer_with(&mut self, answer: &Answer, location: Option<Location<'_>>) {
         self.account.status = answer.status;
         if answer.status < 400 {
             self.counters.intercepted.add(1);
         }
         let date = self.slot.shard().clock.date();
-        let mut canned = answer.canned(Version::Http2, true, self.request.asked.head, &date);
-        canned.location = location;
+        let canned = answer.canned(Version::Http2, true, self.request.asked.head, &date);
         let (head, body) = if self.request.grpc {
             (grpc::answer(&canned), Bytes::new())
         } else {

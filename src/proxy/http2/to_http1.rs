@@ -144,6 +144,7 @@ impl ToHttp1 {
             }
             self.progress = true;
         }
+        // With TLS, records may wait for room in the socket.
         self.stream.poll_flush(cx).map_err(|_| Lost::Gone)
     }
 

@@ -158,3 +158,43 @@ fn curl_speaks_with_and_without_a_certificate() {
     assert!(!without.status.success());
     assert_eq!(origin.requests().len(), 2);
 }
+
+#[test]
+fn curl_and_h2load_agree_on_http2() {
+    let ca = Authority::new("ca");
+    let file = ca.write("a.pem", &["a.test"]);
+    let (lb, origin) = showing(&[&file], "");
+    let Some(curl) = real::tool(Part::Curl) else {
+        return;
+    };
+    let (addr, root) = (lb.addr(), ca.file().display().to_string());
+    let resolve = format!("a.test:{}:127.0.0.1", addr.port());
+    let url = format!("https://a.test:{}/one", addr.port());
+    for (version, seen) in [("--http2", "2 200"), ("--http1.1", "1.1 200")] {
+        let print = ["-w", "%{http_version} %{http_code}", "-o", "/dev/null"];
+        let common = [
+            "-sS",
+            "--max-time",
+            "10",
+            "--cacert",
+            &root,
+            "--resolve",
+            &resolve,
+        ];
+        let said = curl.run([&common[..], &print, &[version, &url]].concat());
+        assert_eq!(said.stdout, seen, "{}", said.stderr);
+    }
+    let requests = origin.requests();
+    assert_eq!(requests[0].head.field("x-forwarded-proto"), Some("https"));
+    let Some(h2load) = real::tool(Part::H2load) else {
+        return;
+    };
+    let url = format!("https://127.0.0.1:{}/", addr.port());
+    let said = h2load.run(["-n", "2000", "-c", "10", "-m", "10", &url]);
+    assert!(said.stdout.contains("2000 succeeded"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("Application protocol: h2"),
+        "{}",
+        said.stdout
+    );
+}

@@ -63,6 +63,7 @@ fn hundred_rotations_under_load_fail_no_handshake() {
         }
         for rotation in 1..=100 {
             ca.put("shown/a.pem", &issue(&ca, &key, rotation));
+            ask(&mut kept, GET).unwrap();
             if rotation % 20 == 0 {
                 let wanted = [1, (rotation >> 8) as u8, rotation as u8];
                 wait_until(PATIENCE * 3, "the new one is shown", || {

@@ -112,6 +112,7 @@ fn serve(
 fn before(server: SocketAddr, tls: &str, more: &str) -> Lb {
     Lb::start(&format!(
         "[[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\nretries = 0\n{more}\n\
+         timeouts.pool_idle = \"1m\"\n\
          server = {{ name = \"s1\", address = \"{server}\", tls = {tls} }}\n"
     ))
 }
