@@ -155,8 +155,10 @@ impl Backend {
             // HAProxy's number; each goes to another server.
             retries: 3,
             servers: Vec::new(),
-            server_files: Vec::new(),
+            sources: Vec::new(),
             check: None,
+            check_discovered: true,
+            panic: 0,
             timeouts: ServerTimeouts::default(),
             limits: ResponseLimits::default(),
             pool_max: 256,

@@ -19,6 +19,7 @@ pub(crate) mod address;
 mod check;
 mod defaults;
 mod diagnostics;
+mod discovery;
 mod expand;
 mod foreign_file;
 mod grammar;
@@ -37,6 +38,7 @@ mod words;
 
 pub(crate) use address::server_name_written;
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
+pub use discovery::{ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Source};
 pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};

@@ -11,6 +11,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// Backends in the order of the file.
     pub backends: Vec<Backend>,
+    /// How sources are watched.
+    pub discovery: Discovery,
 }
 
 /// `[global]`: settings of the process.
@@ -173,6 +175,15 @@ pub enum BindAddress {
 }
 
 /// As written in the file; [`Any`](Self::Any) as `*:port`.
+impl std::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
 impl std::fmt::Display for BindAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -355,10 +366,16 @@ pub struct Backend {
     pub retries: u32,
     /// Written servers, in order.
     pub servers: Vec<Server>,
-    /// Files that list more servers (TOML with `server = [...]`).
-    pub server_files: Vec<PathBuf>,
+    /// Where more servers come from.
+    pub sources: Vec<Source>,
     /// Health check of every server; `None` = none.
     pub check: Option<Check>,
+    /// Where `check` is `None`, servers that a source found are checked by a connect
+    /// nevertheless. Default true; false when `check = false` is written.
+    pub check_discovered: bool,
+    /// With less than this share (percent) of the servers passing their check, all
+    /// that their source calls good are used. Default 0: never.
+    pub panic: u8,
     /// Waits on the server's side.
     pub timeouts: ServerTimeouts,
     /// Sizes of what a server may answer.
@@ -377,6 +394,16 @@ pub struct Backend {
     pub protocol: Protocol,
     /// Its HTTP/2 servers.
     pub http2: ServerHttp2,
+}
+
+impl Backend {
+    /// The files among its sources.
+    pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::File(path) => Some(path),
+            Source::Consul(_) => None,
+        })
+    }
 }
 
 /// Load-balancing algorithm.

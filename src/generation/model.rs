@@ -132,6 +132,8 @@ pub(crate) struct Server {
     pub(crate) check: Option<Arc<config::Check>>,
     /// Whether it is made; an operator may pause it.
     pub(crate) check_enabled: bool,
+    /// It starts as unproven: its first check must pass before it serves beside others.
+    pub(crate) starts_unproven: bool,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
     /// Shared by its generations.

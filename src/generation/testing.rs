@@ -30,8 +30,10 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         balance: Balance::RoundRobin,
         retries: 3,
         servers,
-        server_files: Vec::new(),
+        sources: Vec::new(),
         check: None,
+        check_discovered: true,
+        panic: 0,
         timeouts: ServerTimeouts {
             connect: Duration::from_secs(5),
             server: Duration::from_secs(60),
@@ -74,6 +76,7 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         global: Global::default(),
         frontends,
         backends,
+        discovery: Discovery::default(),
     }))
 }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod balance;
 mod cli;
+mod consul;
 mod control_soak;
 mod ctl;
 mod harness;
@@ -33,5 +34,6 @@ mod takeover;
 mod tcp;
 mod tls;
 mod tunnel;
+mod upgrade;
 mod workers;
 mod workers_change;

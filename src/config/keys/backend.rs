@@ -38,7 +38,10 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
             later: &[],
         },
     ),
-    later("panic"),
+    key(
+        "panic",
+        text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
+    ),
 ];
 
 pub(super) static BACKEND: Section = Section {
@@ -116,9 +119,22 @@ pub(super) static SOURCE: Section = Section {
             "file",
             text("the path of a server file", grammar::file_path),
         ),
-        key("consul", Takes::Later("only `file` can be a source now")),
-        key("docker", Takes::Later("only `file` can be a source now")),
-        key("dns", Takes::Later("only `file` can be a source now")),
+        key(
+            "consul",
+            text("the name of a service in Consul", grammar::consul_name),
+        ),
+        key(
+            "tags",
+            Takes::List(&text("a tag of Consul", grammar::consul_tag)),
+        ),
+        key(
+            "docker",
+            Takes::Later("only `file` and `consul` can be a source now"),
+        ),
+        key(
+            "dns",
+            Takes::Later("only `file` and `consul` can be a source now"),
+        ),
     ]],
 };
 

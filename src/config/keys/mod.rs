@@ -15,12 +15,14 @@ macro_rules! parses {
 }
 
 mod backend;
+mod discovery;
 mod frontend;
 mod global;
 mod http2;
 mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
+use discovery::DISCOVERY;
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
@@ -104,6 +106,11 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
+    /// Whether the key is planned only.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self, Self::Later(_))
+    }
+
     /// The table one stands for, also in a list or beside a flag.
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
@@ -237,7 +244,7 @@ pub(crate) static ROOT: Section = Section {
         later("stats"),
         later("log"),
         later("register"),
-        later("discovery"),
+        key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };
 

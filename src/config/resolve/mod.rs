@@ -12,6 +12,7 @@ use super::{Backend, Config, Mode};
 mod backend;
 mod bind;
 mod check;
+mod discovery;
 mod frontend;
 mod global;
 mod http2;
@@ -71,6 +72,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
+        discovery: discovery::discovery(&root.table("discovery"), problems),
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn print(config: &Config) -> String {
     for backend in &config.backends {
         self::backend(&mut out, backend);
     }
+    discovery(&mut out, &config.discovery);
     out
 }
 
@@ -289,6 +290,44 @@ fn header(header: &HeaderMatch) -> String {
     }
 }
 
+fn source(source: &Source) -> String {
+    match source {
+        Source::File(path) => format!("{{ file = {} }}", text(&path.display().to_string())),
+        Source::Consul(consul) => {
+            let tags = list(&consul.tags, |tag| text(tag));
+            format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
+        }
+    }
+}
+
+fn discovery(out: &mut String, discovery: &Discovery) {
+    out.push_str("\n[discovery]\n");
+    pair(out, "coalesce", duration(discovery.coalesce));
+    pair(out, "max_delay", duration(discovery.max_delay));
+    pair(out, "empty_hold", duration(discovery.empty_hold));
+    pair(out, "stale_warn", duration(discovery.stale_warn));
+    pair(out, "backoff.min", duration(discovery.backoff.min));
+    pair(out, "backoff.max", duration(discovery.backoff.max));
+    let consul = &discovery.consul;
+    let path = |path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| path.display().to_string());
+        text(&path.unwrap_or_default())
+    };
+    let address = consul.address.as_ref().map(ToString::to_string);
+    pair(out, "consul.address", optional_text(&address));
+    pair(out, "consul.token_file", path(&consul.token_file));
+    pair(out, "consul.ca_file", path(&consul.ca_file));
+    pair(out, "consul.datacenter", optional_text(&consul.datacenter));
+    pair(out, "consul.stale", consul.stale);
+    pair(out, "consul.wait", duration(consul.wait));
+    pair(out, "consul.max_watches", consul.max_watches);
+    let expose = match consul.expose {
+        Expose::Named => "named",
+        Expose::Tagged => "tagged",
+    };
+    pair(out, "consul.expose", text(expose));
+}
+
 fn backend(out: &mut String, backend: &Backend) {
     out.push_str("\n[[backend]]\n");
     pair(out, "name", text(&backend.name));
@@ -296,9 +335,9 @@ fn backend(out: &mut String, backend: &Backend) {
     let Balance::RoundRobin = backend.balance;
     pair(out, "balance", "\"roundrobin\"");
     pair(out, "retries", backend.retries);
+    pair(out, "panic", text(&format!("{}%", backend.panic)));
     pair(out, "server", list(&backend.servers, server));
-    let source = |path: &PathBuf| format!("{{ file = {} }}", text(&path.display().to_string()));
-    pair(out, "source", list(&backend.server_files, source));
+    pair(out, "source", list(&backend.sources, source));
     pair(out, "pool_max", backend.pool_max);
     pair(out, "observe_connect", backend.observe_connect);
     if let Some(wait) = backend.drain_timeout {
@@ -325,6 +364,7 @@ fn backend(out: &mut String, backend: &Backend) {
     server_http2(out, &backend.http2);
     match &backend.check {
         Some(check) => self::check(out, check),
+        None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
 }

@@ -44,8 +44,13 @@ proptest! {
 }
 
 fn configs() -> impl Strategy<Value = Config> {
-    (global(), vec(backend(), 0..4), vec(frontend(), 0..4)).prop_map(
-        |(global, mut backends, mut frontends)| {
+    (
+        global(),
+        vec(backend(), 0..4),
+        vec(frontend(), 0..4),
+        discovery(),
+    )
+        .prop_map(|(global, mut backends, mut frontends, discovery)| {
             distinct(&mut backends, |backend| &mut backend.name);
             distinct(&mut frontends, |frontend| &mut frontend.name);
             let mut ports = 1000_u16..;
@@ -56,9 +61,9 @@ fn configs() -> impl Strategy<Value = Config> {
                 global,
                 frontends,
                 backends,
+                discovery,
             }
-        },
-    )
+        })
 }
 
 /// Makes what was drawn at random hang together: modes agree, addresses are
@@ -434,10 +439,67 @@ fn route() -> impl Strategy<Value = Route> {
         })
 }
 
+fn source() -> impl Strategy<Value = Source> {
+    let file = "[a-z/$\u{e9}]{1,9}".prop_map(|path| Source::File(path.into()));
+    let consul = ("[a-z][a-z0-9_.-]{0,9}", vec("[a-z=\u{e9}\"]{1,9}", 0..3));
+    let consul = consul.prop_map(|(service, tags)| Source::Consul(ConsulSource { service, tags }));
+    prop_oneof![file, consul]
+}
+
+fn discovery() -> impl Strategy<Value = Discovery> {
+    let address = prop_oneof![
+        ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
+            .prop_map(|(host, port)| ApiAddress::Http(host, port)),
+        ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
+            .prop_map(|(host, port)| ApiAddress::Https(host, port)),
+        "/[a-z/]{1,9}".prop_map(|path| ApiAddress::Unix(path.into())),
+    ];
+    let path = || option::of("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from));
+    let waits = (
+        0_u64..60_000,
+        0_u64..60_000,
+        0_u64..86_400_000,
+        1_000_u64..86_400_000,
+    );
+    let backoff = (10_u64..1_000, 1_000_u64..60_000);
+    let consul = (
+        (
+            option::of(address),
+            path(),
+            path(),
+            option::of("[a-z0-9-]{1,9}"),
+        ),
+        (any::<bool>(), 1_000_u64..600_000, 1_usize..10_000),
+    );
+    (waits, backoff, consul).prop_map(|(waits, backoff, (places, counts))| {
+        let ms = Duration::from_millis;
+        Discovery {
+            coalesce: ms(waits.0),
+            max_delay: ms(waits.1),
+            empty_hold: ms(waits.2),
+            stale_warn: ms(waits.3),
+            backoff: Backoff {
+                min: ms(backoff.0),
+                max: ms(backoff.1),
+            },
+            consul: Consul {
+                address: places.0,
+                token_file: places.1,
+                ca_file: places.2,
+                datacenter: places.3,
+                stale: counts.0,
+                wait: ms(counts.1),
+                max_watches: counts.2,
+                expose: Expose::Named,
+            },
+        }
+    })
+}
+
 fn backend() -> impl Strategy<Value = Backend> {
     (
         (name(), mode(), vec(server(), 0..5), option::of(check())),
-        vec("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from), 0..3),
+        vec(source(), 0..3),
         (0_u32..101, 0_usize..1_000_000, any::<bool>()),
         (
             option::of(wait(0)),
@@ -448,7 +510,7 @@ fn backend() -> impl Strategy<Value = Backend> {
         server_http2(),
     )
         .prop_map(
-            |(itself, server_files, counts, own_waits, waits, limits, http2)| {
+            |(itself, sources, counts, own_waits, waits, limits, http2)| {
                 let (name, mode, mut servers, check) = itself;
                 distinct(&mut servers, |server| &mut server.name);
                 if check.is_none() {
@@ -462,7 +524,9 @@ fn backend() -> impl Strategy<Value = Backend> {
                     balance: Balance::RoundRobin,
                     retries: counts.0,
                     servers,
-                    server_files,
+                    sources,
+                    check_discovered: check.is_some() || counts.2,
+                    panic: (counts.0 % 101) as u8,
                     check,
                     timeouts: ServerTimeouts {
                         connect: waits.0,

@@ -10,9 +10,6 @@ mod finish;
 mod read;
 mod relay;
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use super::Client;
 use super::http2;
 pub(crate) use exchange::Exchange;
@@ -22,11 +19,7 @@ pub(super) use relay::INTERIMS_MAX;
 
 /// Serves one client until it leaves or is sent away, or turns out to speak HTTP/2.
 pub(crate) async fn serve(mut client: Client) {
-    poll_fn(|cx| {
-        client.slot.register(cx.waker());
-        Poll::Ready(())
-    })
-    .await;
+    client.slot.register_task().await;
     loop {
         let mut exchange = match read::next_request(&mut client).await {
             Wanted::Exchange(exchange) => exchange,

@@ -157,11 +157,7 @@ impl Exchange {
 
     /// Runs to the end.
     pub(super) async fn run(mut self) {
-        poll_fn(|cx| {
-            self.slot.register(cx.waker());
-            Poll::Ready(())
-        })
-        .await;
+        self.slot.register_task().await;
         while !self.sink.has_ended() {
             if self.origin.is_none()
                 && let Err(end) = self.connect().await

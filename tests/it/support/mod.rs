@@ -8,6 +8,7 @@
 //! [`real`].
 
 pub(crate) mod authority;
+pub(crate) mod consul;
 mod lb;
 mod load;
 mod origin;

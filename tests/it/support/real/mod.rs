@@ -7,6 +7,7 @@
 //! turns a skip into a failure.
 
 mod chromium;
+mod consul;
 mod haproxy;
 mod nginx;
 mod record;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
+pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Said, Tool, tool};
@@ -35,6 +37,7 @@ pub(crate) enum Part {
     Chromium,
     Strace,
     Ss,
+    SystemdAnalyze,
 }
 
 impl Part {
@@ -51,6 +54,7 @@ impl Part {
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::SystemdAnalyze => "systemd-analyze",
         }
     }
 
@@ -60,6 +64,7 @@ impl Part {
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
     }
@@ -68,7 +73,9 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp => "--version",
+            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
+                "--version"
+            }
             Self::Openssl => "version",
         }
     }
