@@ -320,7 +320,8 @@ impl Exchange {
                     return Ok(Poll::Pending);
                 };
                 let sent = sent?;
-                self.progress = true;
+                // A window that opens by single bytes holds a server up as well as none.
+                self.progress |= sent >= REAL_PROGRESS || !self.sink.is_pending();
                 self.account.bytes_out += sent as u64;
                 self.shared.guard.borrow_mut().sent(sent);
             }
@@ -513,6 +514,9 @@ impl Drop for Exchange {
             .count(shard, frontend, self.server.as_ref(), backend);
     }
 }
+
+/// Bytes of a body that count as some, where more waits.
+const REAL_PROGRESS: usize = 1024;
 
 /// Connections found at their end before one is taken to be a sign of more.
 const STALE_MAX: usize = 3;

@@ -267,6 +267,37 @@ fn a_window_that_does_not_open_ends_its_stream_alone() {
 }
 
 #[test]
+fn a_window_that_opens_by_single_bytes_is_as_good_as_shut() {
+    let origin = PlayedOrigin::listen();
+    let lb = h2c(origin.addr(), "timeouts = { client = \"300ms\" }");
+    let mut raw = Raw::connect(lb.addr());
+    raw.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    raw.get(1);
+    let mut server = origin.accept();
+    server.read_head();
+    server
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+        .send([b'x'; 10_000]);
+    let mut trickled = 0;
+    loop {
+        // As soon as one has come, the next is asked for.
+        raw.send(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
+        let frame = raw.read();
+        match frame.kind {
+            DATA => trickled += frame.payload.len(),
+            RST_STREAM => break,
+            _ => {}
+        }
+        assert!(trickled < 10_000, "it was sent byte by byte");
+        let since = Instant::now();
+        wait_until(PATIENCE, "a moment", || {
+            since.elapsed() > Duration::from_millis(5)
+        });
+    }
+    assert!(raw.is_alive());
+}
+
+#[test]
 fn a_server_is_not_read_faster_than_its_client_takes() {
     let origin = PlayedOrigin::listen();
     let lb = h2c(origin.addr(), "timeouts = { client = \"5s\" }");
