@@ -85,8 +85,7 @@ impl Control {
             warnings: inputs.settle(unix_now()),
             ..Brought::default()
         };
-        let config = Arc::clone(&inputs.config);
-        inputs.sources.keep_named_in(&config);
+        inputs.forget_unnamed();
         let merged = inputs.merge();
         let before = Arc::clone(&self.desired.borrow());
         if merged.desired == *before {
@@ -107,6 +106,7 @@ impl Control {
         *self.inputs.borrow_mut() = inputs;
         if is_other {
             self.watch_sources();
+            self.watch_keys();
         }
         self.forget_tls();
         self.saving.unsaved();
