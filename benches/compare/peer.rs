@@ -74,6 +74,7 @@ struct PeerPorts {
     /// mode, HAProxy in TCP mode (told to splice always, it pays 7 % for small answers).
     bulk: u16,
     tls: u16,
+    h2: u16,
 }
 
 /// How nginx has its stream module.
@@ -113,12 +114,13 @@ impl Ports {
     }
 
     fn of(self, kind: Kind) -> PeerPorts {
-        let http = self.base + 8 + 4 * kind as u16;
+        let http = self.base + 8 + 5 * kind as u16;
         PeerPorts {
             http,
             tcp: http + 1,
             bulk: http + 2,
             tls: http + 3,
+            h2: http + 4,
         }
     }
 
@@ -128,7 +130,7 @@ impl Ports {
         let peers = Kind::ALL
             .into_iter()
             .map(|kind| self.of(kind))
-            .flat_map(|p| [p.http, p.tcp, p.bulk, p.tls]);
+            .flat_map(|p| [p.http, p.tcp, p.bulk, p.tls, p.h2]);
         for port in self.origin.into_iter().chain(self.silent).chain(peers) {
             if TcpStream::connect(local(port)).is_ok() {
                 return Err(format!("something answers on port {port} already; end it or choose others with --port-base").into());
@@ -209,6 +211,8 @@ impl Peer {
     pub(crate) fn can(&self, work: &Work) -> bool {
         match (self.kind, work.door) {
             (Kind::Nginx, Door::Tcp) => self.stream.is_some(),
+            // The one from before may not know it; the floor has none.
+            (Kind::Rlb2 | Kind::Relay, Door::Http2) => false,
             // Tied to its client, an origin connection would be new for each request too:
             // no floor for proxies that pool.
             // It would have to read.
@@ -225,6 +229,7 @@ impl Peer {
             (Kind::Relay, _) | (_, Door::Http) => self.ports.http,
             (_, Door::Tcp) => self.ports.tcp,
             (_, Door::Tls) => self.ports.tls,
+            (_, Door::Http2) => self.ports.h2,
         })
     }
 
@@ -268,10 +273,15 @@ impl Peer {
                 .with("TCP", self.ports.tcp)
                 .with("BULK", self.ports.bulk)
                 .with("TLS", self.ports.tls)
+                .with("H2", self.ports.h2)
         };
         Ok(match self.kind {
             Kind::Rlb | Kind::Rlb2 => {
-                let file = fill(include_str!("../peers/rlb.toml")).write(dir.join("rlb.toml"))?;
+                let mut text = include_str!("../peers/rlb.toml").to_owned();
+                if self.kind == Kind::Rlb {
+                    text += include_str!("../peers/rlb-h2.toml");
+                }
+                let file = fill(&text).write(dir.join("rlb.toml"))?;
                 (vec!["-f".into(), file.into()], End::Kill)
             }
             Kind::Haproxy => {
@@ -311,6 +321,8 @@ impl Running {
         let wrong = |what: String| format!("{}, {}: {what}", self.peer.kind.name(), work.title);
         let address = self.peer.address(work);
         let answer = match work.door {
+            // h2load counts what is not 200, and bytes.
+            Door::Http2 => return Ok(()),
             Door::Tls => tls::ask(site, address, work.path),
             Door::Http | Door::Tcp => ask(TcpStream::connect(address)?, address, work.path),
         };

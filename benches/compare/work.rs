@@ -27,6 +27,8 @@ pub(crate) enum Door {
     Tcp,
     /// HTTP/1.1 over TLS 1.3, a P-256 certificate.
     Tls,
+    /// HTTP/2 in the clear, to the same HTTP/1.1 origins.
+    Http2,
 }
 
 /// The most CPU time rlb may take, as a share of a peer's in the same round.
@@ -178,6 +180,18 @@ pub(crate) const ALL: &[Work] = &[
         budget: &[
             goal(Kind::Haproxy, 0.55, 0.50),
             goal(Kind::Nginx, 0.95, 0.95),
+        ],
+    },
+    Work {
+        key: "h2",
+        title: "HTTP/2, 10 streams, small answer",
+        door: Door::Http2,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.58, 0.50),
+            goal(Kind::Nginx, 0.78, 0.70),
         ],
     },
 ];

@@ -83,16 +83,7 @@ pub(super) fn bind(
         protocol: http2::bind_protocol(&reader),
     };
     refuse_misplaced(&reader, &bind.address, problems);
-    if let (true, Some(entry)) = (bind.tls, reader.own("protocol"))
-        && bind.protocol != BindProtocol::Http1
-    {
-        problems.at(
-            entry.key_place,
-            "with TLS the client chooses by ALPN",
-            Diagnostic::error("`protocol` of a bind with tls")
-                .help("write tls = { alpn = [\"h2\", \"http/1.1\"] } in the frontend"),
-        );
-    }
+    http2::refuse_beside_tls(&reader, problems);
     if let (Mode::Tcp, Some(entry), Some(_)) = (mode, reader.own("defer_accept"), bind.defer_accept)
     {
         problems.at(
