@@ -165,6 +165,35 @@ impl Frontend {
             limits: RequestLimits::default(),
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
+            stats: None,
+        }
+    }
+}
+
+impl Default for Stats {
+    /// As on a frontend.
+    fn default() -> Self {
+        Self {
+            path: "/haproxy_stats".to_owned(),
+            accounts: Vec::new(),
+            auth_file: None,
+            admin: false,
+            refresh: None,
+            // What a frontend serves under /metrics is its servers' business.
+            metrics: None,
+        }
+    }
+}
+
+impl Default for StatsServer {
+    /// Listens nowhere.
+    fn default() -> Self {
+        Self {
+            binds: Vec::new(),
+            page: Stats {
+                metrics: Some("/metrics".to_owned()),
+                ..Stats::default()
+            },
         }
     }
 }

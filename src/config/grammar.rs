@@ -225,6 +225,14 @@ pub(crate) fn file_path(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A file, or nothing for none.
+pub(crate) fn no_nul(text: &str) -> Result<(), Fault> {
+    match text.contains('\0') {
+        true => Err(Fault::new("a file's path has no NUL")),
+        false => Ok(()),
+    }
+}
+
 /// A directory, or nothing for none.
 pub(crate) fn directory(text: &str) -> Result<(), Fault> {
     if text.contains('\0') || !(text.is_empty() || text.starts_with('/')) {

@@ -26,6 +26,7 @@ mod keys;
 mod load;
 mod model;
 mod resolve;
+pub(crate) mod stats;
 pub(crate) mod suggest;
 mod syntax;
 mod tree;
@@ -38,6 +39,7 @@ pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub(crate) use stats::BUILT_IN;
 
 #[cfg(test)]
 mod tests;

@@ -76,6 +76,11 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
+    /// Not of the file: rlb's own answers, which no table lists.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.name.starts_with(config::BUILT_IN)
+    }
+
     /// A server by name.
     pub(crate) fn server(&self, name: &str) -> Option<&Arc<Server>> {
         self.by_name

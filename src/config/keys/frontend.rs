@@ -34,7 +34,7 @@ pub(super) static FRONTEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&CLIENT_TIMEOUTS)),
             key("limits", Takes::Table(&REQUEST_LIMITS)),
-            later("stats"),
+            key("stats", Takes::Table(&FRONTEND_STATS)),
         ],
     ],
 };

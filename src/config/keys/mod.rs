@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::{self, Fault};
 use super::grammar;
+use super::stats;
 use super::units::{duration_text, size_text};
 
 /// What can be checked of a text without knowing more.
@@ -17,12 +18,14 @@ macro_rules! parses {
 mod backend;
 mod frontend;
 mod global;
+mod page;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
+use page::{FRONTEND_STATS, STATS};
 
 /// The keys of one table.
 #[derive(Debug)]
@@ -230,7 +233,7 @@ pub(crate) static ROOT: Section = Section {
         key("frontend", Takes::List(&Takes::Table(&FRONTEND))),
         key("backend", Takes::List(&Takes::Table(&BACKEND))),
         key("listen", Takes::List(&Takes::Table(&LISTEN))),
-        later("stats"),
+        key("stats", Takes::Table(&STATS)),
         later("log"),
         later("register"),
         later("discovery"),
@@ -263,7 +266,7 @@ static LISTEN: Section = Section {
         FRONTEND_SETTINGS,
         BACKEND_SETTINGS,
         BOTH_SIDES,
-        &[later("stats")],
+        &[key("stats", Takes::Table(&FRONTEND_STATS))],
     ],
 };
 

@@ -1,6 +1,6 @@
 //! `[[frontend]]`, and the front half of `[[listen]]`.
 
-use super::{BackendNames, bind, mode, route};
+use super::{BackendNames, bind, mode, route, stats};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
@@ -49,10 +49,13 @@ pub(super) fn frontend(
         limits: limits(&reader.table("limits")),
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
+        stats: stats::of_frontend(reader, problems).filter(|_| mode == Mode::Http),
     };
+    stats::warn_exposed(reader, &frontend, problems);
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()
-        && frontend.default_backend.is_none();
+        && frontend.default_backend.is_none()
+        && frontend.stats.is_none();
     if let (true, Some(name)) = (leads_nowhere, reader.own("name")) {
         let answer = match mode {
             Mode::Http => "every request is answered with 503",

@@ -16,6 +16,7 @@ mod frontend;
 mod global;
 mod route;
 mod server;
+mod stats;
 
 pub(crate) use server::servers;
 
@@ -68,6 +69,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
+        stats: stats::server(&root, problems),
     }
 }
 
@@ -148,7 +150,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
     if mode(&section.reader) == Mode::Http {
         return;
     }
-    for key in ["forwarded", "keep_alive_requests", "limits", "pool_max"] {
+    for key in ["forwarded", "keep_alive_requests", "limits", "pool_max", "stats"] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(
                 entry.key_place,
@@ -198,6 +200,13 @@ impl<'t> BackendNames<'t> {
         self.used.push(false);
         self.name_places.push(node.map(|node| node.place));
         if let Some(name) = section.reader.text("name") {
+            if let (true, Some(node)) = (name.starts_with(super::BUILT_IN), node) {
+                let diagnostic = Diagnostic::error(format!(
+                    "names that begin with `{}` are rlb's own",
+                    super::BUILT_IN
+                ));
+                problems.at(node.place, "", diagnostic);
+            }
             let place = match section.reader.own("mode") {
                 Some(entry) => entry.node.place,
                 None => section.reader.place(),

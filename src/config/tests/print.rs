@@ -15,7 +15,34 @@ pub(super) fn print(config: &Config) -> String {
     for backend in &config.backends {
         self::backend(&mut out, backend);
     }
+    if let Some(server) = &config.stats {
+        out.push_str("\n[stats]\n");
+        let address = |address: &BindAddress| match address {
+            BindAddress::Any(port) => format!("\":{port}\""),
+            other => format!("\"{other}\""),
+        };
+        pair(&mut out, "bind", list(&server.binds, address));
+        stats(&mut out, "", &server.page);
+    }
     out
+}
+
+fn stats(out: &mut String, prefix: &str, stats: &Stats) {
+    let mut key = |name: &str, value: String| pair(out, &format!("{prefix}{name}"), value);
+    key("path", text(&stats.path));
+    key("auth", list(&stats.accounts, account_of));
+    let file = stats.auth_file.as_ref();
+    let file = file.map(|path| path.display().to_string());
+    key("auth_file", optional_text(&file));
+    key("admin", stats.admin.to_string());
+    key("refresh", or(stats.refresh, "off", duration));
+    key("metrics", optional_text(&stats.metrics));
+}
+
+fn account_of(account: &Account) -> String {
+    let (Secret::Plain(secret) | Secret::Bcrypt(secret) | Secret::ShaCrypt(secret)) =
+        &account.secret;
+    text(&format!("{}:{secret}", account.name))
 }
 
 fn global(out: &mut String, global: &Global) {
@@ -95,6 +122,9 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "limits.headers", limits.headers);
     pair(out, "limits.body", or(limits.body, "off", size));
     forwarded(out, &frontend.forwarded);
+    if let Some(page) = &frontend.stats {
+        stats(out, "stats.", page);
+    }
 }
 
 fn forwarded(out: &mut String, forwarded: &Forwarded) {

@@ -81,6 +81,10 @@ fn what_the_reference_shows_is_the_default() {
                 ..Backend::new("db", Mode::Tcp)
             },
         ],
+        stats: Some(StatsServer {
+            binds: vec![BindAddress::Ip("127.0.0.1:9000".parse().unwrap())],
+            ..StatsServer::default()
+        }),
     };
     assert_eq!(load_clean(REFERENCE), expected);
 }
@@ -90,6 +94,7 @@ fn its_commented_keys_are_valid_too() {
     let config = load_clean(&uncommented());
     assert_eq!(config.global.admin.len(), 2);
     assert_eq!(config.backends[0].servers[0].check_port, Some(8081));
+    assert_eq!(config.frontends[0].stats.as_ref().unwrap().path, "/haproxy?stats");
 }
 
 /// Comments by path: frontends, backends and their defaults are `*`.

@@ -44,8 +44,10 @@ proptest! {
 }
 
 fn configs() -> impl Strategy<Value = Config> {
-    (global(), vec(backend(), 0..4), vec(frontend(), 0..4)).prop_map(
-        |(global, mut backends, mut frontends)| {
+    let stats = option::of((vec(any::<SocketAddr>(), 1..3), page()));
+    let parts = (global(), vec(backend(), 0..4), vec(frontend(), 0..4), stats);
+    parts.prop_map(
+        |(global, mut backends, mut frontends, stats)| {
             distinct(&mut backends, |backend| &mut backend.name);
             distinct(&mut frontends, |frontend| &mut frontend.name);
             let mut ports = 1000_u16..;
@@ -56,6 +58,10 @@ fn configs() -> impl Strategy<Value = Config> {
                 global,
                 frontends,
                 backends,
+                stats: stats.map(|(binds, page)| StatsServer {
+                    binds: binds.into_iter().map(flowless).collect(),
+                    page,
+                }),
             }
         },
     )
@@ -65,6 +71,7 @@ fn configs() -> impl Strategy<Value = Config> {
 /// listened on once.
 fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterator<Item = u16>) {
     let mode = frontend.mode;
+    frontend.stats = frontend.stats.take().filter(|_| mode == Mode::Http);
     let fits = |index: usize| backends.get(index).is_some_and(|b| b.mode == mode);
     frontend.default_backend = frontend.default_backend.filter(|index| fits(*index));
     frontend
@@ -83,6 +90,42 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
             bind.defer_accept = None;
         }
     }
+}
+
+/// Zones of a v6 address cannot be written.
+fn flowless(address: SocketAddr) -> BindAddress {
+    BindAddress::Ip(SocketAddr::new(address.ip(), address.port()))
+}
+
+fn page() -> impl Strategy<Value = Stats> {
+    let secret = prop_oneof![
+        "[ -~]{1,9}".prop_map(Secret::Plain),
+        "[./A-Za-z0-9]{53}".prop_map(|hash| Secret::Bcrypt(format!("$2y$05${hash}"))),
+        "[./A-Za-z0-9]{9}".prop_map(|hash| Secret::ShaCrypt(format!("$6$salt${hash}"))),
+    ];
+    let is_plain = |secret: &Secret| match secret {
+        Secret::Plain(text) => !text.starts_with(['$', '{']),
+        _ => true,
+    };
+    (
+        "/[a-z?;]{0,9}",
+        option::of((account(), secret.prop_filter("not a hash", is_plain))),
+        option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
+        any::<bool>(),
+        option::of((1_u64..3_600).prop_map(Duration::from_secs)),
+        option::of("/[a-z]{0,9}"),
+    )
+        .prop_map(|(path, one, auth_file, admin, refresh, metrics)| {
+            let account = one.map(|(name, secret)| Account { name, secret });
+            Stats {
+                path,
+                admin: admin && (account.is_some() || auth_file.is_some()),
+                accounts: account.into_iter().collect(),
+                auth_file,
+                refresh,
+                metrics,
+            }
+        })
 }
 
 fn distinct<T>(items: &mut [T], name: impl Fn(&mut T) -> &mut Arc<str>) {
@@ -178,9 +221,9 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         ),
         [wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
-        forwarded(),
+        (forwarded(), option::of(page())),
     )
-        .prop_map(|(itself, counts, waits, limits, forwarded)| Frontend {
+        .prop_map(|(itself, counts, waits, limits, (forwarded, stats))| Frontend {
             name: itself.0,
             mode: itself.1,
             binds: itself.2,
@@ -202,6 +245,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                 body: limits.3,
             },
             forwarded,
+            stats,
         })
 }
 
