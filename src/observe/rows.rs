@@ -60,6 +60,8 @@ pub(crate) struct FrontendRow {
     pub(crate) sessions: Rate,
     /// Requests per second.
     pub(crate) requests: Rate,
+    /// Answers 5xx per second.
+    pub(crate) errors: Rate,
 }
 
 /// What servers and backends have in common.
@@ -75,6 +77,10 @@ pub(crate) struct Work {
     pub(crate) totals: Totals,
     /// Sessions per second.
     pub(crate) sessions: Rate,
+    /// Failed connects, broken answers and 5xx per second.
+    pub(crate) errors: Rate,
+    /// When it was used last, milliseconds since the start; `None` = never.
+    pub(crate) used_ms: Option<u64>,
     /// Seconds since it was used; `None` = never.
     pub(crate) last_used_s: Option<u64>,
     /// Queue, connect, response and total time over the last requests, milliseconds.
@@ -96,6 +102,8 @@ pub(crate) struct BackendRow {
     pub(crate) usable: Usable,
     /// Changes to DOWN.
     pub(crate) downs: u64,
+    /// When that changed last, milliseconds since the start.
+    pub(crate) changed_ms: u64,
     /// Seconds since the last change.
     pub(crate) changed_s: u64,
     /// Seconds without a usable server.
@@ -135,6 +143,8 @@ pub(crate) struct ServerRow {
     pub(crate) pool_max: usize,
     /// An idle connection is kept for this long.
     pub(crate) pool_idle: Duration,
+    /// When its status changed last, milliseconds since the start.
+    pub(crate) changed_ms: u64,
     /// Seconds since the last change of its status.
     pub(crate) changed_s: u64,
     /// Its check.

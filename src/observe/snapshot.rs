@@ -141,7 +141,7 @@ impl Taker<'_> {
             });
         }
         for backend in &generation.backends {
-            if !halves.contains(&backend.state.id) {
+            if !halves.contains(&backend.state.id) && !backend.is_built_in() {
                 proxies.push(Proxy {
                     iid: self.numbers().backend_iid(backend.state.id),
                     name: Arc::clone(&backend.name),
@@ -176,6 +176,7 @@ impl Taker<'_> {
             connections: series.connections,
             sessions: series.sessions,
             requests: series.requests,
+            errors: series.errors,
         }
     }
 
@@ -199,6 +200,7 @@ impl Taker<'_> {
             up: usable.is_up(backend),
             usable,
             downs: series.downs.saturating_sub(series.series.checks.1),
+            changed_ms: series.changed_ms,
             changed_s: since_s(now_ms, series.changed_ms),
             downtime_s: series.downtime_ms(now_ms) / 1000,
             algorithm: match backend.config.balance {
@@ -230,6 +232,7 @@ impl Taker<'_> {
             pool_max: backend.config.pool_max,
             pool_idle: backend.config.timeouts.pool_idle,
             // A state counts from 0, the start of the process; the server may be younger.
+            changed_ms: state.changed_ms().max(series.first_ms),
             changed_s: since_s(now_ms, state.changed_ms().max(series.first_ms)),
             check: check(server, series, now_ms),
         }
@@ -280,6 +283,8 @@ impl Work {
             idle,
             totals: totals.since(&series.baseline),
             sessions: series.sessions,
+            errors: series.errors,
+            used_ms: series.used_ms,
             last_used_s: series.used_ms.map(|used| since_s(now_ms, used)),
             average_ms: means.0.map(Mean::millis),
             max_ms: series.max.map(to_millis),

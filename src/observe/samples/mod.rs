@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 mod series;
+mod trail;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,8 @@ use super::totals::{FrontendTotals, Totals};
 use crate::generation::{Backend, Server};
 use crate::state::{BackendId, FrontendId, ServerId};
 pub(crate) use series::Rate;
-use series::Sight;
+pub(crate) use trail::Trail;
+use series::{SERVER_ERRORS, Sight};
 pub(super) use series::{BackendSeries, FrontendSeries, ProcessSeries, Series};
 
 /// What was learnt over time. Lives on the control thread.
@@ -38,6 +40,16 @@ impl Samples {
         &self.numbers
     }
 
+    /// The last minutes of a frontend.
+    pub(crate) fn frontend_trail(&self, id: FrontendId) -> Option<&Trail> {
+        self.frontends.get(&id).map(|series| &series.trail)
+    }
+
+    /// The last minutes of a backend.
+    pub(crate) fn backend_trail(&self, id: BackendId) -> Option<&Trail> {
+        self.backends.get(&id).map(|series| &series.trail)
+    }
+
     /// Rates over the time since the last call. To be called once a second.
     pub(crate) fn sample(&mut self, view: &View<'_>) {
         self.look(view);
@@ -53,6 +65,11 @@ impl Samples {
             series.connections.sample(totals.connections, elapsed_ms);
             series.sessions.sample(totals.sessions, elapsed_ms);
             series.requests.sample(totals.requests, elapsed_ms);
+            let errors = totals.responses[SERVER_ERRORS];
+            series.errors.sample(errors, elapsed_ms);
+            // A TCP frontend has no requests.
+            let work = series.requests.now.max(series.sessions.now);
+            series.trail.push(work, series.errors.now);
             all.add(&totals);
         }
         let backends = self
@@ -61,6 +78,12 @@ impl Samples {
             .map(|backend| &mut backend.series);
         for series in backends.chain(self.servers.values_mut()) {
             series.sessions.sample(series.total, elapsed_ms);
+            series.errors.sample(series.error_total, elapsed_ms);
+        }
+        for backend in self.backends.values_mut() {
+            let series = &backend.series;
+            let (work, errors) = (series.sessions.now, series.errors.now);
+            backend.trail.push(work, errors);
         }
         let process = &mut self.process;
         process

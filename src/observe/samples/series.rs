@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::trail::Trail;
 use crate::observe::totals::{FrontendTotals, Totals, averages};
 use crate::state::{Counters, PerWorker};
 
@@ -29,6 +30,8 @@ impl Rate {
 #[derive(Debug, Clone, Default)]
 pub(in crate::observe) struct Series {
     pub(in crate::observe) sessions: Rate,
+    /// Failed connects, broken answers and 5xx.
+    pub(in crate::observe) errors: Rate,
     /// Most sessions at once. Exact with one worker; with several at least the
     /// most that any of them had, or that all had when they were looked at.
     pub(in crate::observe) peak: u64,
@@ -43,9 +46,13 @@ pub(in crate::observe) struct Series {
     /// As `baseline`: failed checks, changes to DOWN.
     pub(in crate::observe) checks: (u64, u64),
     pub(super) total: u64,
+    pub(super) error_total: u64,
     mark: u64,
     pub(super) seen_ms: u64,
 }
+
+/// Place of 5xx among the responses.
+pub(super) const SERVER_ERRORS: usize = 4;
 
 /// One look at the counters of a server or of a backend without its servers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,6 +62,7 @@ pub(super) struct Sight {
     max: [u64; 4],
     sessions: u64,
     picked: u64,
+    errors: u64,
 }
 
 impl Sight {
@@ -69,6 +77,9 @@ impl Sight {
             }
             sight.sessions += slot.sessions.get();
             sight.picked += slot.picked.get();
+            sight.errors += slot.connect_errors.get()
+                + slot.response_errors.get()
+                + slot.responses[SERVER_ERRORS].get();
         }
         sight.peak = sight.peak.max(sight.current);
         sight
@@ -83,6 +94,7 @@ impl Sight {
         }
         self.sessions += other.sessions;
         self.picked += other.picked;
+        self.errors += other.errors;
     }
 }
 
@@ -106,6 +118,7 @@ impl Series {
             self.used_ms = Some(now_ms);
         }
         self.total = sight.sessions;
+        self.error_total = sight.errors;
         self.seen_ms = now_ms;
     }
 
@@ -113,6 +126,7 @@ impl Series {
         self.peak = 0;
         self.max = [0; 4];
         self.sessions.max = 0;
+        self.errors.max = 0;
     }
 
     pub(super) fn clear(&mut self, totals: Totals, checks: (u64, u64)) {
@@ -133,6 +147,7 @@ pub(in crate::observe) struct BackendSeries {
     pub(in crate::observe) changed_ms: u64,
     /// Changes to DOWN.
     pub(in crate::observe) downs: u64,
+    pub(in crate::observe) trail: Trail,
     down_ms: u64,
 }
 
@@ -144,6 +159,7 @@ impl BackendSeries {
             up,
             changed_ms: now_ms,
             downs: 0,
+            trail: Trail::default(),
             down_ms: 0,
         }
     }
@@ -175,6 +191,9 @@ pub(in crate::observe) struct FrontendSeries {
     pub(in crate::observe) connections: Rate,
     pub(in crate::observe) sessions: Rate,
     pub(in crate::observe) requests: Rate,
+    /// Answers 5xx.
+    pub(in crate::observe) errors: Rate,
+    pub(in crate::observe) trail: Trail,
     pub(in crate::observe) peak: u64,
     pub(in crate::observe) baseline: FrontendTotals,
     pub(super) totals: FrontendTotals,
@@ -188,6 +207,7 @@ impl FrontendSeries {
             &mut self.connections,
             &mut self.sessions,
             &mut self.requests,
+            &mut self.errors,
         ] {
             rate.max = 0;
         }
