@@ -55,6 +55,7 @@ pub struct Engine {
 struct Listening {
     addresses: Vec<(Arc<str>, SocketAddr)>,
     binds: Vec<(Arc<str>, BindAddress)>,
+    stats: Vec<SocketAddr>,
 }
 
 /// Steers a running [`Engine`] from another thread, as often as one likes.
@@ -157,8 +158,13 @@ fn reserved_descriptors(config: &Config, workers: usize) -> usize {
         .iter()
         .map(|backend| backend.servers.len())
         .sum();
-    64 + (binds + 8) * workers + servers.min(256)
+    let pages = config.frontends.iter().filter(|f| f.stats.is_some()).count();
+    let pages = pages + config.stats.as_ref().map_or(0, |stats| stats.binds.len());
+    64 + (binds + 8) * workers + servers.min(256) + pages * STATS_CLIENTS_MAX
 }
+
+/// Connections to one listener of the stats page.
+const STATS_CLIENTS_MAX: usize = 65;
 
 /// Reports of workers that control has not looked at yet.
 const REPORTS_MAX: usize = 1024;
@@ -271,6 +277,11 @@ impl Engine {
     /// the ports that the system gave.
     pub fn binds(&self) -> &[(Arc<str>, BindAddress)] {
         &self.listening.binds
+    }
+
+    /// Where the stats page listens, if it has a listener of its own.
+    pub fn stats_addresses(&self) -> &[SocketAddr] {
+        &self.listening.stats
     }
 
     /// What the workers see, for those who look from inside.
@@ -409,6 +420,7 @@ fn control_thread(
                 let _ = ready.send(Ok(Listening {
                     addresses: control.addresses(),
                     binds: control.binds(),
+                    stats: control.stats_addresses(),
                 }));
                 match control.run(inbox(events)).await {
                     Outcome::Stopped => Exit::Stopped,

@@ -127,6 +127,10 @@ impl Control {
                 binds.open(&desired.frontends, self.workers.len())?
             }
         };
+        let pages = match is_stopping {
+            true => None,
+            false => Some(self.stats.open(&desired)?),
+        };
         let returning = self.drains.borrow().returning(&desired);
         set_states(&current, &desired, &returning, self.now_ms());
         for server in returning.values() {
@@ -135,6 +139,10 @@ impl Control {
         let (next, change) = current.next_with(&desired, self.workers.len(), &returning);
         let next = Arc::new(next);
         self.close_leaving(&change.left_frontends).await;
+        // Before the routes to them are in force.
+        if let Some(pages) = pages {
+            self.stats.reconcile(&desired, pages);
+        }
         *self.desired.borrow_mut() = desired;
         self.publish(Arc::clone(&next));
         let late = self.refresh(&change.closed_endpoints).await;

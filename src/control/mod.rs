@@ -28,6 +28,7 @@ mod sessions;
 mod snapshot;
 mod sources;
 mod spec;
+mod stats;
 mod stop;
 mod supervise;
 mod takeover;
@@ -40,7 +41,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -114,6 +115,8 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// Where the stats page is.
+    stats: stats::Sites,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
@@ -166,7 +169,7 @@ impl Control {
     ) -> Result<(Rc<Self>, mpsc::Receiver<HealthEvent>), ApplyError> {
         let seed = u64::from(std::process::id());
         let (health, events) = Health::new(parts.origin.into(), seed);
-        let control = Rc::new(Self {
+        let control = Rc::new_cyclic(|control| Self {
             published: parts.published,
             workers: parts.workers,
             paths: first.paths,
@@ -185,6 +188,7 @@ impl Control {
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            stats: stats::Sites::new(Weak::clone(control)),
             manager: first.manager,
             shared: RefCell::default(),
             replaced: RefCell::default(),
@@ -201,12 +205,16 @@ impl Control {
             control.health.borrow_mut().expect(predecessor.known());
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
+            control.stats.share(true);
         }
         control.replace_config(first.config, &Cause::Start).await?;
         control.name_restored();
         control.health.borrow_mut().expect(Vec::new());
         match predecessor {
-            Some(predecessor) => control.take_over(predecessor, &admin).await?,
+            Some(predecessor) => {
+                control.take_over(predecessor, &admin).await?;
+                control.stats.share(false);
+            }
             // Behind the binds: a second process that finds them taken touches no socket of the first.
             None => AdminSockets::reconcile(&control, &admin, Rivals::Respect).await?,
         }
@@ -224,6 +232,7 @@ impl Control {
         config: Arc<Config>,
         cause: &Cause,
     ) -> Result<(), ApplyError> {
+        let config = self.stats.with_routes(config);
         let (sources, report) = self.first_look(&config).await;
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
@@ -251,6 +260,11 @@ impl Control {
     /// Where each frontend listens, for those who asked for port 0.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         self.binds.borrow().addresses()
+    }
+
+    /// Where `[stats]` listens.
+    pub(crate) fn stats_addresses(&self) -> Vec<SocketAddr> {
+        self.stats.addresses()
     }
 
     /// Open binds and their frontends, ports filled in.

@@ -141,14 +141,15 @@ impl Control {
             Some(Err(errors)) => Some(errors.render(false)),
             Some(Ok(loaded)) => {
                 *self.expanded.borrow_mut() = loaded.expanded.into();
-                let is_other = loaded.config != *inputs.config;
+                let config = self.stats.with_routes(Arc::new(loaded.config));
+                let is_other = config != inputs.config;
                 if is_other || is_asked {
                     let warnings = loaded.warnings.iter().map(|warning| warning.summary());
                     report.warnings.extend(warnings);
-                    report.needs_restart = self.needs_restart(&loaded.config.global);
+                    report.needs_restart = self.needs_restart(&config.global);
                 }
                 if is_other {
-                    inputs.config = Arc::new(loaded.config);
+                    inputs.config = config;
                 }
                 None
             }

@@ -135,6 +135,11 @@ impl Control {
         })
     }
 
+    /// What was learnt over time.
+    pub(super) fn with_samples<T>(&self, look: impl FnOnce(&Samples) -> T) -> T {
+        look(&self.shown.samples.borrow())
+    }
+
     /// Numbers are given when somebody looks: before one is looked up, then.
     fn numbered<T>(&self, word: &str, find: impl FnOnce(&Samples, &str) -> T) -> T {
         if word.starts_with('#') {

@@ -33,7 +33,7 @@ mod value;
 pub(crate) use csv::{Form, StatRequest, stat};
 pub(crate) use info::info;
 pub(crate) use numbers::Numbers;
-pub(crate) use page::{Document, Facts, Section, Settings, State, trails};
+pub(crate) use page::{Document, Facts, Section, Settings, State, Trails};
 pub(crate) use process::{ProcessFacts, cpu_time, node_name};
 pub(crate) use prometheus::{Selection, prometheus};
 pub(crate) use samples::Samples;

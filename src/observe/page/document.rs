@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::State;
+use super::{State, Trails};
 
 /// What a page is told about itself.
 #[derive(Debug, Default, Serialize)]
@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: Option<String>,
     /// What an operator should know about the page itself.
     pub(crate) warnings: Vec<String>,
+    /// Who looks.
+    pub(crate) user: Option<String>,
     /// What came of a form, HAProxy's code.
     pub(crate) outcome: Option<String>,
     /// Only proxies whose name contains this.
@@ -41,8 +43,8 @@ pub(crate) struct Document<'a> {
     pub(crate) node: &'a str,
     /// What it shows first.
     pub(crate) state: &'a State,
-    /// Of [`super::trails`].
-    pub(crate) trails: &'a str,
+    /// What its graphs begin with.
+    pub(crate) trails: &'a Trails,
 }
 
 const MARKUP: &str = include_str!("page.html");
@@ -53,9 +55,11 @@ impl Document<'_> {
     /// The whole document.
     pub(crate) fn html(&self) -> String {
         let state = self.state.whole();
+        // Plain structs with text keys: there is nothing that could fail.
         let settings = serde_json::to_string(self.settings).unwrap_or_default();
+        let trails = serde_json::to_string(self.trails).unwrap_or_default();
         let size = MARKUP.len() + STYLE.len() + SCRIPT.len() + state.len() + 4096;
-        let mut out = String::with_capacity(size + self.trails.len());
+        let mut out = String::with_capacity(size + trails.len());
         let mut rest = MARKUP;
         while let Some((before, behind)) = rest.split_once("{{") {
             out.push_str(before);
@@ -71,7 +75,7 @@ impl Document<'_> {
                 "refresh" => self.refresh(&mut out),
                 "settings" => json(&mut out, &settings),
                 "state" => json(&mut out, &state),
-                "trails" => json(&mut out, self.trails),
+                "trails" => json(&mut out, &trails),
                 // The markup is ours; a test holds it to this list.
                 _ => {}
             }

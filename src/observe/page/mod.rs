@@ -156,24 +156,33 @@ fn object<'a>(
     out
 }
 
-/// The last two minutes of each frontend and backend, by the key of its part.
-pub(crate) fn trails(samples: &Samples, generation: &Generation) -> String {
-    let mut trails: BTreeMap<String, Vec<[u32; 2]>> = BTreeMap::new();
-    let mut put = |key: String, trail: Option<&Trail>| {
-        let points = trail.map(|trail| trail.points().collect());
-        trails.insert(key, points.unwrap_or_default());
-    };
-    for frontend in &generation.frontends {
-        let id = frontend.state.id;
-        let key = format!("f:{}", samples.numbers().frontend_iid(id));
-        put(key, samples.frontend_trail(id));
+/// The last two minutes of frontends and backends, by the key of their part.
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Trails(BTreeMap<String, Vec<[u32; 2]>>);
+
+/// Of more proxies the page draws what it sees itself: copying takes time.
+const TRAILS_MAX: usize = 200;
+
+impl Trails {
+    /// Copies them.
+    pub(crate) fn take(samples: &Samples, generation: &Generation) -> Self {
+        let numbers = samples.numbers();
+        let points = |trail: Option<&Trail>| trail.map(|t| t.points().collect());
+        let frontends = generation.frontends.iter().map(|frontend| {
+            let id = frontend.state.id;
+            let key = format!("f:{}", numbers.frontend_iid(id));
+            (key, points(samples.frontend_trail(id)))
+        });
+        let backends = generation.backends.iter().filter(|b| !b.is_built_in());
+        let backends = backends.map(|backend| {
+            let id = backend.state.id;
+            let key = format!("b:{}", numbers.backend_iid(id));
+            (key, points(samples.backend_trail(id)))
+        });
+        let all = frontends.chain(backends).take(TRAILS_MAX);
+        Self(all.filter_map(|(key, points)| Some((key, points?))).collect())
     }
-    for backend in generation.backends.iter().filter(|b| !b.is_built_in()) {
-        let id = backend.state.id;
-        let key = format!("b:{}", samples.numbers().backend_iid(id));
-        put(key, samples.backend_trail(id));
-    }
-    serde_json::to_string(&trails).unwrap_or_default()
 }
 
 fn head(snapshot: &Snapshot) -> Head<'_> {

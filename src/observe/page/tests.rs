@@ -74,7 +74,7 @@ fn document_is_filled_and_nothing_in_it_ends_a_script() {
         settings: &settings,
         node: "<lb1>",
         state: &state,
-        trails: "{}",
+        trails: &Trails::default(),
     };
     let html = document.html();
     assert!(!html.contains("{{") && !html.contains("<lb1>"));

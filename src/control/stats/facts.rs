@@ -1,0 +1,137 @@
+//! One look at everything, taken on the control thread and rendered elsewhere.
+
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use crate::control::admin::Mask;
+use crate::control::difference::Difference;
+use crate::control::{Control, GenerationRow};
+use crate::observe::{Facts, Section, Snapshot, State, Trails};
+
+/// Plain data: crosses to a blocking thread.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) snapshot: Snapshot,
+    differences: Vec<Difference>,
+    history: Vec<GenerationRow>,
+    /// Never to be shown.
+    secrets: Arc<[String]>,
+}
+
+/// Rows of a table: nobody reads more of them on a page, and the socket has all.
+const ROWS_MAX: usize = 100;
+/// Changes shown.
+const CHANGES_MAX: usize = 20;
+
+impl Look {
+    pub(super) fn take(control: &Control) -> Self {
+        let history = control.history();
+        let old = history.len().saturating_sub(CHANGES_MAX);
+        Self {
+            snapshot: control.snapshot(),
+            differences: control.differences.borrow().clone(),
+            history: history.into_iter().skip(old).collect(),
+            secrets: control.expanded(),
+        }
+    }
+
+    /// The parts of the page. Takes a microsecond or two per server.
+    pub(super) fn state(&self) -> State {
+        State::of(&self.snapshot, &self.facts())
+    }
+
+    fn facts(&self) -> Facts {
+        let mask = Mask::new(&self.secrets);
+        let mut facts = Facts {
+            sections: vec![self.draining(), self.overrides(), self.changes()],
+            ..Facts::default()
+        };
+        for section in &mut facts.sections {
+            section.rows.truncate(ROWS_MAX);
+            for cell in section.rows.iter_mut().flatten() {
+                *cell = mask.apply(std::mem::take(cell));
+            }
+        }
+        for difference in &self.differences {
+            let key = difference.object.to_string();
+            if difference.what == "state" {
+                facts.reasons.insert(key.clone(), difference.by.clone());
+            }
+            let written = match &difference.written {
+                Some(written) => format!("{written} in the file"),
+                None => "not in the file".to_owned(),
+            };
+            let (what, set) = (difference.what, &difference.set);
+            let text = mask.apply(format!("{what}: {set}, {written}"));
+            facts.overrides.entry(key).or_default().push(text);
+        }
+        facts
+    }
+
+    fn draining(&self) -> Section {
+        let rows = self.snapshot.drains.iter().map(|row| {
+            let cut = row.cut_in_ms.map_or_else(
+                || "cut".to_owned(),
+                |ms| format!("{} s", ms.div_ceil(1000)),
+            );
+            let name = format!("{}/{}", row.backend, row.server);
+            vec![name, row.left.to_string(), cut]
+        });
+        Section {
+            key: "draining",
+            title: "Draining",
+            columns: &["server that left", "sessions left", "cut in"],
+            rows: rows.collect(),
+        }
+    }
+
+    fn overrides(&self) -> Section {
+        let rows = self.differences.iter().map(|difference| {
+            vec![
+                difference.object.to_string(),
+                difference.what.to_owned(),
+                difference.written.clone().unwrap_or_default(),
+                difference.set.clone(),
+                time(difference.at * 1000),
+                difference.by.clone(),
+            ]
+        });
+        Section {
+            key: "overrides",
+            title: "Set at run time, over the file",
+            columns: &["object", "what", "in the file", "in force", "since", "by"],
+            rows: rows.collect(),
+        }
+    }
+
+    fn changes(&self) -> Section {
+        let rows = self.history.iter().rev().map(|row| {
+            let when = row.when.duration_since(UNIX_EPOCH).unwrap_or_default();
+            vec![
+                row.id.to_string(),
+                time(when.as_millis() as u64),
+                row.cause.clone(),
+                row.summary.clone(),
+            ]
+        });
+        Section {
+            key: "changes",
+            title: "Changes since the start",
+            columns: &["generation", "time", "cause", "what changed"],
+            rows: rows.collect(),
+        }
+    }
+}
+
+/// A time the page writes in its reader's zone: `@` and milliseconds of Unix time.
+fn time(unix_ms: u64) -> String {
+    format!("@{unix_ms}")
+}
+
+impl Control {
+    /// The last minutes of frontends and backends.
+    pub(super) fn trails(&self) -> Trails {
+        self.with_samples(|samples| Trails::take(samples, &self.generation()))
+    }
+}
+
