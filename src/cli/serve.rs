@@ -115,6 +115,11 @@ fn tell(engine: &Engine, config: &Config) {
     for backend in &config.backends {
         say(backend_line(backend));
     }
+    if let Some(stats) = &config.stats {
+        for address in engine.stats_addresses() {
+            say(format_args!("stats page: http://{address}{}", stats.page.path));
+        }
+    }
     let limits = engine.limits();
     say(format_args!(
         "{}, maxconn {}, {} file descriptors",

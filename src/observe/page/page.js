@@ -5,6 +5,8 @@ const read = id => JSON.parse($(id).textContent);
 const settings = read("settings");
 const trails = read("trails");
 const parts = new Map();
+// Of a URL with a password in it, which browsers refuse to fetch.
+const base = location.origin;
 const POINTS = 120;
 
 // ---- making elements -------------------------------------------------------
@@ -38,9 +40,13 @@ function span(ms) {
   if (s < 86400) return Math.floor(s / 3600) + "h " + Math.floor(s % 3600 / 60) + "m";
   return Math.floor(s / 86400) + "d " + Math.floor(s % 86400 / 3600) + "h";
 }
+const time = ms => ms < 1000 ? ms + " ms" : ms < 60000 ? (ms / 1000).toFixed(1) + " s" : span(ms);
 const now = () => (parts.get("head") || {}).now || Date.now();
 const ago = ms => span(now() - ms);
-const at = ms => new Date(ms).toLocaleString();
+const at = ms => {
+  const then = new Date(ms);
+  return then.toDateString() === new Date(now()).toDateString() ? then.toLocaleTimeString() : then.toLocaleString();
+};
 
 // ---- graphs ----------------------------------------------------------------
 const SVG = "http://www.w3.org/2000/svg";
@@ -59,12 +65,13 @@ function graph() {
   svg._draw = points => {
     let most = 1;
     for (const point of points) most = Math.max(most, point[0], point[1]);
-    const start = POINTS - points.length;
-    const line = which => points.map((point, i) =>
-      (i ? "L" : "M") + (start + i) + " " + (23 - 22 * point[which] / most).toFixed(1)).join("");
-    const work = line(0);
-    w.setAttribute("d", points.length ? work + "L" + (POINTS - 1) + " 24L" + start + " 24Z" : "");
-    e.setAttribute("d", points.some(point => point[1]) ? line(1) : "");
+    // A short history is drawn wide: half a minute fills the graph.
+    const shown = Math.max(points.length, 30);
+    const x = i => ((POINTS - 1) * (shown - points.length + i) / (shown - 1)).toFixed(1);
+    const y = n => (23 - 22 * n / most).toFixed(1);
+    const work = points.map((point, i) => (i ? "L" : "M") + x(i) + " " + y(point[0])).join("");
+    w.setAttribute("d", points.length ? work + "L" + (POINTS - 1) + " 24L" + x(0) + " 24Z" : "");
+    e.setAttribute("d", points.map((point, i) => point[1] ? "M" + x(i) + " 24V" + y(point[1]) : "").join(""));
   };
   return svg;
 }
@@ -92,11 +99,11 @@ const watcher = new IntersectionObserver(entries => {
   }
 }, { rootMargin: "200px" });
 
-function columns(first, check) {
+function columns(first, check, without) {
   const line = el("div", { class: "row columns", role: "row" },
     el("div", { role: "columnheader" }, first), el("div", { role: "columnheader" }, "State"));
   for (const [name, title] of CELLS)
-    line.append(el("div", { class: name, role: "columnheader" }, name === "check" ? check : title));
+    line.append(el("div", { class: name, role: "columnheader" }, name === "check" ? check : without.includes(title) ? "" : title));
   return line;
 }
 function makeRow(key, name, extra) {
@@ -105,8 +112,8 @@ function makeRow(key, name, extra) {
   node._row = row;
   node.append(name);
   const cell = (cls, label, unit) => {
-    const b = el("b"), s = el("span");
-    const box = el("div", { class: "cell " + cls, role: "cell", "data-label": label, "data-unit": unit }, b, s);
+    const b = el("b", { "data-unit": unit }), s = el("span");
+    const box = el("div", { class: "cell " + cls, role: "cell" }, b, s);
     node.append(box);
     return { box, b, s, cls: "cell " + cls };
   };
@@ -142,8 +149,8 @@ function fillWork(row, part) {
   put(row, "c-errors", count(wrong(part)), part.error_rate ? count(part.error_rate) + "/s" : "", part.error_rate ? "hot" : "");
   put(row, "c-retries", count(part.retries[0]), part.retries[1] ? count(part.retries[1]) + " moved" : "");
   const [, connect, response, total] = part.average_ms;
-  if (part.latency) put(row, "c-time", part.latency[0] + " ms", "p99 " + part.latency[2]);
-  else put(row, "c-time", (response || total) + " ms", "max " + part.max_ms[response ? 2 : 3]);
+  if (part.latency) put(row, "c-time", time(part.latency[0]), "p99 " + time(part.latency[2]));
+  else put(row, "c-time", time(response || total), "max " + time(part.max_ms[response ? 2 : 3]));
   title(row.cells["c-time"].box, "Average of the last requests: connect " + connect + " ms, answer " + response + " ms, whole " + total + " ms");
   title(row.cells["c-errors"].box, part.errors[0] + " connects, " + part.errors[1] + " broken answers, " + part.errors[2] + " 5xx; aborted by clients " + part.errors[3] + ", by servers " + part.errors[4]);
 }
@@ -151,8 +158,10 @@ const fill = {
   f(row, part) {
     const cls = { OPEN: "up", PAUSED: "maint", STOP: "drain" }[part.status] || "no-check";
     setClass(row.node, "row " + row.extra + " " + cls);
-    put(row, "state", part.status, row.place.mode);
-    put(row, "check", part.errors[1] ? count(part.errors[1]) + " denied" : "", "", part.errors[1] ? "says" : "");
+    put(row, "state", part.status, "");
+    const codes = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+    const answers = part.responses.map((n, i) => n ? codes[i] + " " + count(n) : "").filter(Boolean);
+    put(row, "check", answers.slice(0, 2).join(" · "), answers.slice(2).concat(part.errors[1] ? ["denied " + count(part.errors[1])] : []).join(" · "), answers.length ? "says" : "");
     put(row, "c-weight", "", "");
     fillBusy(row, part);
     put(row, "c-sessions", count(part.sessions[0]), "of " + count(part.sessions[2]));
@@ -179,7 +188,7 @@ const fill = {
     const chosen = row.box && row.box.checked ? " chosen" : "";
     setClass(row.node, "row " + row.extra + " " + part.class + (part.backup ? " backup" : "") + chosen);
     set(row.who.b, part.name);
-    set(row.who.s, part.address);
+    set(row.who.s, part.address === part.name ? "" : part.address);
     row.who.backup.hidden = !part.backup;
     row.who.set.hidden = !part.overrides;
     if (part.overrides) title(row.who.set, part.overrides.join("\n"));
@@ -209,8 +218,9 @@ function drawRow(row) {
 }
 
 // ---- the layout of proxies -------------------------------------------------
-const frontends = el("div", { class: "panel", role: "table", "aria-label": "Frontends" }, columns("Frontend", "Limits"));
+const frontends = el("div", { class: "panel", role: "table", "aria-label": "Frontends" }, columns("Frontend", "Answers", ["Weight", "Retries", "Time"]));
 const panels = new Map();
+$("backends").append(el("div", { class: "legend" }, columns("Backend, server", "Last check, servers", [])));
 function nameCell(name, sub) {
   return el("div", { class: "cell name", role: "rowheader" }, el("b", {}, name), el("span", {}, sub));
 }
@@ -238,7 +248,7 @@ function makePanel(place) {
   row.place = place;
   const servers = el("div", { class: "servers", role: "rowgroup" });
   const node = el("div", { class: "panel", role: "table", "aria-label": "Backend " + place.name },
-    columns("Backend", "Servers"), row.node, servers);
+    row.node, servers);
   fold.addEventListener("click", () => node.classList.toggle("folded"));
   return { node, row, servers, sids: [], place };
 }
@@ -250,7 +260,7 @@ function layOut() {
       const key = "f:" + place.iid;
       wanted.add(key);
       let row = rows.get(key);
-      if (!row) row = makeRow(key, nameCell(place.name, ""), "head");
+      if (!row) row = makeRow(key, nameCell(place.name, place.mode), "head");
       row.place = place;
       frontends.append(row.node);
     }
@@ -315,9 +325,9 @@ function fillDetail(row, part) {
     ["Failed connects, broken answers", part.errors.slice(0, 2).map(count).join(", ")],
     ["Aborts by clients, servers", part.errors.slice(3, 5).map(count).join(", ")],
     ["Retries, moved elsewhere", part.retries.map(count).join(", ")],
-    ["Connect, answer, whole: average", part.average_ms.slice(1).map(ms => ms + " ms").join(", ")],
-    ["Connect, answer, whole: most", part.max_ms.slice(1).map(ms => ms + " ms").join(", ")],
-    part.latency && ["Latency p50, p90, p99", part.latency.map(ms => ms + " ms").join(", ")],
+    ["Connect, answer, whole: average", part.average_ms.slice(1).map(time).join(", ")],
+    ["Connect, answer, whole: most", part.max_ms.slice(1).map(time).join(", ")],
+    part.latency && ["Latency p50, p90, p99", part.latency.map(time).join(", ")],
     ["Connections idle, made, reused", part.pool.map(count).join(", ")],
     ["Last used", part.used ? ago(part.used) + " ago" : "never"],
   ].filter(Boolean);
@@ -341,11 +351,21 @@ const ACTIONS = [
 const chosen = () => [...rows.values()].filter(row => row.box && row.box.checked);
 function actions(of) {
   const box = el("div", { class: "acts" });
-  for (const [action, text] of ACTIONS) box.append(el("button", { type: "button", "data-action": action, on: { click: () => act(of(), action, text) } }, text));
+  const rare = [];
+  ACTIONS.forEach(([action, text], i) => {
+    const button = el("button", { type: "button", "data-action": action, on: { click: () => act(of(), action, text) } }, text);
+    if (i > 3) { button.hidden = true; rare.push(button); }
+    box.append(button);
+  });
   const input = el("input", { type: "text", inputmode: "numeric", placeholder: "0–256", "aria-label": "Weight, a number or a share such as 50%", size: "5" });
   const go = () => { if (/^\d+%?$/.test(input.value.trim())) act(of(), "weight", "Weight " + input.value.trim(), input.value.trim()); else input.focus(); };
   input.addEventListener("keydown", event => { if (event.key === "Enter") go(); });
   box.append(el("span", { class: "weigh" }, input, el("button", { type: "button", on: { click: go } }, "Set weight")));
+  box.append(el("button", { type: "button", "aria-expanded": "false", on: { click: event => {
+    for (const button of rare) button.hidden = !button.hidden;
+    event.target.setAttribute("aria-expanded", String(!rare[0].hidden));
+    set(event.target, rare[0].hidden ? "More" : "Less");
+  } } }, "More"));
   return box;
 }
 const steerCount = el("b");
@@ -403,7 +423,7 @@ async function act(list, action, text, weight) {
     const body = new URLSearchParams([["b", "#" + iid], ["action", action], ["token", settings.token], ...group.map(row => ["s", parts.get(row.key).name])]);
     if (weight) body.set("weight", weight);
     try {
-      const response = await fetch(settings.path, { method: "POST", body, headers: { accept: "application/json" }, credentials: "same-origin" });
+      const response = await fetch(base + settings.path, { method: "POST", body, headers: { accept: "application/json" }, credentials: "same-origin" });
       const { outcome, more } = await response.json();
       said.push([outcome, more]);
     } catch { said.push(["UNKN", "no answer"]); }
@@ -518,7 +538,7 @@ function tile(id, name) {
   $("summary").append(node);
   return tiles[id] = { node, b, s };
 }
-tile("work", "Requests per second"); tile("errors", "Errors per second"); tile("sessions", "Connections"); tile("out", "Sent per second"); tile("servers", "Servers usable"); tile("generation", "Generation");
+tile("work", "Requests per second"); tile("errors", "Errors per second"); tile("sessions", "Connections"); tile("out", "Sent per second").node.id = "sent"; tile("servers", "Servers usable"); tile("generation", "Generation");
 tiles.work.graph = graph();
 tiles.work.node.append(tiles.work.graph);
 function showHead() {
@@ -529,7 +549,7 @@ function showHead() {
     if (key[0] === "s") { all++; if (["up", "going-down", "no-check"].includes(part.class) && part.weight[0] > 0) up++; }
   }
   const say = (id, main, sub, cls) => { set(tiles[id].b, main); set(tiles[id].s, sub); setClass(tiles[id].node, "tile" + (cls ? " " + cls : "")); };
-  say("work", count(work), count(head.requests) + " requests since " + span(head.now - head.started) + " ago");
+  say("work", count(work), count(head.requests) + " requests in " + span(head.now - head.started));
   say("errors", count(errors), "5xx to clients", errors ? "bad" : "");
   say("sessions", count(head.connections), "of " + count(head.maxconn) + ", " + count(head.connection_rate) + " new/s");
   say("out", bytes(head.bytes_out_rate), head.workers + (head.workers === 1 ? " worker, " : " workers, ") + head.idle_pct + "% idle");
@@ -594,7 +614,7 @@ function take(message, whole) {
 function say(cls, text) { setClass($("live"), "live " + cls); set($("live"), text); }
 async function poll() {
   try {
-    const response = await fetch(settings.path + ";state", { credentials: "same-origin" });
+    const response = await fetch(base + settings.path + ";state", { credentials: "same-origin" });
     if (!response.ok) throw new Error(response.status);
     take(await response.json(), true);
     say("slow", "every " + (settings.refresh || 5) + " s");
@@ -608,7 +628,7 @@ function fallBack() {
   setTimeout(listen, 60000);
 }
 function listen() {
-  const events = new EventSource(settings.path + ";events");
+  const events = new EventSource(base + settings.path + ";events");
   events.addEventListener("open", () => { source = events; clearInterval(timer); timer = 0; say("on", "live"); });
   events.addEventListener("all", event => take(JSON.parse(event.data), true));
   events.addEventListener("change", event => take(JSON.parse(event.data), false));
