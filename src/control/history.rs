@@ -7,14 +7,15 @@ use std::time::SystemTime;
 use super::Control;
 use super::change::{Cause, GenerationRow};
 
-/// The last generations, oldest first.
+/// The last generations, oldest first, and how many there were.
 #[derive(Debug, Default)]
-pub(super) struct History(VecDeque<GenerationRow>);
+pub(super) struct History(VecDeque<GenerationRow>, u64);
 
 const ROWS_MAX: usize = 100;
 
 impl History {
     fn push(&mut self, row: GenerationRow) {
+        self.1 += 1;
         // A server that comes and goes must not drive out what people did.
         let health = Cause::Health.to_string();
         if self.0.back().is_some_and(|last| last.cause == health) && row.cause == health {
@@ -31,6 +32,11 @@ impl Control {
     /// The last 100 generations, oldest first. Of changes of health in a row the last one.
     pub(crate) fn history(&self) -> Vec<GenerationRow> {
         self.history.borrow().0.iter().cloned().collect()
+    }
+
+    /// How many generations there were, the forgotten ones too.
+    pub(super) fn changes(&self) -> u64 {
+        self.history.borrow().1
     }
 
     /// When the generation in force was published.
@@ -91,5 +97,6 @@ mod tests {
         let ids: Vec<_> = history.0.iter().map(|row| row.id).collect();
         assert_eq!(ids.len(), ROWS_MAX);
         assert_eq!(ids[98..], [299, 2299]);
+        assert_eq!(history.1, 900, "all are counted");
     }
 }

@@ -201,6 +201,7 @@ impl Control {
             stopping: self.is_stopping(),
             panics: published.panics.load(Ordering::Relaxed),
             generation_unix_ms: self.last_change().map_or(0, unix_ms),
+            changes: self.changes(),
             late_max: late_max.collect(),
             ..ProcessFacts::default()
         }

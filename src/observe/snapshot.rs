@@ -67,6 +67,8 @@ pub(crate) struct Snapshot {
     pub(crate) drains: Vec<DrainRow>,
     /// The servers of `drains`, in the same order.
     pub(crate) draining: Vec<ServerId>,
+    /// Sessions and requests of each worker that are with a server now.
+    pub(crate) worker_sessions: Vec<u64>,
 }
 
 impl Snapshot {
@@ -92,6 +94,7 @@ impl Snapshot {
             proxies: taker.proxies(),
             drains: view.departing.iter().map(drain_row).collect(),
             draining: view.departing.iter().map(|d| d.server.id()).collect(),
+            worker_sessions: worker_sessions(view),
         }
     }
 
@@ -102,6 +105,18 @@ impl Snapshot {
             servers.map(move |server| (proxy, server))
         })
     }
+}
+
+fn worker_sessions(view: &View<'_>) -> Vec<u64> {
+    let mut sessions = vec![0; view.process.workers];
+    let leaving = view.departing.iter().map(|departing| departing.server);
+    let servers = view.generation.servers().map(|(_, server)| &**server);
+    for server in servers.chain(leaving) {
+        for (sum, slot) in sessions.iter_mut().zip(server.state.counters.slots()) {
+            *sum += slot.map_or(0, |slot| slot.current.get());
+        }
+    }
+    sessions
 }
 
 fn drain_row(departing: &Departing<'_>) -> DrainRow {

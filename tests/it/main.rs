@@ -26,6 +26,7 @@ mod limits;
 mod panics;
 mod privileges;
 mod real;
+mod stats;
 mod support;
 mod systemd;
 mod takeover;

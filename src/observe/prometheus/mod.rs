@@ -275,6 +275,16 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
     writer.family("rlb_generation_age_seconds", false, about, |f| {
         f.line(&[], age as f64 / 1000.0);
     });
+    let about = "Generations that changed what is served";
+    writer.family("rlb_changes_total", true, about, |f| {
+        f.line(&[], process.changes);
+    });
+    let about = "Sessions and requests of the worker that are with a server now";
+    writer.family("rlb_worker_sessions", false, about, |f| {
+        for (worker, sessions) in snapshot.worker_sessions.iter().enumerate() {
+            f.line(&[("worker", &worker.to_string())], sessions);
+        }
+    });
     let about = "Sessions and tasks that ended in a panic";
     writer.family("rlb_panics_total", true, about, |f| {
         f.line(&[], process.panics);
@@ -294,6 +304,17 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
         }
         for ((backend, server), left) in left {
             f.line(&[("proxy", backend), ("server", server)], left);
+        }
+    });
+    let about = "Time until what is left on servers that were removed is cut";
+    writer.family("rlb_drain_remaining_seconds", false, about, |f| {
+        let mut remaining: BTreeMap<_, u64> = BTreeMap::new();
+        for row in &snapshot.drains {
+            let longest = remaining.entry((&row.backend, &row.server)).or_default();
+            *longest = (*longest).max(row.cut_in_ms.unwrap_or(0));
+        }
+        for ((backend, server), ms) in remaining {
+            f.line(&[("proxy", backend), ("server", server)], ms as f64 / 1000.0);
         }
     });
 }
