@@ -6,6 +6,7 @@
 //! skipped part is seen. `RLB_NO_INSTALL=1` forbids installing, `RLB_REQUIRE_REAL=1`
 //! turns a skip into a failure.
 
+mod browser;
 mod chromium;
 mod haproxy;
 mod nginx;
@@ -16,6 +17,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use browser::{Browser, browser};
 pub(crate) use chromium::chromium;
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
@@ -32,6 +34,9 @@ pub(crate) enum Part {
     Chromium,
     Strace,
     Ss,
+    Hatop,
+    Exporter,
+    Python,
 }
 
 impl Part {
@@ -45,6 +50,9 @@ impl Part {
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::Hatop => "hatop",
+            Self::Exporter => "prometheus-haproxy-exporter",
+            Self::Python => "python3",
         }
     }
 
@@ -61,7 +69,7 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium => "--version",
+            Self::Curl | Self::Chromium | Self::Hatop | Self::Exporter | Self::Python => "--version",
         }
     }
 }
