@@ -10,6 +10,7 @@ mod browser;
 mod chromium;
 mod haproxy;
 mod nginx;
+mod python;
 mod record;
 mod tool;
 
@@ -21,6 +22,7 @@ pub(crate) use browser::{Browser, browser};
 pub(crate) use chromium::chromium;
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
+pub(crate) use python::{Python, python};
 pub(crate) use tool::{Tool, tool};
 
 /// A program that tests run.
