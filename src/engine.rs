@@ -12,10 +12,10 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{BindAddress, Config, Loaded};
-pub use crate::control::Stopping;
 use crate::control::{
     Command, Control, First, Inbox, Outcome, Parts, Predecessor, ReloadReport, Stop,
 };
+pub use crate::control::{Program, Stopping};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
 use crate::net::{ServiceManager, system};
@@ -76,6 +76,8 @@ pub struct Options {
     /// The admin socket of a running process whose listening sockets, overrides
     /// and knowledge are taken over; that one drains when this one serves.
     pub takeover: Option<PathBuf>,
+    /// What the `upgrade` of the admin socket starts anew; `None` = it is refused.
+    pub program: Option<Program>,
 }
 
 /// What the engine derived from the system.
@@ -206,13 +208,22 @@ impl Engine {
         let predecessor = predecessor
             .transpose()
             .map_err(|error| StartError::Takeover(error.to_string()))?;
-        Self::start_first(First {
+        let complaints = predecessor.as_ref().map(Predecessor::complaints);
+        let complaints = complaints
+            .transpose()
+            .map_err(|error| StartError::Takeover(error.to_string()))?;
+        let started = Self::start_first(First {
             config: Arc::new(loaded.config),
             paths: options.files,
             expanded: loaded.expanded,
             manager: options.manager,
+            program: options.program,
             predecessor,
-        })
+        });
+        if let (Err(error), Some(complaints)) = (&started, complaints) {
+            complaints.say(&error.to_string());
+        }
+        started
     }
 
     fn start_first(given: First) -> Result<Self, StartError> {

@@ -33,6 +33,7 @@
 //! | `proxy` | the life of one client connection on one core | `http1::serve`, `tcp::serve` |
 //! | `worker` | a thread: accepting, the tick, orders from control | `worker::start` |
 //! | `health` | active checks: probes, rise and fall | `Health::reconcile` |
+//! | `discovery` | where servers come from that nobody wrote down: Consul, Docker, DNS | `Source`, `Discovery::reconcile` |
 //! | `observe` | what is seen from outside: counters and states as HAProxy's texts, JSON, Prometheus; reads only | `Snapshot::take` |
 //! | `control` | the single writer: apply, publish, drain, reload, stop | `Control::apply` |
 //! | `control/admin` | the admin socket: the conversation as bytes, commands, what each does | `wire::Session`, `command::Command` |
@@ -65,6 +66,7 @@ pub mod config;
 
 mod balance;
 mod control;
+mod discovery;
 mod engine;
 mod generation;
 mod health;
@@ -76,7 +78,7 @@ mod state;
 mod worker;
 
 pub use control::ReloadReport;
-pub use engine::{Engine, Exit, Handle, Limits, Options, StartError, StopKind, Stopping};
+pub use engine::{Engine, Exit, Handle, Limits, Options, Program, StartError, StopKind, Stopping};
 
 pub use net::{PrivilegeError, ServiceManager, drop_privileges, take_inherited};
 

@@ -96,6 +96,7 @@ impl Default for Bind {
             socket_mode: None,
             user: None,
             group: None,
+            protocol: BindProtocol::default(),
         }
     }
 }
@@ -138,8 +139,10 @@ impl Backend {
             // HAProxy's number; each goes to another server.
             retries: 3,
             servers: Vec::new(),
-            server_files: Vec::new(),
+            sources: Vec::new(),
             check: None,
+            check_discovered: true,
+            panic: 0,
             timeouts: ServerTimeouts::default(),
             limits: ResponseLimits::default(),
             pool_max: 256,
@@ -147,6 +150,8 @@ impl Backend {
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
+            protocol: Protocol::default(),
+            http2: ServerHttp2::default(),
         }
     }
 }
@@ -166,6 +171,7 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             stats: None,
+            http2: ClientHttp2::default(),
         }
     }
 }

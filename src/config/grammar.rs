@@ -225,12 +225,53 @@ pub(crate) fn file_path(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A file, or nothing for none.
-pub(crate) fn no_nul(text: &str) -> Result<(), Fault> {
-    match text.contains('\0') {
-        true => Err(Fault::new("a file's path has no NUL")),
-        false => Ok(()),
+/// `50%`.
+pub(crate) fn percent(text: &str) -> Result<u8, Fault> {
+    let number = text.strip_suffix('%').map(str::trim_end);
+    let number = number.filter(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    match number.and_then(|number| number.parse().ok()) {
+        Some(percent @ 0..=100) => Ok(percent),
+        _ => Err(Fault::new(format!("{} is not a share", quoted(text)))
+            .help("write \"50%\"; \"0%\" is never")),
     }
+}
+
+/// A path that is looked at later, or nothing for none.
+pub(crate) fn no_zero(text: &str) -> Result<(), Fault> {
+    if text.contains('\0') {
+        return Err(Fault::new("a path has no NUL in it"));
+    }
+    Ok(())
+}
+
+/// A service or datacenter of Consul: Consul itself takes nearly anything, but
+/// what stands in a URL and a log stays readable.
+pub(crate) fn consul_name(text: &str) -> Result<(), Fault> {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if text.is_empty() || text.len() > 128 || !text.bytes().all(known) {
+        return Err(
+            Fault::new(format!("{} is not a name of Consul", quoted(text)))
+                .help("letters, digits and - _ . as in \"web\" or \"goat-api\""),
+        );
+    }
+    Ok(())
+}
+
+/// The same, or nothing.
+pub(crate) fn consul_name_or_none(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        Ok(())
+    } else {
+        consul_name(text)
+    }
+}
+
+/// A tag of Consul.
+pub(crate) fn consul_tag(text: &str) -> Result<(), Fault> {
+    if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+        return Err(Fault::new(format!("{} is not a tag", quoted(text))));
+    }
+    Ok(())
 }
 
 /// A directory, or nothing for none.

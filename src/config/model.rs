@@ -11,6 +11,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// Backends in the order of the file.
     pub backends: Vec<Backend>,
+    /// How sources are watched.
+    pub discovery: Discovery,
     /// A listener of its own for the stats page; `None` = none.
     pub stats: Option<StatsServer>,
 }
@@ -161,6 +163,8 @@ pub struct Frontend {
     pub keep_alive_requests: u32,
     /// The stats page under a path of this frontend; `None` = not there.
     pub stats: Option<Stats>,
+    /// Its HTTP/2 clients.
+    pub http2: ClientHttp2,
 }
 
 /// One listening address of a frontend.
@@ -184,6 +188,8 @@ pub struct Bind {
     pub user: Option<String>,
     /// Group of a Unix socket.
     pub group: Option<String>,
+    /// What its clients speak, in http mode and without TLS. Default HTTP/1.
+    pub protocol: BindProtocol,
 }
 
 /// Where a bind listens.
@@ -202,6 +208,15 @@ pub enum BindAddress {
 }
 
 /// As written in the file; [`Any`](Self::Any) as `*:port`.
+impl std::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
 impl std::fmt::Display for BindAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -382,10 +397,16 @@ pub struct Backend {
     pub retries: u32,
     /// Written servers, in order.
     pub servers: Vec<Server>,
-    /// Files that list more servers (TOML with `server = [...]`).
-    pub server_files: Vec<PathBuf>,
+    /// Where more servers come from.
+    pub sources: Vec<Source>,
     /// Health check of every server; `None` = none.
     pub check: Option<Check>,
+    /// Where `check` is `None`, servers that a source found are checked by a connect
+    /// nevertheless. Default true; false when `check = false` is written.
+    pub check_discovered: bool,
+    /// With less than this share (percent) of the servers passing their check, all
+    /// that their source calls good are used. Default 0: never.
+    pub panic: u8,
     /// Waits on the server's side.
     pub timeouts: ServerTimeouts,
     /// Sizes of what a server may answer.
@@ -398,6 +419,20 @@ pub struct Backend {
     pub drain_timeout: Option<Duration>,
     /// The `Retry-After` of a 503 for want of a server. Default 5 s; zero = none.
     pub retry_after: Duration,
+    /// What its servers speak. Default HTTP/1.
+    pub protocol: Protocol,
+    /// Its HTTP/2 servers.
+    pub http2: ServerHttp2,
+}
+
+impl Backend {
+    /// The files among its sources.
+    pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::File(path) => Some(path),
+            Source::Consul(_) => None,
+        })
+    }
 }
 
 /// Load-balancing algorithm.

@@ -1,6 +1,7 @@
 //! From a desired state to what is served.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::merge::Inputs;
 use super::{Control, unix_now};
 use crate::generation::{Change, Desired, Generation, Returning, Server};
 use crate::net::ListenError;
-use crate::state::{EndpointId, Operational, WorkerId};
+use crate::state::{BindId, EndpointId, Operational, WorkerId};
 use crate::worker::{Handle, Order};
 
 /// Why a desired state did not come into force. Nothing has changed then.
@@ -25,6 +26,9 @@ pub(crate) enum ApplyError {
     /// An admin socket could not be opened.
     #[error(transparent)]
     Admin(#[from] super::admin::OpenError),
+    /// A worker did not hand out what it listens on.
+    #[error("{0}; try again")]
+    Worker(String),
     /// The running process went on instead.
     #[error(transparent)]
     Takeover(#[from] super::TakeoverError),
@@ -93,7 +97,11 @@ impl Control {
         let fresh = merged.warnings.into_iter().filter(|w| !known.contains(w));
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
+        let is_other = !Arc::ptr_eq(&self.inputs.borrow().config, &inputs.config);
         *self.inputs.borrow_mut() = inputs;
+        if is_other {
+            self.watch_sources();
+        }
         self.saving.unsaved();
         Ok(brought)
     }
@@ -123,8 +131,10 @@ impl Control {
         let opened = match is_stopping {
             true => Opened::default(),
             false => {
+                let to_lend = self.binds.borrow().to_lend(&desired.frontends);
+                let lent = self.lend(&to_lend).await?;
                 let mut binds = self.binds.borrow_mut();
-                binds.open(&desired.frontends, self.workers.len())?
+                binds.open(&desired.frontends, lent, self.workers.len())?
             }
         };
         let pages = match is_stopping {
@@ -155,6 +165,16 @@ impl Control {
             self.reconcile_binds(&next, opened).await;
         }
         Ok(late)
+    }
+
+    /// Duplicates of the sockets of these binds.
+    async fn lend(&self, binds: &[BindId]) -> Result<BTreeMap<BindId, Vec<OwnedFd>>, ApplyError> {
+        if binds.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut all = self.duplicates().await.map_err(ApplyError::Worker)?;
+        all.retain(|bind, _| binds.contains(bind));
+        Ok(all)
     }
 
     fn publish(&self, next: Arc<Generation>) {
@@ -232,7 +252,11 @@ pub(crate) fn set_states(
             });
             let Some(server) = server else { continue };
             server.state.set_admin(member.admin, now_ms);
-            let has_check = config.check.is_some() && member.settings.check != Some(false);
+            server.state.set_refused(member.refused);
+            let has_check = member.has_check(config);
+            if !has_check {
+                server.state.set_unproven(false);
+            }
             let health = match member.health {
                 Some(health) => Some(health),
                 // Without checks it is UP unless somebody says otherwise; with checks

@@ -5,13 +5,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::{Cause, ReloadReport};
+use super::admin::AdminSockets;
+use super::apply::{ApplyError, Brought, Turn};
+use super::change::Cause;
 use super::difference::newly_written;
 use super::files::{News, all_hops, server_files};
 use super::inotify::Watcher;
+use super::merge::Inputs;
+use super::refusal::Refusal;
 use super::sources::{Found, SourceId};
 use super::{Control, Outcome, unix_now};
 use crate::config::{Config, Global};
+use crate::state::WorkerId;
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadReport {
+    /// What is different now, one line each; empty = nothing.
+    pub changed: Vec<String>,
+    /// What the operator should know, one line each.
+    pub warnings: Vec<String>,
+    /// Settings that come into force with the next start only.
+    pub needs_restart: Vec<String>,
+}
 
 /// A burst of changes ends when nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(100);
@@ -26,7 +42,7 @@ impl Control {
     ///
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
-    pub(crate) async fn reload(&self, cause: Cause) -> Result<ReloadReport, String> {
+    pub(crate) async fn reload(self: &Rc<Self>, cause: Cause) -> Result<ReloadReport, String> {
         self.manager.reloading();
         let report = self.look(Some(cause)).await;
         self.manager.reloaded();
@@ -108,7 +124,7 @@ impl Control {
 
     /// Looks at the files, and brings into force what is new. `asked` = somebody
     /// waits for the answer: all is read, whether it changed or not.
-    async fn look(&self, asked: Option<Cause>) -> Result<ReloadReport, String> {
+    async fn look(self: &Rc<Self>, asked: Option<Cause>) -> Result<ReloadReport, String> {
         // Looks are one after the other, so that an older content never wins.
         let mut files = self.files.lock().await;
         let current = Arc::clone(&self.inputs.borrow().config);
@@ -158,7 +174,7 @@ impl Control {
             Some(text) => Err(text),
             None => {
                 let before = self.differences.borrow().clone();
-                let brought = self.bring(&turn, inputs, &cause, None).await;
+                let brought = self.bring_written(&turn, inputs, &cause).await;
                 brought.map_err(|error| error.to_string()).map(|brought| {
                     let now = unix_now();
                     let differences = self.differences.borrow();
@@ -171,6 +187,7 @@ impl Control {
                     let named = named.map(|difference| difference.sentence(now));
                     report.warnings.extend(named);
                     report.warnings.extend(brought.warnings);
+                    report.warnings.extend(late(&brought.late));
                     report.changed = brought.changed;
                 })
             }
@@ -188,6 +205,30 @@ impl Control {
             tracing::info!(changes = report.changed.len(), "reloaded");
         }
         Ok(report)
+    }
+
+    /// Brings what a file says into force, admin sockets included.
+    ///
+    /// # Errors
+    /// A bind or an admin socket cannot be opened; everything goes on as before.
+    pub(super) async fn bring_written(
+        self: &Rc<Self>,
+        turn: &Turn<'_>,
+        inputs: Inputs,
+        cause: &Cause,
+    ) -> Result<Brought, ApplyError> {
+        // A process that ends opens nothing any more.
+        let is_stopping = self.stop.get().is_some();
+        let wanted = Arc::clone(&inputs.config);
+        let prepared = match is_stopping {
+            true => None,
+            false => Some(self.admin.borrow().prepare(&wanted.global.admin)?),
+        };
+        let brought = self.bring(turn, inputs, cause, None).await?;
+        if let Some(prepared) = prepared {
+            AdminSockets::take(self, prepared).await;
+        }
+        Ok(brought)
     }
 
     /// Settings that came into force at the start and stay as they were then.
@@ -210,7 +251,6 @@ impl Control {
                 "global.close_idle_after",
                 written.close_idle_after != started.close_idle_after,
             ),
-            ("global.admin", written.admin != started.admin),
             ("global.user", written.user != started.user),
             ("global.group", written.group != started.group),
         ];
@@ -228,6 +268,12 @@ impl ReloadReport {
             tracing::warn!("{setting} comes into force with the next start only");
         }
     }
+}
+
+/// Workers that have not said in time that they passed it.
+fn late(workers: &[WorkerId]) -> Option<String> {
+    let late = || Refusal::Late(workers.iter().map(|worker| worker.0).collect());
+    (!workers.is_empty()).then(|| late().to_string())
 }
 
 /// What changed, by the names of files.

@@ -20,6 +20,8 @@ use origins::Origins;
 
 /// Ports looked at before giving up.
 const PORTS_MAX: u16 = 100;
+/// Columns for the commands to try.
+const COMMAND_WIDTH: usize = 66;
 /// Of the stats page: steering wants an account.
 const USER: &str = "demo";
 const PASSWORD: &str = "demo";
@@ -55,6 +57,7 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
         files: Vec::new(),
         pidfile: None,
         takeover: None,
+        program: None,
         first_stop: StopKind::Now,
         quiet,
         debug,
@@ -159,7 +162,7 @@ fn what_to_try(engine: &Engine) -> String {
     };
     let (http, tcp) = (address("web"), address("tcp"));
     let socket = http.parse().map(socket_of).unwrap_or_default();
-    let ctl = format!("rlb ctl -s {}", socket.display());
+    let ctl = format!("{} ctl -s {}", program(), socket.display());
     let lines = [
         (
             format!("curl http://{http}/hello"),
@@ -192,8 +195,12 @@ fn what_to_try(engine: &Engine) -> String {
         ),
     ];
     let mut text = "\nTry, in another terminal:\n\n".to_owned();
+    // What does not fit beside its command stands below it.
     for (command, what) in lines {
-        let _ = writeln!(text, "  {command:<66} {what}");
+        let _ = match command.len() <= COMMAND_WIDTH {
+            true => writeln!(text, "  {command:<COMMAND_WIDTH$} {what}"),
+            false => writeln!(text, "  {command}\n  {:<COMMAND_WIDTH$} {what}", ""),
+        };
     }
     if let Some(stats) = engine.stats_addresses().first() {
         let stats = reachable(*stats);
@@ -205,6 +212,16 @@ fn what_to_try(engine: &Engine) -> String {
     }
     text.push_str("\n`rlb demo --print-config` prints the file behind this.\nCtrl-C ends it.\n");
     text
+}
+
+/// As it was started, so that a line can be copied: it may not be in PATH.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_else(|| "rlb".into());
+    let name = name.to_string_lossy().into_owned();
+    match name.contains(char::is_whitespace) {
+        true => format!("'{name}'"),
+        false => name,
+    }
 }
 
 /// Nobody connects to 0.0.0.0.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Server};
+use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Origin, Server};
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
 use crate::state::{
@@ -155,7 +155,7 @@ fn next_backend(
         Some(before) if *before.config == *config => Arc::clone(&before.config),
         _ => Arc::new(config.clone()),
     };
-    let check = config.check.clone().map(Arc::new);
+    let mut checks = Vec::new();
     let servers: Box<[_]> = members
         .iter()
         .map(|member| {
@@ -164,7 +164,7 @@ fn next_backend(
             next_server(
                 before.or_else(back),
                 member,
-                check.as_ref(),
+                shared(member.check(&config), &mut checks),
                 workers,
                 change,
             )
@@ -198,6 +198,7 @@ fn assemble(
     before: Option<&Arc<Backend>>,
     workers: usize,
 ) -> Backend {
+    pardon(config.panic, &servers);
     let wanted = |server: &Server| !server.backup && server.weight > 0 && server.state.is_usable();
     let matching = servers
         .iter()
@@ -234,6 +235,40 @@ fn assemble(
     }
 }
 
+/// One `Arc` for servers that are checked alike.
+fn shared(
+    check: Option<config::Check>,
+    known: &mut Vec<Arc<config::Check>>,
+) -> Option<Arc<config::Check>> {
+    let check = check?;
+    if let Some(same) = known.iter().find(|known| ***known == check) {
+        return Some(Arc::clone(same));
+    }
+    let check = Arc::new(check);
+    known.push(Arc::clone(&check));
+    Some(check)
+}
+
+/// Too few that pass their own check would drown under the load of all: below
+/// the share of `panic` (percent) each that its source and the operator want
+/// serves, whatever our checks say.
+fn pardon(panic: u8, servers: &[Arc<Server>]) {
+    let active = |server: &&Arc<Server>| !server.backup && server.weight > 0;
+    let wanted = servers
+        .iter()
+        .filter(active)
+        .filter(|s| s.state.is_wanted());
+    let (mut all, mut passing) = (0, 0);
+    for server in wanted {
+        all += 1;
+        passing += usize::from(server.state.passes());
+    }
+    let panics = passing * 100 < all * usize::from(panic);
+    for server in servers {
+        server.state.set_pardoned(panics && active(&server));
+    }
+}
+
 fn same(before: &Backend, fresh: &Backend) -> bool {
     Arc::ptr_eq(&before.config, &fresh.config)
         && before.active == fresh.active
@@ -248,12 +283,12 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 fn next_server(
     before: Option<&Arc<Server>>,
     member: &Member,
-    check: Option<&Arc<config::Check>>,
+    check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
 ) -> Arc<Server> {
     let settings = &member.settings;
-    let check = check.filter(|_| settings.check != Some(false));
+    let starts_unproven = member.origin != Origin::Written && check.is_some();
     let fresh = |state: Arc<ServerState>, endpoint| Server {
         key: Arc::clone(&member.key),
         name: Arc::clone(&settings.name),
@@ -262,11 +297,12 @@ fn next_server(
         weight: member.weight,
         initial_weight: settings.weight,
         backup: settings.backup,
-        check: check.map(|check| match before.and_then(|b| b.check.as_ref()) {
-            Some(old) if old == check => Arc::clone(old),
-            _ => Arc::clone(check),
-        }),
+        check: match (&check, before.and_then(|b| b.check.as_ref())) {
+            (Some(check), Some(old)) if old == check => Some(Arc::clone(old)),
+            (check, _) => check.clone(),
+        },
         check_enabled: member.check_enabled,
+        starts_unproven,
         check_address: check_address(settings),
         state,
     };
@@ -275,6 +311,8 @@ fn next_server(
         // Before the schedule is built: a server that starts in maintenance gets no slot.
         state.set_admin(member.admin, 0);
         state.set_operational(member.health.unwrap_or(Operational::Up), 0);
+        state.set_refused(member.refused);
+        state.set_unproven(starts_unproven && member.check_enabled);
         let server = Arc::new(fresh(Arc::new(state), EndpointId::next()));
         change.started.push(Arc::clone(&server));
         return server;
@@ -303,6 +341,7 @@ fn unchanged(a: &Server, b: &Server) -> bool {
         && a.backup == b.backup
         && a.check == b.check
         && a.check_enabled == b.check_enabled
+        && a.starts_unproven == b.starts_unproven
         && a.check_address == b.check_address
 }
 

@@ -20,7 +20,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{Change, Returning};
-pub(crate) use desired::{Desired, Entrance, Member};
+pub(crate) use desired::{Desired, Entrance, Member, Origin};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};
 pub(crate) use route::RequestFacts;

@@ -56,6 +56,14 @@ pub(crate) struct Frontend {
     pub(crate) state: Arc<FrontendState>,
 }
 
+impl Frontend {
+    /// A bind by identity.
+    pub(crate) fn bind(&self, id: BindId) -> Option<&config::Bind> {
+        let index = self.bind_ids.iter().position(|bind| *bind == id)?;
+        self.config.binds.get(index)
+    }
+}
+
 /// A set of servers.
 #[derive(Debug)]
 pub(crate) struct Backend {
@@ -110,6 +118,8 @@ pub(crate) struct Server {
     pub(crate) check: Option<Arc<config::Check>>,
     /// Whether it is made; an operator may pause it.
     pub(crate) check_enabled: bool,
+    /// It starts as unproven: its first check must pass before it serves beside others.
+    pub(crate) starts_unproven: bool,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
     /// Shared by its generations.

@@ -176,15 +176,8 @@ impl Connection {
 }
 
 impl<'b> Section<'b> {
-    /// `raw` is the head from its first line to its last byte, `fields` are slices
-    /// of it. httparse takes LF alone for a line end: not so here (9112 2.2).
-    #[inline]
-    pub(super) fn read(
-        raw: &'b [u8],
-        fields: &[Header<'b>],
-        kinds: &mut [FieldKind],
-    ) -> Result<Self, Fault> {
-        let mut section = Self {
+    fn new() -> Self {
+        Self {
             seen: Kinds::of(&[]),
             connection: Connection::default(),
             body: BodyFields::default(),
@@ -194,7 +187,30 @@ impl<'b> Section<'b> {
             upgrades: 0,
             expectations_known: true,
             te_trailers: false,
-        };
+        }
+    }
+
+    /// Of fields that came as such, without lines: those of HTTP/2.
+    pub(super) fn of_fields(fields: &[Header<'b>], kinds: &mut [FieldKind]) -> Result<Self, Fault> {
+        let mut section = Self::new();
+        for (field, kind) in fields.iter().zip(kinds.iter_mut()) {
+            *kind = FieldKind::of(field.name);
+            if *kind != FieldKind::Other {
+                section.note(*kind, field.value)?;
+            }
+        }
+        Ok(section)
+    }
+
+    /// `raw` is the head from its first line to its last byte, `fields` are slices
+    /// of it. httparse takes LF alone for a line end: not so here (9112 2.2).
+    #[inline]
+    pub(super) fn read(
+        raw: &'b [u8],
+        fields: &[Header<'b>],
+        kinds: &mut [FieldKind],
+    ) -> Result<Self, Fault> {
+        let mut section = Self::new();
         let base = raw.as_ptr().addr();
         for (field, kind) in fields.iter().zip(kinds.iter_mut()) {
             let start = field.name.as_ptr().addr().wrapping_sub(base);

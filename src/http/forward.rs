@@ -105,7 +105,7 @@ fn write_end_to_end(
 ) -> bool {
     let mut pass = Kinds::of(&[FieldKind::Other, FieldKind::Date, FieldKind::Via]);
     // To be ignored in 1.0 (9110 10.1.1), and what we send is 1.1.
-    pass.add_if(FieldKind::Expect, head.version == Version::Http11);
+    pass.add_if(FieldKind::Expect, head.version != Version::Http10);
     pass.add_if(FieldKind::MaxForwards, head.max_forwards.is_none());
     pass.add_if(FieldKind::XForwardedFor, rules.for_ == ForwardedFor::Off);
     pass.add_if(FieldKind::XForwardedProto, client.trusted);
@@ -210,6 +210,7 @@ pub(super) fn put_via(out: &mut Vec<u8>, version: Version, pseudonym: &str) {
     let received: &[u8] = match version {
         Version::Http10 => b"Via: 1.0 ",
         Version::Http11 => b"Via: 1.1 ",
+        Version::Http2 => b"Via: 2 ",
     };
     put(out, &[received, pseudonym.as_bytes(), b"\r\n"]);
 }

@@ -9,6 +9,7 @@ pub(crate) mod dial;
 mod inherited;
 pub(crate) mod listen;
 mod notify;
+mod polled;
 mod privileges;
 pub(crate) mod splice;
 mod stream;

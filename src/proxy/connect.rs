@@ -85,7 +85,9 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
         server.counters.connects.add(1);
         let outcome = attempt(slot, &server).await;
         let end = match outcome {
-            Attempt::Connected(stream) if server.state.is_usable() => {
+            Attempt::Connected(stream)
+                if server.state.is_usable() || server.state.is_last_resort() =>
+            {
                 return Ok(Dialled {
                     stream,
                     server,

@@ -1,8 +1,6 @@
 //! TCP mode: one server per connection, bytes both ways.
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
 use super::Client;
 use super::connect::{self, NO_SERVER, Plan};
@@ -13,11 +11,7 @@ use crate::state::Counters;
 
 /// Serves one client until either side is done.
 pub(crate) async fn serve(mut client: Client) {
-    poll_fn(|cx| {
-        client.slot.register(cx.waker());
-        Poll::Ready(())
-    })
-    .await;
+    client.slot.register_task().await;
     let started_us = client.shard().clock.now_us();
     let Some((plan, limits, server)) = assign(&mut client) else {
         return;

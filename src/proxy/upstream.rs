@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use super::Shard;
+use super::http2;
 use crate::config::ServerAddress;
 use crate::generation::{Backend, Server};
 use crate::net::Stream;
@@ -36,6 +37,8 @@ pub(crate) struct Upstream {
     pub(crate) counters: Arc<CachePadded<Counters>>,
     /// Oldest in front, newest taken first.
     idle: RefCell<VecDeque<Idle>>,
+    /// Where it speaks HTTP/2: connections that many share.
+    pub(super) http2: http2::Pool,
     used_ms: Cell<u32>,
 }
 
@@ -81,6 +84,10 @@ impl Upstream {
     fn sweep(&self, now_ms: u32) {
         let mut idle = self.idle.borrow_mut();
         let all = !self.state.may_pool();
+        if all {
+            self.http2.close();
+        }
+        self.http2.sweep(now_ms);
         while let Some(oldest) = idle.front() {
             if !all && now_ms.wrapping_sub(oldest.until_ms) >= u32::MAX / 2 {
                 break;
@@ -166,6 +173,7 @@ impl Upstreams {
                 address: server.address.clone(),
                 counters: server.state.counters.slot(shard.worker),
                 idle: RefCell::default(),
+                http2: http2::Pool::default(),
                 used_ms: Cell::new(0),
             })
         });
@@ -176,6 +184,7 @@ impl Upstreams {
     /// Closes what is pooled to an endpoint that nobody uses any more.
     pub(crate) fn close(&self, endpoint: EndpointId) {
         if let Some(upstream) = self.by_endpoint.borrow_mut().remove(&endpoint) {
+            upstream.http2.close();
             while upstream.idle.borrow_mut().pop_front().is_some() {
                 upstream.counters.idle.down();
             }
@@ -189,6 +198,7 @@ impl Upstreams {
             let is_recent = now_ms.wrapping_sub(upstream.used_ms.get()) < FORGET_MS;
             Rc::strong_count(upstream) > 1
                 || !upstream.idle.borrow().is_empty()
+                || !upstream.http2.is_empty()
                 || (is_recent && !upstream.state.is_retired())
         });
     }

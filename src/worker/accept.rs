@@ -10,10 +10,10 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::Mode;
+use crate::config::{BindProtocol, Mode};
 use crate::generation::Frontend;
 use crate::net::{Accept, Peer, Stream, listen};
-use crate::proxy::{Client, Place, Shard, http1, tcp};
+use crate::proxy::{Client, Place, Shard, http1, http2, tcp};
 use crate::state::{BindId, FrontendId};
 
 /// Wait after EMFILE and friends: sessions must end before accepting helps.
@@ -41,6 +41,7 @@ struct Listener {
 struct Door {
     shard: Rc<Shard>,
     accept: Accept,
+    bind: BindId,
     frontend: FrontendId,
     local_port: Option<u16>,
 }
@@ -63,7 +64,7 @@ impl Listeners {
         fd: OwnedFd,
         running: oneshot::Sender<io::Result<()>>,
     ) {
-        match self.door(frontend, fd) {
+        match self.door(bind, frontend, fd) {
             Ok(door) => {
                 let accepting = accept_loop(Rc::clone(&door), self.budget);
                 let task = tokio::task::spawn_local(async move {
@@ -78,11 +79,12 @@ impl Listeners {
         }
     }
 
-    fn door(&self, frontend: FrontendId, fd: OwnedFd) -> io::Result<Rc<Door>> {
+    fn door(&self, bind: BindId, frontend: FrontendId, fd: OwnedFd) -> io::Result<Rc<Door>> {
         let local = SockRef::from(&fd).local_addr()?;
         Ok(Rc::new(Door {
             shard: Rc::clone(&self.shard),
             accept: Accept::from_fd(fd)?,
+            bind,
             frontend,
             local_port: local.as_socket().map(|address| address.port()),
         }))
@@ -204,10 +206,17 @@ impl Door {
     /// Who serves a fresh connection: here, the worker that accepted it. The seam
     /// where an overloaded worker would hand it to another.
     fn admit(&self, place: Place, frontend: &Frontend, stream: Stream, peer: Peer) {
-        let client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
-        match frontend.config.mode {
-            Mode::Http => drop(tokio::task::spawn_local(http1::serve(client))),
-            Mode::Tcp => drop(tokio::task::spawn_local(tcp::serve(client))),
+        let mut client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
+        let protocol = frontend.bind(self.bind).map(|bind| bind.protocol);
+        match (frontend.config.mode, protocol) {
+            (Mode::Http, Some(BindProtocol::Http2)) => {
+                drop(tokio::task::spawn_local(http2::serve(client)));
+            }
+            (Mode::Http, protocol) => {
+                client.may_speak_http2 = protocol == Some(BindProtocol::Both);
+                drop(tokio::task::spawn_local(http1::serve(client)));
+            }
+            (Mode::Tcp, _) => drop(tokio::task::spawn_local(tcp::serve(client))),
         }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Order {
     CloseServer {
         /// Which.
         server: ServerId,
+        /// The operator asked for it; else its drain is over.
+        asked: bool,
         /// How many were ended.
         done: oneshot::Sender<usize>,
     },

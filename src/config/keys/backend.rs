@@ -31,7 +31,17 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
     key("observe_connect", Takes::Flag),
     key("drain_timeout", duration(0, DAYS_24)),
     key("retry_after", seconds(0, 24 * HOUR)),
-    later("panic"),
+    key(
+        "protocol",
+        Takes::Words {
+            now: &["h1", "h2"],
+            later: &[],
+        },
+    ),
+    key(
+        "panic",
+        text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
+    ),
 ];
 
 pub(super) static BACKEND: Section = Section {
@@ -45,6 +55,7 @@ pub(super) static BACKEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&SERVER_TIMEOUTS)),
             key("limits", Takes::Table(&RESPONSE_LIMITS)),
+            key("http2", Takes::Table(&SERVER_HTTP2)),
         ],
     ],
 };
@@ -107,9 +118,22 @@ pub(super) static SOURCE: Section = Section {
             "file",
             text("the path of a server file", grammar::file_path),
         ),
-        key("consul", Takes::Later("only `file` can be a source now")),
-        key("docker", Takes::Later("only `file` can be a source now")),
-        key("dns", Takes::Later("only `file` can be a source now")),
+        key(
+            "consul",
+            text("the name of a service in Consul", grammar::consul_name),
+        ),
+        key(
+            "tags",
+            Takes::List(&text("a tag of Consul", grammar::consul_tag)),
+        ),
+        key(
+            "docker",
+            Takes::Later("only `file` and `consul` can be a source now"),
+        ),
+        key(
+            "dns",
+            Takes::Later("only `file` and `consul` can be a source now"),
+        ),
     ]],
 };
 

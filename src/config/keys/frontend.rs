@@ -34,6 +34,7 @@ pub(super) static FRONTEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&CLIENT_TIMEOUTS)),
             key("limits", Takes::Table(&REQUEST_LIMITS)),
+            key("http2", Takes::Table(&CLIENT_HTTP2)),
             key("stats", Takes::Table(&FRONTEND_STATS)),
         ],
     ],
@@ -125,6 +126,13 @@ pub(super) static BIND: Section = Section {
         key("mode", OCTAL),
         key("user", ACCOUNT),
         key("group", ACCOUNT),
+        key(
+            "protocol",
+            Takes::Words {
+                now: &["h1", "h2", "both"],
+                later: &[],
+            },
+        ),
         later("tls"),
         later("proxy_protocol"),
     ]],

@@ -16,16 +16,20 @@ macro_rules! parses {
 }
 
 mod backend;
+mod discovery;
 mod frontend;
 mod global;
 mod page;
+mod http2;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
+use discovery::DISCOVERY;
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
 use page::{FRONTEND_STATS, STATS};
+use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 
 /// The keys of one table.
 #[derive(Debug)]
@@ -103,6 +107,11 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
+    /// Whether the key is planned only.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self, Self::Later(_))
+    }
+
     /// The table one stands for, also in a list or beside a flag.
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
@@ -236,7 +245,7 @@ pub(crate) static ROOT: Section = Section {
         key("stats", Takes::Table(&STATS)),
         later("log"),
         later("register"),
-        later("discovery"),
+        key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };
 
@@ -285,6 +294,7 @@ static DEFAULTS: Section = Section {
 static BOTH_SIDES: &[Key] = &[
     key("timeouts", Takes::Table(&ALL_TIMEOUTS)),
     key("limits", Takes::Table(&ALL_LIMITS)),
+    key("http2", Takes::Table(&ALL_HTTP2)),
 ];
 
 const TUNNEL_WAIT: &[Key] = &[key("tunnel", TIMEOUT)];

@@ -20,7 +20,7 @@ const PAGE: &[Key] = &[
     ),
     key(
         "auth_file",
-        text("an htpasswd file, \"\" for none", grammar::no_nul),
+        text("an htpasswd file, \"\" for none", grammar::no_zero),
     ),
     key("admin", Takes::Flag),
     key("refresh", Takes::Or("off", &seconds(SECOND, HOUR))),

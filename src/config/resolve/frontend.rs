@@ -1,6 +1,6 @@
 //! `[[frontend]]`, and the front half of `[[listen]]`.
 
-use super::{BackendNames, bind, mode, route, stats};
+use super::{BackendNames, bind, http2, mode, route, stats};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
@@ -50,6 +50,7 @@ pub(super) fn frontend(
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
         stats: stats::of_frontend(reader, problems).filter(|_| mode == Mode::Http),
+        http2: http2::of_clients(&reader.table("http2")),
     };
     stats::warn_exposed(reader, &frontend, problems);
     let leads_nowhere = reader.node("default_backend").is_none()

@@ -12,8 +12,10 @@ use super::{Backend, Config, Mode};
 mod backend;
 mod bind;
 mod check;
+mod discovery;
 mod frontend;
 mod global;
+mod http2;
 mod route;
 mod server;
 mod stats;
@@ -52,6 +54,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         };
         let frontend = frontend::frontend(&section.reader, &context, &mut listening);
         names.used_by(&frontend);
+        http2::refuse_h1_to_h2(section, &frontend, &backends, problems);
         frontends.push(frontend);
     }
     for section in &sections {
@@ -70,6 +73,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         frontends,
         backends,
         stats: stats::server(&root, problems),
+        discovery: discovery::discovery(&root.table("discovery"), problems),
     }
 }
 
@@ -150,7 +154,15 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
     if mode(&section.reader) == Mode::Http {
         return;
     }
-    for key in ["forwarded", "keep_alive_requests", "limits", "pool_max", "stats"] {
+    for key in [
+        "forwarded",
+        "keep_alive_requests",
+        "limits",
+        "pool_max",
+        "http2",
+        "protocol",
+        "stats",
+    ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(
                 entry.key_place,

@@ -24,6 +24,7 @@ pub(super) fn print(config: &Config) -> String {
         pair(&mut out, "bind", list(&server.binds, address));
         stats(&mut out, "", &server.page);
     }
+    discovery(&mut out, &config.discovery);
     out
 }
 
@@ -121,10 +122,34 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "limits.head", size(limits.head as u64));
     pair(out, "limits.headers", limits.headers);
     pair(out, "limits.body", or(limits.body, "off", size));
+    client_http2(out, &frontend.http2);
     forwarded(out, &frontend.forwarded);
     if let Some(page) = &frontend.stats {
         stats(out, "stats.", page);
     }
+}
+
+fn client_http2(out: &mut String, http2: &ClientHttp2) {
+    let floods = &http2.floods;
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.per", duration(floods.per));
+    pair(out, "http2.resets", floods.resets);
+    pair(out, "http2.faults", floods.faults);
+    pair(out, "http2.pings", floods.pings);
+    pair(out, "http2.settings", floods.settings);
+    pair(out, "http2.idle_frames", floods.idle_frames);
+    pair(out, "http2.continuations", floods.continuations);
+}
+
+fn server_http2(out: &mut String, http2: &ServerHttp2) {
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.ping", or(http2.ping, "off", duration));
 }
 
 fn forwarded(out: &mut String, forwarded: &Forwarded) {
@@ -183,6 +208,12 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
+    let protocol = match bind.protocol {
+        BindProtocol::Http1 => "h1",
+        BindProtocol::Http2 => "h2",
+        BindProtocol::Both => "both",
+    };
+    keys.push(format!("protocol = \"{protocol}\""));
     inline(&keys)
 }
 
@@ -223,6 +254,44 @@ fn header(header: &HeaderMatch) -> String {
     }
 }
 
+fn source(source: &Source) -> String {
+    match source {
+        Source::File(path) => format!("{{ file = {} }}", text(&path.display().to_string())),
+        Source::Consul(consul) => {
+            let tags = list(&consul.tags, |tag| text(tag));
+            format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
+        }
+    }
+}
+
+fn discovery(out: &mut String, discovery: &Discovery) {
+    out.push_str("\n[discovery]\n");
+    pair(out, "coalesce", duration(discovery.coalesce));
+    pair(out, "max_delay", duration(discovery.max_delay));
+    pair(out, "empty_hold", duration(discovery.empty_hold));
+    pair(out, "stale_warn", duration(discovery.stale_warn));
+    pair(out, "backoff.min", duration(discovery.backoff.min));
+    pair(out, "backoff.max", duration(discovery.backoff.max));
+    let consul = &discovery.consul;
+    let path = |path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| path.display().to_string());
+        text(&path.unwrap_or_default())
+    };
+    let address = consul.address.as_ref().map(ToString::to_string);
+    pair(out, "consul.address", optional_text(&address));
+    pair(out, "consul.token_file", path(&consul.token_file));
+    pair(out, "consul.ca_file", path(&consul.ca_file));
+    pair(out, "consul.datacenter", optional_text(&consul.datacenter));
+    pair(out, "consul.stale", consul.stale);
+    pair(out, "consul.wait", duration(consul.wait));
+    pair(out, "consul.max_watches", consul.max_watches);
+    let expose = match consul.expose {
+        Expose::Named => "named",
+        Expose::Tagged => "tagged",
+    };
+    pair(out, "consul.expose", text(expose));
+}
+
 fn backend(out: &mut String, backend: &Backend) {
     out.push_str("\n[[backend]]\n");
     pair(out, "name", text(&backend.name));
@@ -230,9 +299,9 @@ fn backend(out: &mut String, backend: &Backend) {
     let Balance::RoundRobin = backend.balance;
     pair(out, "balance", "\"roundrobin\"");
     pair(out, "retries", backend.retries);
+    pair(out, "panic", text(&format!("{}%", backend.panic)));
     pair(out, "server", list(&backend.servers, server));
-    let source = |path: &PathBuf| format!("{{ file = {} }}", text(&path.display().to_string()));
-    pair(out, "source", list(&backend.server_files, source));
+    pair(out, "source", list(&backend.sources, source));
     pair(out, "pool_max", backend.pool_max);
     pair(out, "observe_connect", backend.observe_connect);
     if let Some(wait) = backend.drain_timeout {
@@ -248,8 +317,15 @@ fn backend(out: &mut String, backend: &Backend) {
     }
     pair(out, "limits.head", size(backend.limits.head as u64));
     pair(out, "limits.headers", backend.limits.headers);
+    let protocol = match backend.protocol {
+        Protocol::Http1 => "h1",
+        Protocol::Http2 => "h2",
+    };
+    pair(out, "protocol", text(protocol));
+    server_http2(out, &backend.http2);
     match &backend.check {
         Some(check) => self::check(out, check),
+        None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
 }

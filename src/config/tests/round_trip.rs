@@ -45,9 +45,14 @@ proptest! {
 
 fn configs() -> impl Strategy<Value = Config> {
     let stats = option::of((vec(any::<SocketAddr>(), 1..3), page()));
-    let parts = (global(), vec(backend(), 0..4), vec(frontend(), 0..4), stats);
-    parts.prop_map(
-        |(global, mut backends, mut frontends, stats)| {
+    (
+        global(),
+        vec(backend(), 0..4),
+        vec(frontend(), 0..4),
+        discovery(),
+        stats,
+    )
+        .prop_map(|(global, mut backends, mut frontends, discovery, stats)| {
             distinct(&mut backends, |backend| &mut backend.name);
             distinct(&mut frontends, |frontend| &mut frontend.name);
             let mut ports = 1000_u16..;
@@ -62,9 +67,9 @@ fn configs() -> impl Strategy<Value = Config> {
                     binds: binds.into_iter().map(flowless).collect(),
                     page,
                 }),
+                discovery,
             }
-        },
-    )
+        })
 }
 
 /// Makes what was drawn at random hang together: modes agree, addresses are
@@ -221,31 +226,69 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         ),
         [wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
-        (forwarded(), option::of(page())),
+        forwarded(),
+        (client_http2(), option::of(page())),
     )
-        .prop_map(|(itself, counts, waits, limits, (forwarded, stats))| Frontend {
-            name: itself.0,
-            mode: itself.1,
-            binds: itself.2,
-            routes: itself.3,
-            maxconn: counts.0,
-            default_backend: counts.1,
-            keep_alive_requests: counts.2,
-            timeouts: ClientTimeouts {
-                client: waits[0],
-                http_request: waits[1],
-                keep_alive: waits[2],
-                tunnel: waits[3],
-                half_closed: waits[4],
+        .prop_map(
+            |(itself, counts, waits, limits, forwarded, (http2, stats))| Frontend {
+                name: itself.0,
+                mode: itself.1,
+                binds: itself.2,
+                routes: itself.3,
+                maxconn: counts.0,
+                default_backend: counts.1,
+                keep_alive_requests: counts.2,
+                timeouts: ClientTimeouts {
+                    client: waits[0],
+                    http_request: waits[1],
+                    keep_alive: waits[2],
+                    tunnel: waits[3],
+                    half_closed: waits[4],
+                },
+                limits: RequestLimits {
+                    uri: limits.0,
+                    head: limits.1,
+                    headers: limits.2,
+                    body: limits.3,
+                },
+                forwarded,
+                http2,
+                stats,
             },
-            limits: RequestLimits {
-                uri: limits.0,
-                head: limits.1,
-                headers: limits.2,
-                body: limits.3,
-            },
-            forwarded,
-            stats,
+        )
+}
+
+fn client_http2() -> impl Strategy<Value = ClientHttp2> {
+    let floods = (prop::array::uniform6(1_u32..1_000), 1_u64..3_600);
+    (server_http2(), floods).prop_map(|(both, (counts, per))| ClientHttp2 {
+        streams: both.streams,
+        window: both.window,
+        connection_window: both.connection_window,
+        floods: Floods {
+            per: Duration::from_secs(per),
+            resets: counts[0],
+            faults: counts[1],
+            pings: counts[2],
+            settings: counts[3],
+            idle_frames: counts[4],
+            continuations: counts[5],
+        },
+    })
+}
+
+fn server_http2() -> impl Strategy<Value = ServerHttp2> {
+    let ping = option::of((1_u64..3_600).prop_map(Duration::from_secs));
+    (
+        1_u32..10_001,
+        16_384_u32..1 << 30,
+        65_536_u32..1 << 30,
+        ping,
+    )
+        .prop_map(|(streams, window, connection_window, ping)| ServerHttp2 {
+            streams,
+            window,
+            connection_window,
+            ping,
         })
 }
 
@@ -314,26 +357,34 @@ fn bind() -> impl Strategy<Value = Bind> {
         option::of(account()),
         option::of(account()),
     );
-    (of_address, 1_u32..65_536, tcp, unix).prop_map(|(address, backlog, tcp, unix)| {
-        let mut bind = Bind {
-            address,
-            ..Bind::default()
-        };
-        if !matches!(bind.address, BindAddress::Fd(_)) {
-            bind.backlog = backlog;
-        }
-        match bind.address {
-            BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
-                (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
-                if !matches!(bind.address, BindAddress::Fd(_)) {
-                    bind.interface = tcp.3;
-                }
+    let protocol = prop::sample::select(vec![
+        BindProtocol::Http1,
+        BindProtocol::Http2,
+        BindProtocol::Both,
+    ]);
+    (of_address, 1_u32..65_536, tcp, unix, protocol).prop_map(
+        |(address, backlog, tcp, unix, protocol)| {
+            let mut bind = Bind {
+                address,
+                protocol,
+                ..Bind::default()
+            };
+            if !matches!(bind.address, BindAddress::Fd(_)) {
+                bind.backlog = backlog;
             }
-            BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
-            BindAddress::Abstract(_) => {}
-        }
-        bind
-    })
+            match bind.address {
+                BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
+                    (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
+                    if !matches!(bind.address, BindAddress::Fd(_)) {
+                        bind.interface = tcp.3;
+                    }
+                }
+                BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
+                BindAddress::Abstract(_) => {}
+            }
+            bind
+        },
+    )
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -365,10 +416,67 @@ fn route() -> impl Strategy<Value = Route> {
         })
 }
 
+fn source() -> impl Strategy<Value = Source> {
+    let file = "[a-z/$\u{e9}]{1,9}".prop_map(|path| Source::File(path.into()));
+    let consul = ("[a-z][a-z0-9_.-]{0,9}", vec("[a-z=\u{e9}\"]{1,9}", 0..3));
+    let consul = consul.prop_map(|(service, tags)| Source::Consul(ConsulSource { service, tags }));
+    prop_oneof![file, consul]
+}
+
+fn discovery() -> impl Strategy<Value = Discovery> {
+    let address = prop_oneof![
+        ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
+            .prop_map(|(host, port)| ApiAddress::Http(host, port)),
+        ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
+            .prop_map(|(host, port)| ApiAddress::Https(host, port)),
+        "/[a-z/]{1,9}".prop_map(|path| ApiAddress::Unix(path.into())),
+    ];
+    let path = || option::of("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from));
+    let waits = (
+        0_u64..60_000,
+        0_u64..60_000,
+        0_u64..86_400_000,
+        1_000_u64..86_400_000,
+    );
+    let backoff = (10_u64..1_000, 1_000_u64..60_000);
+    let consul = (
+        (
+            option::of(address),
+            path(),
+            path(),
+            option::of("[a-z0-9-]{1,9}"),
+        ),
+        (any::<bool>(), 1_000_u64..600_000, 1_usize..10_000),
+    );
+    (waits, backoff, consul).prop_map(|(waits, backoff, (places, counts))| {
+        let ms = Duration::from_millis;
+        Discovery {
+            coalesce: ms(waits.0),
+            max_delay: ms(waits.1),
+            empty_hold: ms(waits.2),
+            stale_warn: ms(waits.3),
+            backoff: Backoff {
+                min: ms(backoff.0),
+                max: ms(backoff.1),
+            },
+            consul: Consul {
+                address: places.0,
+                token_file: places.1,
+                ca_file: places.2,
+                datacenter: places.3,
+                stale: counts.0,
+                wait: ms(counts.1),
+                max_watches: counts.2,
+                expose: Expose::Named,
+            },
+        }
+    })
+}
+
 fn backend() -> impl Strategy<Value = Backend> {
     (
         (name(), mode(), vec(server(), 0..5), option::of(check())),
-        vec("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from), 0..3),
+        vec(source(), 0..3),
         (0_u32..101, 0_usize..1_000_000, any::<bool>()),
         (
             option::of(wait(0)),
@@ -376,39 +484,47 @@ fn backend() -> impl Strategy<Value = Backend> {
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
         (1_024_usize..61_440, 1_usize..257),
+        server_http2(),
     )
-        .prop_map(|(itself, server_files, counts, own_waits, waits, limits)| {
-            let (name, mode, mut servers, check) = itself;
-            distinct(&mut servers, |server| &mut server.name);
-            if check.is_none() {
-                for server in &mut servers {
-                    server.check = server.check.filter(|check| !check);
+        .prop_map(
+            |(itself, sources, counts, own_waits, waits, limits, http2)| {
+                let (name, mode, mut servers, check) = itself;
+                distinct(&mut servers, |server| &mut server.name);
+                if check.is_none() {
+                    for server in &mut servers {
+                        server.check = server.check.filter(|check| !check);
+                    }
                 }
-            }
-            Backend {
-                name,
-                mode,
-                balance: Balance::RoundRobin,
-                retries: counts.0,
-                servers,
-                server_files,
-                check,
-                timeouts: ServerTimeouts {
-                    connect: waits.0,
-                    server: waits.1,
-                    pool_idle: waits.2,
-                    tunnel: waits.3,
-                },
-                limits: ResponseLimits {
-                    head: limits.0,
-                    headers: limits.1,
-                },
-                pool_max: counts.1,
-                observe_connect: counts.2,
-                drain_timeout: own_waits.0,
-                retry_after: own_waits.1,
-            }
-        })
+                Backend {
+                    name,
+                    mode,
+                    balance: Balance::RoundRobin,
+                    retries: counts.0,
+                    servers,
+                    sources,
+                    check_discovered: check.is_some() || counts.2,
+                    panic: (counts.0 % 101) as u8,
+                    check,
+                    timeouts: ServerTimeouts {
+                        connect: waits.0,
+                        server: waits.1,
+                        pool_idle: waits.2,
+                        tunnel: waits.3,
+                    },
+                    limits: ResponseLimits {
+                        head: limits.0,
+                        headers: limits.1,
+                    },
+                    pool_max: counts.1,
+                    observe_connect: counts.2,
+                    drain_timeout: own_waits.0,
+                    retry_after: own_waits.1,
+                    // Lifted from HTTP/1 binds to it, a file would be refused.
+                    protocol: Protocol::Http1,
+                    http2,
+                }
+            },
+        )
 }
 
 fn server() -> impl Strategy<Value = Server> {

@@ -17,6 +17,11 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
+    /// From here on.
+    pub(super) fn begin(&mut self, total: u64) {
+        self.total = total;
+    }
+
     pub(super) fn sample(&mut self, total: u64, elapsed_ms: u64) {
         let events = u128::from(total.saturating_sub(self.total));
         let elapsed = u128::from(elapsed_ms);
@@ -122,6 +127,12 @@ impl Series {
         self.seen_ms = now_ms;
     }
 
+    /// From here on.
+    pub(super) fn begin(&mut self) {
+        self.used_ms = None;
+        self.sessions.begin(self.total);
+    }
+
     pub(super) fn clear_maxima(&mut self) {
         self.peak = 0;
         self.max = [0; 4];
@@ -201,6 +212,13 @@ pub(in crate::observe) struct FrontendSeries {
 }
 
 impl FrontendSeries {
+    /// From here on.
+    pub(super) fn begin(&mut self) {
+        self.connections.begin(self.totals.connections);
+        self.sessions.begin(self.totals.sessions);
+        self.requests.begin(self.totals.requests);
+    }
+
     pub(super) fn clear_maxima(&mut self) {
         self.peak = 0;
         for rate in [

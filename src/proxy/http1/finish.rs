@@ -3,9 +3,8 @@
 use super::Exchange;
 use super::exchange::Stage;
 use crate::proxy::Client;
-use crate::proxy::connect;
+use crate::proxy::account::Account;
 use crate::proxy::end::{Cause, SessionEnd};
-use crate::state::{Counters, response_class};
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +47,14 @@ impl Exchange {
             _ if unread || self.up_broken || !self.up_done => Next::Linger,
             _ => Next::Close,
         };
+        let last = self.last;
         self.server = None;
         self.stream = None;
         client.slot.set_server(None);
         shard.give_exchange(self);
         match next {
             // Requests sent ahead: closing on them would reset, and eat, the answer.
-            Next::Close if client.has_unread() => Next::Linger,
+            Next::Close if client.has_unread(last) => Next::Linger,
             next => next,
         }
     }
@@ -69,74 +69,24 @@ impl Exchange {
         };
         let whole = self.up_done && !self.up_broken && self.stage == Stage::Body;
         if whole && !excess && self.server_keep_alive && self.end == SessionEnd::NORMAL {
-            let shard = client.shard();
-            // Each worker gets its share of the server's pool, at least one.
-            let share = match target.pool_max {
-                0 => 0,
-                max => (max / shard.workers.max(1)).max(1),
-            };
-            server.give(
-                stream,
-                shard.clock.now_ms(),
-                target.timeouts.pool_idle,
-                share,
-            );
+            target.keep(client.shard(), server, stream);
         }
     }
 
     fn count(&self, client: &Client) {
-        let now_us = client.shard().clock.now_us();
-        let bytes_in = self.head_bytes + self.up.received;
-        let class = response_class(self.status);
-        let frontend = &client.counters;
-        frontend.requests.add(1);
-        frontend.bytes_in.add(bytes_in);
-        frontend.bytes_out.add(self.down.sent);
-        frontend.spliced_out.add(self.down.spliced);
-        if self.status != 0 {
-            frontend.responses[class].add(1);
-        }
-        let own = |counters: &Counters| {
-            counters.sessions.add(1);
-            counters.requests.add(1);
-            counters.retries.add(u64::from(self.resent));
-            counters.bytes_in.add(bytes_in);
-            counters.bytes_out.add(self.down.sent);
-            if self.status != 0 {
-                counters.responses[class].add(1);
-            }
-            match self.end.cause {
-                Cause::Internal => counters.internal_errors.add(1),
-                Cause::Client | Cause::ClientTimeout => counters.client_aborts.add(1),
-                Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
-                _ => {}
-            }
-            if self.answered_us > self.started_us {
-                counters
-                    .times
-                    .connect
-                    .add(self.connected_us - self.started_us);
-                counters
-                    .times
-                    .response
-                    .add(self.answered_us - self.connected_us);
-            }
-            counters.times.total.add(now_us - self.started_us);
+        let account = Account {
+            status: self.status,
+            end: self.end,
+            resent: self.resent,
+            bytes_in: self.head_bytes + self.up.received,
+            bytes_out: self.down.sent,
+            spliced_out: self.down.spliced,
+            started_us: self.started_us,
+            connected_us: self.connected_us,
+            answered_us: self.answered_us,
         };
-        match (&self.server, self.target) {
-            (Some(server), _) => own(&server.counters),
-            (None, Some(target)) => {
-                connect::backend_counters(client.shard(), target.plan.backend, own)
-            }
-            (None, None) => {}
-        }
-        tracing::trace!(
-            frontend = &*client.frontend.config.name,
-            backend = self.server.as_ref().map(|server| &*server.backend),
-            server = self.server.as_ref().map(|server| &*server.name),
-            status = self.status,
-            end = std::str::from_utf8(&self.end.letters()).unwrap_or_default(),
-            "exchange",
-        );
+        let backend = self.target.map(|target| target.plan.backend);
+        let frontend = (&*client.frontend, &**client.counters);
+        account.count(client.shard(), frontend, self.server.as_ref(), backend);
     }
 }

@@ -8,6 +8,7 @@
 
 mod browser;
 mod chromium;
+mod consul;
 mod haproxy;
 mod nginx;
 mod python;
@@ -20,6 +21,7 @@ use std::process::Command;
 
 pub(crate) use browser::{Browser, browser};
 pub(crate) use chromium::chromium;
+pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use python::{Python, python};
@@ -33,12 +35,15 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    H2load,
+    Nghttp,
     Chromium,
     Strace,
     Ss,
     Hatop,
     Exporter,
     Python,
+    SystemdAnalyze,
 }
 
 impl Part {
@@ -49,12 +54,15 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::H2load => "h2load",
+            Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
             Self::Hatop => "hatop",
             Self::Exporter => "prometheus-haproxy-exporter",
             Self::Python => "python3",
+            Self::SystemdAnalyze => "systemd-analyze",
         }
     }
 
@@ -62,7 +70,9 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Ab => "apache2-utils",
+            Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
     }
@@ -71,7 +81,16 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium | Self::Hatop | Self::Exporter | Self::Python => "--version",
+            Self::Curl
+            | Self::Chromium
+            | Self::Exporter
+            | Self::H2load
+            | Self::Hatop
+            | Self::Nghttp
+            | Self::Python
+            | Self::SystemdAnalyze => {
+                "--version"
+            }
         }
     }
 }

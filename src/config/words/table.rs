@@ -1,36 +1,7 @@
-//! The words of HAProxy, nginx and Traefik, and what rlb says instead.
-
-use std::fmt::Write;
-
-/// What to say of a word that is not rlb's.
-///
-/// `word` may be written as in its own file: `timeout connect`, `use_backend`,
-/// `proxy-pass`, `loadBalancer`; case, dashes and blanks do not count.
-pub(crate) fn foreign(word: &str) -> Option<String> {
-    let wanted = normal(word);
-    let (_, from, advice) = WORDS
-        .iter()
-        .find(|(word, _, _)| word.split('|').any(|word| normal(word) == wanted))?;
-    Some(format!("{} of {from}: {advice}", written(word)))
-}
-
-fn written(word: &str) -> String {
-    let mut text = String::new();
-    // Infallible: writing to a String.
-    let _ = write!(text, "`{}`", word.escape_debug());
-    text
-}
-
-/// Lower case, without what separates words.
-pub(crate) fn normal(word: &str) -> String {
-    word.chars()
-        .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
-        .flat_map(char::to_lowercase)
-        .collect()
-}
+//! What rlb says instead, word by word.
 
 /// Spellings (separated by `|`), whose they are, what rlb says instead.
-const WORDS: &[(&str, &str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str, &str)] = &[
     // HAProxy, checks
     (
         "option httpchk|httpchk",
@@ -97,6 +68,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "default-server",
         "HAProxy",
         "checks are set once per backend (`check`), other keys per server",
+    ),
+    (
+        "proto",
+        "HAProxy",
+        "write protocol = \"h2\" in the bind or in the backend",
     ),
     (
         "server-template",
@@ -476,39 +452,3 @@ const WORDS: &[(&str, &str, &str)] = &[
         "write mode = \"http\" or \"tcp\" in [[frontend]] and [[backend]]",
     ),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spelling_does_not_count() {
-        for word in [
-            "option forwardfor",
-            "option_forwardfor",
-            "Option-ForwardFor",
-            "forwardfor",
-        ] {
-            let advice = foreign(word).unwrap();
-            assert!(advice.contains("[defaults.forwarded] for"), "{advice}");
-        }
-        assert_eq!(
-            foreign("httpchk").unwrap(),
-            "`httpchk` of HAProxy: write check = { method = \"HEAD\", path = \"/\" } in the backend"
-        );
-        assert_eq!(foreign("gibberish"), None);
-    }
-
-    #[test]
-    fn at_least_sixty_and_none_twice() {
-        let mut words: Vec<_> = WORDS
-            .iter()
-            .flat_map(|(words, _, _)| words.split('|').map(normal))
-            .collect();
-        assert!(words.len() >= 60);
-        words.sort();
-        for pair in words.windows(2) {
-            assert_ne!(pair[0], pair[1]);
-        }
-    }
-}
