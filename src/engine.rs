@@ -160,7 +160,11 @@ fn reserved_descriptors(config: &Config, workers: usize) -> usize {
         .iter()
         .map(|backend| backend.servers.len())
         .sum();
-    let pages = config.frontends.iter().filter(|f| f.stats.is_some()).count();
+    let pages = config
+        .frontends
+        .iter()
+        .filter(|f| f.stats.is_some())
+        .count();
     let pages = pages + config.stats.as_ref().map_or(0, |stats| stats.binds.len());
     64 + (binds + 8) * workers + servers.min(256) + pages * STATS_CLIENTS_MAX
 }

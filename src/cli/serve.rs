@@ -123,7 +123,10 @@ fn tell(engine: &Engine, config: &Config) {
     }
     if let Some(stats) = &config.stats {
         for address in engine.stats_addresses() {
-            say(format_args!("stats page: http://{address}{}", stats.page.path));
+            say(format_args!(
+                "stats page: http://{address}{}",
+                stats.page.path
+            ));
         }
     }
     let limits = engine.limits();

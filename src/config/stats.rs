@@ -115,7 +115,9 @@ fn known_hash(secret: &str) -> Result<Option<Secret>, Fault> {
     if is(&["$5$", "$6$"]) {
         return Ok(Some(Secret::ShaCrypt(secret.into())));
     }
-    if is(&["$apr1$", "$1$", "$y$", "$7$", "$argon2", "{SHA}", "{SSHA}", "{CRYPT}"]) {
+    if is(&[
+        "$apr1$", "$1$", "$y$", "$7$", "$argon2", "{SHA}", "{SSHA}", "{CRYPT}",
+    ]) {
         return Err(unknown_hash());
     }
     Ok(None)
@@ -137,8 +139,22 @@ impl Secret {
 }
 
 const WELL_KNOWN: &[&str] = &[
-    "admin", "password", "passwd", "secret", "changeme", "haproxy", "stats", "test", "root",
-    "interlock", "123456", "12345678", "1234", "qwerty", "letmein", "rlb",
+    "admin",
+    "password",
+    "passwd",
+    "secret",
+    "changeme",
+    "haproxy",
+    "stats",
+    "test",
+    "root",
+    "interlock",
+    "123456",
+    "12345678",
+    "1234",
+    "qwerty",
+    "letmein",
+    "rlb",
 ];
 
 /// Never shows what it holds.
@@ -211,7 +227,10 @@ mod tests {
     fn hashes_are_told_from_passwords() {
         let secret = |text: &str| account(text).unwrap().secret;
         assert_eq!(secret("a:b:c"), Secret::Plain("b:c".into()));
-        assert_eq!(secret(&format!("a:{BCRYPT}")), Secret::Bcrypt(BCRYPT.into()));
+        assert_eq!(
+            secret(&format!("a:{BCRYPT}")),
+            Secret::Bcrypt(BCRYPT.into())
+        );
         assert_eq!(secret("a:$6$s$h"), Secret::ShaCrypt("$6$s$h".into()));
         for refused in ["a", "a:", ":b", "a:$apr1$x$y", "a:{SHA}x", "a:$2y$05$cut"] {
             assert!(account(refused).is_err(), "{refused}");

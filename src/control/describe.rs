@@ -16,6 +16,9 @@ pub(crate) fn describe(before: &Desired, after: &Desired) -> Vec<String> {
     global(&before.config.global, &after.config.global, &mut lines);
     frontends(before, after, &mut lines);
     backends(before, after, &mut lines);
+    if before.config.stats != after.config.stats {
+        lines.push(|| "stats: other settings".to_owned());
+    }
     lines.finish()
 }
 
@@ -111,7 +114,7 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
         }
         let (a, b) = (&old.config, &new.config);
         let mut names = differing!(
-            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests, http2
+            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests, stats, http2
         );
         // Routes refer to backends by index, which shifts when one is added above.
         let target =

@@ -50,8 +50,7 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
     origins
         .serve()
         .map_err(|error| format!("the origins do not start: {error}"))?;
-    visitors::start(visited)
-        .map_err(|error| format!("the visitors do not start: {error}"))?;
+    visitors::start(visited).map_err(|error| format!("the visitors do not start: {error}"))?;
     let service = Service {
         loaded,
         files: Vec::new(),

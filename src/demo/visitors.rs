@@ -67,7 +67,9 @@ async fn visit(shop: SocketAddr, number: u64) {
     let mut seed = number;
     loop {
         let wishes = (0..REQUESTS).map(|_| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             match (seed >> 33) % 150 {
                 0 => BROKEN.to_owned(),
                 item => format!("{ITEM}{item}"),

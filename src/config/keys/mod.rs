@@ -19,8 +19,8 @@ mod backend;
 mod discovery;
 mod frontend;
 mod global;
-mod page;
 mod http2;
+mod page;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use discovery::DISCOVERY;
@@ -28,8 +28,8 @@ use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
-use page::{FRONTEND_STATS, STATS};
 use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
+use page::{FRONTEND_STATS, STATS};
 
 /// The keys of one table.
 #[derive(Debug)]

@@ -24,7 +24,10 @@ const PAGE: &[Key] = &[
     ),
     key("admin", Takes::Flag),
     key("refresh", Takes::Or("off", &seconds(SECOND, HOUR))),
-    key("metrics", text("a path, \"\" for none", stats::metrics_path)),
+    key(
+        "metrics",
+        text("a path, \"\" for none", stats::metrics_path),
+    ),
 ];
 
 pub(super) static STATS: Section = Section {

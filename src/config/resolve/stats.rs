@@ -40,7 +40,9 @@ fn page(reader: &Reader<'_>, default: Stats, problems: &Problems) -> Stats {
     let accounts = reader.list("auth").iter().filter_map(Node::as_str);
     let page = Stats {
         path: reader.text("path").map_or(default.path, str::to_owned),
-        accounts: accounts.filter_map(|text| stats::account(text).ok()).collect(),
+        accounts: accounts
+            .filter_map(|text| stats::account(text).ok())
+            .collect(),
         auth_file: auth_file(reader, problems),
         admin: reader.flag("admin").unwrap_or(default.admin),
         refresh: reader.duration("refresh"),
@@ -53,8 +55,10 @@ fn page(reader: &Reader<'_>, default: Stats, problems: &Problems) -> Stats {
         problems.missing(
             entry.key_place,
             "",
-            Diagnostic::error("admin = true needs `auth` or `auth_file`: anybody could stop traffic")
-                .help("`htpasswd -nB USER` prints an account for `auth`"),
+            Diagnostic::error(
+                "admin = true needs `auth` or `auth_file`: anybody could stop traffic",
+            )
+            .help("`htpasswd -nB USER` prints an account for `auth`"),
         );
     }
     let mut names: Vec<_> = page.accounts.iter().map(|account| &account.name).collect();

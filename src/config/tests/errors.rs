@@ -416,7 +416,10 @@ fn steering_without_a_password_is_refused() {
         "[[listen]]\nname = \"w\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\nstats = { path = \"/s\", admin = true }\n",
     ] {
         let text = refusal(text).render(false);
-        assert!(text.contains("admin = true needs `auth` or `auth_file`"), "{text}");
+        assert!(
+            text.contains("admin = true needs `auth` or `auth_file`"),
+            "{text}"
+        );
     }
 }
 
@@ -437,7 +440,10 @@ fn passwords_others_could_guess_or_read_are_warned_about() {
         ("", "anybody"),
     ] {
         let warnings = stats(":9000", auth);
-        assert!(warnings.len() == 1 && warnings[0].contains(word), "{warnings:?}");
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(word),
+            "{warnings:?}"
+        );
         assert!(!warnings[0].contains("tr0ub4dor"));
     }
     let hash = "auth = \"ann:$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\"";

@@ -101,7 +101,10 @@ fn its_commented_keys_are_valid_too() {
     let config = load_clean(&uncommented());
     assert_eq!(config.global.admin.len(), 2);
     assert_eq!(config.backends[0].servers[0].check_port, Some(8081));
-    assert_eq!(config.frontends[0].stats.as_ref().unwrap().path, "/haproxy?stats");
+    assert_eq!(
+        config.frontends[0].stats.as_ref().unwrap().path,
+        "/haproxy?stats"
+    );
 }
 
 /// Comments by path: frontends, backends and their defaults are `*`.

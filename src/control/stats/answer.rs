@@ -60,7 +60,11 @@ pub(super) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
     let is_look = matches!(head.method, Method::GET | Method::HEAD);
     if !is_look && !is_form {
         let is_page = target.wanted != Wanted::Metrics;
-        return reply::not_allowed(if is_page { "GET, HEAD, POST" } else { "GET, HEAD" });
+        return reply::not_allowed(if is_page {
+            "GET, HEAD, POST"
+        } else {
+            "GET, HEAD"
+        });
     }
     let authorization = head.headers.get(AUTHORIZATION);
     let authorization = authorization.map(HeaderValue::as_bytes);

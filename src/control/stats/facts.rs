@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use crate::control::admin::Mask;
-use crate::control::difference::Difference;
+use crate::control::difference::{Difference, ago};
 use crate::control::{Control, GenerationRow};
 use crate::observe::{Facts, Section, Snapshot, State, Trails};
 
@@ -43,7 +43,12 @@ impl Look {
     fn facts(&self) -> Facts {
         let mask = Mask::new(&self.secrets);
         let mut facts = Facts {
-            sections: vec![self.draining(), self.overrides(), self.changes()],
+            sections: vec![
+                self.draining(),
+                self.sources(),
+                self.overrides(),
+                self.changes(),
+            ],
             ..Facts::default()
         };
         for section in &mut facts.sections {
@@ -70,10 +75,9 @@ impl Look {
 
     fn draining(&self) -> Section {
         let rows = self.snapshot.drains.iter().map(|row| {
-            let cut = row.cut_in_ms.map_or_else(
-                || "cut".to_owned(),
-                |ms| format!("{} s", ms.div_ceil(1000)),
-            );
+            let cut = row
+                .cut_in_ms
+                .map_or_else(|| "cut".to_owned(), |ms| format!("{} s", ms.div_ceil(1000)));
             let name = format!("{}/{}", row.backend, row.server);
             vec![name, row.left.to_string(), cut]
         });
@@ -81,6 +85,25 @@ impl Look {
             key: "draining",
             title: "Draining",
             columns: &["server that left", "sessions left", "cut in"],
+            rows: rows.collect(),
+        }
+    }
+
+    fn sources(&self) -> Section {
+        let rows = self.snapshot.sources.iter().map(|row| {
+            let age = row.age.map(|seconds| ago(seconds as u64) + " ago");
+            vec![
+                row.source.clone(),
+                format!("{:?}", row.state).to_lowercase(),
+                row.members.len().to_string(),
+                age.unwrap_or_else(|| "never".to_owned()),
+                row.error.clone().unwrap_or_default(),
+            ]
+        });
+        Section {
+            key: "sources",
+            title: "Sources",
+            columns: &["source", "state", "servers", "last good answer", "error"],
             rows: rows.collect(),
         }
     }
@@ -134,4 +157,3 @@ impl Control {
         self.with_samples(|samples| Trails::take(samples, &self.generation()))
     }
 }
-

@@ -97,6 +97,9 @@ mod tests {
         ] {
             assert!(!may(&[HERE, header], Some("right")), "{header:?}");
         }
-        assert!(!may(&[("origin", "http://lb:9000")], Some("right")), "no Host");
+        assert!(
+            !may(&[("origin", "http://lb:9000")], Some("right")),
+            "no Host"
+        );
     }
 }

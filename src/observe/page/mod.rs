@@ -181,7 +181,10 @@ impl Trails {
             (key, points(samples.backend_trail(id)))
         });
         let all = frontends.chain(backends).take(TRAILS_MAX);
-        Self(all.filter_map(|(key, points)| Some((key, points?))).collect())
+        Self(
+            all.filter_map(|(key, points)| Some((key, points?)))
+                .collect(),
+        )
     }
 }
 

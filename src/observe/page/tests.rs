@@ -12,7 +12,12 @@ fn parts(state: &State) -> serde_json::Value {
 #[test]
 fn every_row_is_a_part_of_its_own() {
     let parts = parts(&State::of(&snapshot(), &Facts::default()));
-    let keys: Vec<&str> = parts.as_object().unwrap().keys().map(String::as_str).collect();
+    let keys: Vec<&str> = parts
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let expected = [
         "b:2", "b:4", "f:2", "f:3", "head", "layout", "s:2:1", "s:4:1", "s:4:2", "s:4:3",
     ];
@@ -81,7 +86,11 @@ fn document_is_filled_and_nothing_in_it_ends_a_script() {
     assert!(html.contains("&lt;lb1&gt;"));
     let scripts = html.matches("<script").count();
     assert_eq!(scripts, html.matches("</script>").count());
-    assert_eq!(html.matches("<script>").count(), 0, "each carries the nonce");
+    assert_eq!(
+        html.matches("<script>").count(),
+        0,
+        "each carries the nonce"
+    );
     assert!(Document::policy("abc").contains("script-src 'nonce-abc'"));
 }
 

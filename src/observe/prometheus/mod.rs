@@ -315,7 +315,10 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
             *longest = (*longest).max(row.cut_in_ms.unwrap_or(0));
         }
         for ((backend, server), ms) in remaining {
-            f.line(&[("proxy", backend), ("server", server)], ms as f64 / 1000.0);
+            f.line(
+                &[("proxy", backend), ("server", server)],
+                ms as f64 / 1000.0,
+            );
         }
     });
     sources(writer, &snapshot.sources);

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 mod series;
-mod trail;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use super::Numbers;
 use super::rows::Usable;
@@ -18,9 +18,9 @@ use super::totals::{FrontendTotals, Totals};
 use crate::generation::{Backend, Server};
 use crate::state::{BackendId, FrontendId, ServerId};
 pub(crate) use series::Rate;
-pub(crate) use trail::Trail;
-use series::{SERVER_ERRORS, Sight};
 pub(super) use series::{BackendSeries, FrontendSeries, ProcessSeries, Series};
+use series::{SERVER_ERRORS, Sight};
+pub(crate) use trail::Trail;
 
 /// What was learnt over time. Lives on the control thread.
 #[derive(Debug, Default)]

@@ -53,11 +53,16 @@ fn states_change_live_and_a_click_drains() {
     // Without a password there is nothing to see.
     browser.size(1280, 800);
     browser.open(&format!("http://{addr}/haproxy_stats"));
-    assert_eq!(browser.eval("document.getElementById('summary')"), serde_json::Value::Null);
+    assert_eq!(
+        browser.eval("document.getElementById('summary')"),
+        serde_json::Value::Null
+    );
     log_in(&browser, addr);
     browser.wait(&format!("{}.classList.contains('up')", row("s1")));
     for _ in 0..20 {
-        lb.client().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").read_response();
+        lb.client()
+            .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .read_response();
     }
     let requests = "document.querySelector('#summary .tile span:last-of-type').textContent";
     browser.wait(&format!("{requests}.startsWith('20 requests')"));
@@ -65,17 +70,26 @@ fn states_change_live_and_a_click_drains() {
     drop(second);
     browser.wait(&format!("{}.classList.contains('down')", row("s2")));
     let text = browser.eval(&format!("{}.textContent", row("s2")));
-    assert!(text.as_str().unwrap().contains("Layer4 connection problem"), "{text}");
+    assert!(
+        text.as_str().unwrap().contains("Layer4 connection problem"),
+        "{text}"
+    );
     browser.wait("document.title.startsWith('(1)')");
     keep(&browser, "down.png");
 
     // The last one: the page asks before, and a no is a no.
     browser.click(&format!("{}.querySelector('.who')", row("s1")));
-    let drain = format!("{}.nextSibling.querySelector('[data-action=drain]')", row("s1"));
+    let drain = format!(
+        "{}.nextSibling.querySelector('[data-action=drain]')",
+        row("s1")
+    );
     browser.click(&drain);
     browser.wait("document.getElementById('ask').open");
     let words = browser.eval("document.getElementById('ask').textContent");
-    assert!(words.as_str().unwrap().contains("No server of web is left"), "{words}");
+    assert!(
+        words.as_str().unwrap().contains("No server of web is left"),
+        "{words}"
+    );
     browser.click("document.querySelector('#ask [value=no]')");
     browser.wait("!document.getElementById('ask').open");
     assert_eq!(status("s1"), "UP");
@@ -89,7 +103,13 @@ fn states_change_live_and_a_click_drains() {
     browser.wait(&format!("!{}.classList.contains('drain')", row("s1")));
     wait_until(PATIENCE, "ready again", || status("s1").starts_with("UP"));
     let sections = browser.eval("document.getElementById('tables').textContent");
-    assert!(sections.as_str().unwrap().contains("set server web/s1 state"), "{sections}");
+    assert!(
+        sections
+            .as_str()
+            .unwrap()
+            .contains("set server web/s1 state"),
+        "{sections}"
+    );
 }
 
 #[test]
@@ -101,7 +121,10 @@ fn one_of_a_thousand_is_found_on_any_screen() {
     browser.size(1440, 900);
     browser.prefer_dark(false);
     log_in(&browser, addr);
-    assert_eq!(browser.eval("document.querySelectorAll('.server').length"), 1000);
+    assert_eq!(
+        browser.eval("document.querySelectorAll('.server').length"),
+        1000
+    );
     let shown = "[...document.querySelectorAll('.server')].filter(r => r.offsetParent).length";
     assert_eq!(browser.eval(shown), 1000);
     // Found by keys alone.
@@ -114,7 +137,10 @@ fn one_of_a_thousand_is_found_on_any_screen() {
     browser.key("j", "j");
     browser.wait("document.activeElement.textContent.startsWith('srv0001')");
     // Nobody may steer here, so nothing is offered.
-    assert_eq!(browser.eval("document.querySelectorAll('input[type=checkbox]').length"), 0);
+    assert_eq!(
+        browser.eval("document.querySelectorAll('input[type=checkbox]').length"),
+        0
+    );
 
     let color = "getComputedStyle(document.body).backgroundColor";
     let light = browser.eval(color);
@@ -156,7 +182,14 @@ fn without_events_the_page_looks_again() {
         .collect();
     browser.open(&format!("http://{addr}/haproxy_stats"));
     browser.wait("document.getElementById('live').textContent === 'every 1 s'");
-    lb.apply(&format!("[global]\nworkers = 1\nadmin = \"\"\n{}", config(7))).unwrap();
-    browser.wait(&format!("{}.querySelector('.c-weight b').textContent === '7'", row("s1")));
+    lb.apply(&format!(
+        "[global]\nworkers = 1\nadmin = \"\"\n{}",
+        config(7)
+    ))
+    .unwrap();
+    browser.wait(&format!(
+        "{}.querySelector('.c-weight b').textContent === '7'",
+        row("s1")
+    ));
     drop(taken);
 }

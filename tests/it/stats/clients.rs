@@ -86,7 +86,10 @@ fn prometheus_haproxy_exporter_reads_page_and_socket() {
             "haproxy_server_weight{backend=\"web\",server=\"s1\"} 10",
             "haproxy_frontend_current_sessions{frontend=\"web\"} 0",
         ] {
-            assert!(metrics.lines().any(|other| other == line), "{uri}: {line}: {metrics}");
+            assert!(
+                metrics.lines().any(|other| other == line),
+                "{uri}: {line}: {metrics}"
+            );
         }
     }
 }
@@ -121,7 +124,9 @@ fn haproxyadmin_steers() {
         return;
     };
     let rlb = Steered::start();
-    let said = python.program("python").run(["-c", HAPROXYADMIN, rlb.socket()]);
+    let said = python
+        .program("python")
+        .run(["-c", HAPROXYADMIN, rlb.socket()]);
     assert_eq!(said.stdout, "all of it\n", "{}", said.stderr);
 }
 
@@ -136,7 +141,10 @@ fn ansible_module_steers() {
         ("state=disabled shutdown_sessions=true", "MAINT"),
         ("state=enabled weight=20", "no check"),
     ] {
-        let said = ansible(&python, &format!("{wish} host=s1 backend=web socket={}", rlb.socket()));
+        let said = ansible(
+            &python,
+            &format!("{wish} host=s1 backend=web socket={}", rlb.socket()),
+        );
         assert!(said.contains("localhost | CHANGED"), "{wish}: {said}");
         assert_eq!(rlb.status("s1"), status, "{wish}");
     }
@@ -146,7 +154,17 @@ fn ansible(python: &Python, arguments: &str) -> String {
     let ansible = python.program("ansible");
     let interpreter = "ansible_python_interpreter=auto_silent";
     let module = "community.general.haproxy";
-    let args = ["localhost", "-c", "local", "-e", interpreter, "-m", module, "-a", arguments];
+    let args = [
+        "localhost",
+        "-c",
+        "local",
+        "-e",
+        interpreter,
+        "-m",
+        module,
+        "-a",
+        arguments,
+    ];
     let said = ansible.run_long(args);
     said.stdout + &said.stderr
 }

@@ -18,7 +18,11 @@ fn a_thousand_servers_are_rows_and_a_small_page() {
     let text = "GET /haproxy_stats HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n";
     let before = Instant::now();
     let (_, zipped) = RawClient::connect(addr).send(text).read_response();
-    println!("{} KiB of page, compressed, in {:?}", zipped.len() >> 10, before.elapsed());
+    println!(
+        "{} KiB of page, compressed, in {:?}",
+        zipped.len() >> 10,
+        before.elapsed()
+    );
     assert!(zipped.len() < 400 << 10);
     drop(lb);
 }
@@ -27,7 +31,11 @@ fn a_thousand_servers_are_rows_and_a_small_page() {
 pub(super) fn thousand(stats: &str) -> (Lb, std::net::SocketAddr) {
     let addr = free_addr();
     let server = |number: usize| {
-        format!("{{ name = \"srv{number:04}\", address = \"127.0.1.{}:{}\" }},\n", number % 250, 1 + number / 250)
+        format!(
+            "{{ name = \"srv{number:04}\", address = \"127.0.1.{}:{}\" }},\n",
+            number % 250,
+            1 + number / 250
+        )
     };
     let servers: String = (0..1000).map(server).collect();
     let lb = Lb::start(&format!(

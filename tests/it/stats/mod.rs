@@ -87,7 +87,9 @@ fn request(
 fn cell(csv: &str, proxy: &str, server: &str, column: &str) -> String {
     let mut rows = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let header = rows.next().expect("a header");
-    let index = header.iter().position(|name| name.trim_start_matches("# ") == column);
+    let index = header
+        .iter()
+        .position(|name| name.trim_start_matches("# ") == column);
     let index = index.unwrap_or_else(|| panic!("no column {column}"));
     let row = rows.find(|row| row[0] == proxy && row.get(1) == Some(&server));
     row.unwrap_or_else(|| panic!("no row {proxy}/{server}: {csv}"))[index].to_owned()

@@ -59,7 +59,10 @@ fn rows_are_chosen_by_options() {
     }
     for scope in [";scope=WE", "?scope=we"] {
         let scoped = csv(scope);
-        assert!(scoped.contains("web,") && !scoped.contains("www,"), "{scope}");
+        assert!(
+            scoped.contains("web,") && !scoped.contains("www,"),
+            "{scope}"
+        );
     }
     // Addresses are for operators of the socket.
     assert_eq!(cell(&csv(""), "web", "s1", "addr"), "");
@@ -84,7 +87,8 @@ fn head_is_get_without_a_body() {
     let page = Page::with(&[]);
     for (addr, path) in page.places() {
         for option in ["", ";csv", ";events"] {
-            let text = format!("HEAD {path}{option} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let text =
+                format!("HEAD {path}{option} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             let mut client = RawClient::connect(addr);
             let head = client.send(text).read_head();
             assert_eq!(head.status(), 200, "{path}{option}");
@@ -114,11 +118,18 @@ fn accounts_keep_others_out_of_everything() {
     let bob = "Authorization: Basic Ym9iOkhlbGxvIHdvcmxkIQ==\r\n";
     let wrong = "Authorization: Basic YW5uOndyb25n\r\n";
     for (addr, path) in page.places() {
-        for target in [path.to_owned(), format!("{path};csv"), format!("{path};events")] {
+        for target in [
+            path.to_owned(),
+            format!("{path};csv"),
+            format!("{path};events"),
+        ] {
             let (head, body) = get(addr, &target, "");
             assert_eq!(head.status(), 401, "{target}");
             let realm = head.field("www-authenticate").unwrap();
-            assert!(realm.starts_with("Basic realm=\"rlb statistics\""), "{realm}");
+            assert!(
+                realm.starts_with("Basic realm=\"rlb statistics\""),
+                "{realm}"
+            );
             assert!(!body.contains("web"), "{body}");
         }
         let csv = format!("{path};csv");
@@ -127,7 +138,10 @@ fn accounts_keep_others_out_of_everything() {
         }
         let before = Instant::now();
         assert_eq!(get(addr, &csv, wrong).0.status(), 401);
-        assert!(before.elapsed() >= Duration::from_secs(1), "a guess is slow");
+        assert!(
+            before.elapsed() >= Duration::from_secs(1),
+            "a guess is slow"
+        );
         // The connection is kept.
         let mut client = RawClient::connect(addr);
         let asks = |who| format!("GET {csv} HTTP/1.1\r\nHost: x\r\n{who}\r\n");
@@ -173,7 +187,10 @@ fn wrong_files_and_steering_for_all_are_refused_at_the_start() {
     assert!(!ok && text.contains("No such file"), "{text}");
     std::fs::write(dir.path().join("old"), "ann:$apr1$abc$def\n").unwrap();
     let (ok, text) = check("bind = \"127.0.0.1:9000\"\nauth_file = \"old\"");
-    assert!(!ok && text.contains("line 1") && text.contains("htpasswd -B"), "{text}");
+    assert!(
+        !ok && text.contains("line 1") && text.contains("htpasswd -B"),
+        "{text}"
+    );
     let (ok, text) = check("bind = \":9000\"\nauth = \"admin:admin\"");
     assert!(ok && text.contains("everybody tries first"), "{text}");
 }
@@ -210,9 +227,17 @@ fn document_runs_nothing_but_its_own() {
     assert_eq!(nonce.len(), 32);
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
     let elements = html.matches("<script").count() + html.matches("<style").count();
-    assert_eq!(html.matches(&format!("nonce=\"{nonce}\"")).count(), elements);
+    assert_eq!(
+        html.matches(&format!("nonce=\"{nonce}\"")).count(),
+        elements
+    );
     let other = page.get("/haproxy_stats").0;
-    assert!(!other.field("content-security-policy").unwrap().contains(nonce));
+    assert!(
+        !other
+            .field("content-security-policy")
+            .unwrap()
+            .contains(nonce)
+    );
     assert_eq!(head.field("x-frame-options"), Some("DENY"));
 }
 
@@ -234,7 +259,10 @@ fn who_takes_gzip_gets_it() {
 fn metrics_are_haproxys_and_some_of_our_own() {
     let page = Page::with(&[]);
     let (head, text) = page.get("/metrics");
-    assert_eq!(head.field("content-type"), Some("text/plain; version=0.0.4"));
+    assert_eq!(
+        head.field("content-type"),
+        Some("text/plain; version=0.0.4")
+    );
     for line in [
         "haproxy_process_nbthread 1",
         "haproxy_server_weight{proxy=\"web\",server=\"s1\"} 10",
@@ -255,7 +283,9 @@ fn events_tell_everything_and_then_what_changed() {
     let page = Page::steered();
     for (addr, path) in page.places() {
         let mut client = RawClient::connect(addr);
-        client.send(format!("GET {path};events HTTP/1.1\r\nHost: x\r\n{ANN}\r\n"));
+        client.send(format!(
+            "GET {path};events HTTP/1.1\r\nHost: x\r\n{ANN}\r\n"
+        ));
         let head = client.read_head();
         assert_eq!(head.field("content-type"), Some("text/event-stream"));
         let mut seen = String::new();
@@ -269,7 +299,10 @@ fn events_tell_everything_and_then_what_changed() {
             std::mem::take(&mut seen)
         };
         let all = until("event: all");
-        assert!(all.contains("\"layout\":[") && all.contains("\"s:3:1\":{"), "{all}");
+        assert!(
+            all.contains("\"layout\":[") && all.contains("\"s:3:1\":{"),
+            "{all}"
+        );
         let change = until("event: change");
         assert!(!change.contains("\"layout\""), "{change}");
         request(addr, "POST", path, ANN, "b=web&s=s1&action=drain");
@@ -329,4 +362,33 @@ fn reload_changes_the_page_and_closes_it() {
     assert_eq!(get(web, "/s;csv", "").0.status(), 200);
     rlb.reload(&config(""));
     assert_eq!(get(web, "/s;csv", "").0.status(), 503);
+}
+
+#[test]
+fn a_successor_shows_the_page_and_nobody_is_refused_meanwhile() {
+    let dir = temp_dir();
+    let (web, stats) = (free_addr(), free_addr());
+    let socket = dir.path().join("admin.sock");
+    let config = format!(
+        "[global]\nworkers = 1\nadmin = \"{}\"\n[stats]\nbind = \"{stats}\"\n\
+         [[listen]]\nname = \"web\"\nbind = \"{web}\"\nserver = \"127.0.0.1:9\"\nstats = \"/s\"\n",
+        socket.display()
+    );
+    let mut old = Rlb::with(&config).ready_on(stats).start();
+    let pid = |addr, target: &str| {
+        let (_, state) = get(addr, target, "");
+        let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+        state["parts"]["head"]["pid"].as_i64().unwrap()
+    };
+    let of = |rlb: &Rlb| i64::from(rlb.pid().as_raw_nonzero().get());
+    assert_eq!(pid(stats, "/haproxy_stats;state"), of(&old));
+    let new = Rlb::with(&config).arg("--takeover").arg(&socket).start();
+    wait_until(PATIENCE, "the page is the successor's", || {
+        pid(stats, "/haproxy_stats;state") == of(&new)
+    });
+    old.wait_exit();
+    for _ in 0..10 {
+        assert_eq!(pid(stats, "/haproxy_stats;state"), of(&new));
+        assert_eq!(pid(web, "/s;state"), of(&new));
+    }
 }

@@ -1,7 +1,7 @@
 //! Forms: HAProxy's and the page's own.
 
 use super::{ANN, Page, cell, get, request};
-use crate::support::{End, Origin, Lb, RawClient};
+use crate::support::{End, Lb, Origin, RawClient};
 
 fn status(page: &Page, server: &str, column: &str) -> String {
     let (_, csv) = get(page.addr, "/haproxy_stats;csv", ANN);
@@ -15,7 +15,10 @@ fn post(page: &Page, fields: &str, body: &str) -> String {
     let (head, _) = request(page.addr, "POST", "/haproxy_stats", &fields, body);
     assert_eq!(head.status(), 303, "{body}: {}", head.0);
     let location = head.field("location").unwrap();
-    location.strip_prefix("/haproxy_stats;st=").unwrap().to_owned()
+    location
+        .strip_prefix("/haproxy_stats;st=")
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -37,7 +40,10 @@ fn haproxys_actions_do_what_they_say() {
         assert_eq!(post(&page, "", &form), "DONE", "{action}");
         assert_eq!(status(&page, "s1", "status"), expected, "{action}");
     }
-    assert_eq!(post(&page, "", "b=web&s=s1&s=s2&action=weight&weight=50%25"), "DONE");
+    assert_eq!(
+        post(&page, "", "b=web&s=s1&s=s2&action=weight&weight=50%25"),
+        "DONE"
+    );
     assert_eq!(status(&page, "s1", "weight"), "5");
     assert_eq!(post(&page, "", "b=web&s=s1&action=clear"), "DONE");
     assert_eq!(status(&page, "s1", "weight"), "10");
@@ -57,7 +63,10 @@ fn codes_tell_what_came_of_a_form() {
         ("b=web&s=s1&action=arunn".to_owned(), "ERRP"),
         ("b=web&s=s1&action=weight&weight=999".to_owned(), "ERRP"),
         ("b=web&s=%zz&action=ready".to_owned(), "IVAL"),
-        (format!("b=web&action=ready{}", "&s=s1".repeat(20_000)), "EXCD"),
+        (
+            format!("b=web&action=ready{}", "&s=s1".repeat(20_000)),
+            "EXCD",
+        ),
     ] {
         assert_eq!(post(&page, "", &form), code, "{form:.60}");
     }

@@ -173,7 +173,10 @@ impl Browser {
     pub(crate) fn prefer_dark(&self, dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        self.call("Emulation.setEmulatedMedia", json!({ "features": [feature] }));
+        self.call(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [feature] }),
+        );
     }
 
     /// What is seen, as PNG.

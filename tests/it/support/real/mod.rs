@@ -88,9 +88,7 @@ impl Part {
             | Self::Hatop
             | Self::Nghttp
             | Self::Python
-            | Self::SystemdAnalyze => {
-                "--version"
-            }
+            | Self::SystemdAnalyze => "--version",
         }
     }
 }

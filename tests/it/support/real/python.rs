@@ -43,9 +43,17 @@ fn refuse(name: &str, reason: &str) -> Option<Python> {
 }
 
 fn install(interpreter: &Path, dir: &Path, packages: &[&str]) -> Result<(), String> {
-    run(Command::new(interpreter).args(["-m", "venv", "--clear"]).arg(dir))?;
+    run(Command::new(interpreter)
+        .args(["-m", "venv", "--clear"])
+        .arg(dir))?;
     let mut pip = Command::new(dir.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
     run(pip.args(packages))?;
     std::fs::write(dir.join("complete"), "").map_err(|error| error.to_string())
 }

@@ -45,13 +45,17 @@ impl Tool {
         &self,
         args: impl IntoIterator<Item = &'a str>,
     ) -> (Process, PipeWriter) {
-        let words = args.into_iter().fold(self.0.display().to_string(), |line, word| {
-            format!("{line} '{word}'")
-        });
+        let words = args
+            .into_iter()
+            .fold(self.0.display().to_string(), |line, word| {
+                format!("{line} '{word}'")
+            });
         let (reader, writer) = std::io::pipe().expect("descriptors left");
         let line = format!("stty cols 132 rows 40; exec {words}");
         let mut command = Command::new("script");
-        command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm");
+        command
+            .args(["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm");
         let process = Process::start_with_stdin(&mut command, temp_dir(), reader.into());
         (process, writer)
     }
