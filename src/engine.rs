@@ -244,6 +244,7 @@ impl Engine {
             pin: config.global.pin,
             accept_budget: config.global.accept_budget,
             pipes_max: config.global.pipes_max,
+            tls_handshakes_max: config.global.tls_handshakes_max,
             close_idle_after: config.global.close_idle_after,
             origin,
         };

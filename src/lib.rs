@@ -29,6 +29,7 @@
 //! | `balance` | algorithms, pure: no clock, no I/O | `Schedule` |
 //! | `generation` | what is served now, and how the next is built: the meeting place | `Generation`, `Published` |
 //! | `http` | HTTP/1.1 as bytes and rules: no socket, no clock | `parse_request` |
+//! | `tls` | certificates, what clients are shown, how servers are verified | `Acceptor`, `Connector`, `Session` |
 //! | `net` | listeners, streams, splice, the system's limits | `listen::open` |
 //! | `proxy` | the life of one client connection on one core | `http1::serve`, `tcp::serve` |
 //! | `worker` | a thread: accepting, the tick, orders from control | `worker::start` |
@@ -75,6 +76,7 @@ mod net;
 mod observe;
 mod proxy;
 mod state;
+mod tls;
 mod worker;
 
 pub use control::ReloadReport;

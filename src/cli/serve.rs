@@ -160,8 +160,7 @@ fn backend_line(backend: &Backend) -> String {
 fn servers(backend: &Backend) -> String {
     let written = Count(backend.servers.len(), "server");
     let files: Vec<_> = backend
-        .server_files
-        .iter()
+        .server_files()
         .map(|f| f.display().to_string())
         .collect();
     match (backend.servers.len(), &files[..]) {

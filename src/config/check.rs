@@ -5,6 +5,7 @@
 use super::address::Fault;
 use super::diagnostics::{Diagnostic, Place, Problems};
 use super::keys::{Key, Section, Takes};
+use super::shares::SHARE_MAX;
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Table, Value};
 use super::units::{self, quoted, size_text};
@@ -93,6 +94,10 @@ fn scalar_or_table(
             Value::Table(below) => return fields(below, problems),
             _ => Err(wrong_type(node)),
         },
+        Takes::Shares => match &mut node.value {
+            Value::Table(below) => return shares(below, problems),
+            _ => Err(wrong_type(node)),
+        },
         Takes::Later(more) => {
             node.value = Value::Bad;
             return not_yet(&format!("`{name}`"), more, key, problems);
@@ -169,6 +174,25 @@ fn fields(table: &mut Table, problems: &Problems) {
         }
     }
 }
+
+fn shares(table: &mut Table, problems: &Problems) {
+    for entry in &mut table.entries {
+        if let Err(fault) = grammar::group(&entry.key) {
+            let title = format!("`{}` cannot be a group", entry.key.escape_debug());
+            problems.at(entry.key_place, fault.message.clone(), helped(title, fault));
+            continue;
+        }
+        if let Err(fault) = scalar(&mut entry.node, &SHARE) {
+            complain(&entry.node, &entry.key, &SHARE, fault, problems);
+            entry.node.value = Value::Bad;
+        }
+    }
+}
+
+static SHARE: Takes = Takes::Number {
+    min: 0,
+    max: SHARE_MAX,
+};
 
 fn scalar(node: &mut Node, takes: &Takes) -> Result<(), Fault> {
     match takes {

@@ -92,6 +92,8 @@ pub struct Global {
     pub user: Option<String>,
     /// Become this group at the start; `None` = the user's own.
     pub group: Option<String>,
+    /// Most TLS handshakes of the process at once; more wait their turn. Default 10,000.
+    pub tls_handshakes_max: usize,
 }
 
 /// One admin socket.
@@ -163,6 +165,10 @@ pub struct Frontend {
     pub keep_alive_requests: u32,
     /// The stats page under a path of this frontend; `None` = not there.
     pub stats: Option<Stats>,
+    /// How the binds with `tls` speak; set if there is one.
+    pub tls: Option<FrontendTls>,
+    /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
+    pub redirect_https: Option<RedirectHttps>,
     /// Its HTTP/2 clients.
     pub http2: ClientHttp2,
 }
@@ -190,6 +196,17 @@ pub struct Bind {
     pub group: Option<String>,
     /// What its clients speak, in http mode and without TLS. Default HTTP/1.
     pub protocol: BindProtocol,
+    /// Clients speak TLS here. Default false.
+    pub tls: bool,
+}
+
+/// An answer that sends a client from http to https.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedirectHttps {
+    /// 301 (default), 302, 303, 307 or 308.
+    pub code: u16,
+    /// Port clients reach https on. Default 443, which is not written into the address.
+    pub port: u16,
 }
 
 /// Where a bind listens.
@@ -275,6 +292,8 @@ pub struct ClientTimeouts {
     pub tunnel: Duration,
     /// Tunnel with one direction closed. Default 30 s.
     pub half_closed: Duration,
+    /// From the accept to the end of the TLS handshake. Default 10 s.
+    pub tls_handshake: Duration,
 }
 
 /// Waits on the server's side.
@@ -419,10 +438,70 @@ pub struct Backend {
     pub drain_timeout: Option<Duration>,
     /// The `Retry-After` of a 503 for want of a server. Default 5 s; zero = none.
     pub retry_after: Duration,
+    /// How servers that say nothing of their own are spoken to; `None` (default) = without TLS.
+    pub tls: Option<ServerTls>,
     /// What its servers speak. Default HTTP/1.
     pub protocol: Protocol,
     /// Its HTTP/2 servers.
     pub http2: ServerHttp2,
+    /// Servers share the work in groups; `None` = each by its own weight.
+    pub groups: Option<Groups>,
+}
+
+/// Servers that share the work in groups, as the versions of a canary do: a
+/// group gets its share, a server its weight's part of that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Groups {
+    /// What of a discovered server names its group; `None` = only a written `group` does.
+    pub by: Option<GroupBy>,
+    /// Where the shares come from.
+    pub weights: GroupWeights,
+    /// Share of a group that the weights do not list. Default 0: no new work.
+    pub missing: u32,
+    /// When every group's share is 0. Default refuse.
+    pub all_zero: AllZero,
+}
+
+/// What of a discovered server names its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The rest of a tag behind this word and a `=`.
+    Tag(String),
+    /// This key of its meta data.
+    Meta(String),
+    /// This label.
+    Label(String),
+}
+
+/// Where the shares of groups come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GroupWeights {
+    /// A key of Consul's store for each group.
+    ConsulKv(KvPattern),
+    /// One key of Consul's store with a JSON object.
+    ConsulKvJson(String),
+    /// A file with one JSON object, or TOML of the same shape.
+    File(PathBuf),
+    /// Written in the configuration.
+    Static(Arc<BTreeMap<Arc<str>, u32>>),
+}
+
+/// Keys of Consul's store that differ in the name of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvPattern {
+    /// Before the name.
+    pub prefix: String,
+    /// Behind it.
+    pub suffix: String,
+}
+
+/// What happens when every group's share is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllZero {
+    /// Nobody gets work: 503.
+    Refuse,
+    /// All get the same.
+    Equal,
 }
 
 impl Backend {
@@ -430,7 +509,7 @@ impl Backend {
     pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
-            Source::Consul(_) => None,
+            Source::Consul(_) | Source::Dns(_) => None,
         })
     }
 }
@@ -453,6 +532,8 @@ pub struct Server {
     pub weight: u16,
     /// Used only when no other server is usable.
     pub backup: bool,
+    /// Its group in a backend that makes groups; `None` = what its source says.
+    pub group: Option<Arc<str>>,
     /// Starts in maintenance. Default false.
     pub disabled: bool,
     /// `None` = the backend's check; `Some(false)` = none for this server.
@@ -461,6 +542,31 @@ pub struct Server {
     pub check_port: Option<u16>,
     /// Checks go to this address instead.
     pub check_address: Option<std::net::IpAddr>,
+    /// Whether and how it is spoken to with TLS.
+    pub tls: TlsChoice,
+}
+
+/// A server's own word on TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TlsChoice {
+    /// As its backend says.
+    #[default]
+    Backend,
+    /// Without, whatever the backend says.
+    Off,
+    /// So. Boxed: most servers have no word of their own.
+    Own(Box<ServerTls>),
+}
+
+impl TlsChoice {
+    /// What comes of it in a backend that says `backend`.
+    pub fn of<'a>(&'a self, backend: Option<&'a ServerTls>) -> Option<&'a ServerTls> {
+        match self {
+            Self::Backend => backend,
+            Self::Off => None,
+            Self::Own(tls) => Some(tls),
+        }
+    }
 }
 
 /// Address of a server.
@@ -502,6 +608,8 @@ pub struct Check {
     pub rise: u32,
     /// Bad checks in a row before an UP server is DOWN. Default 3.
     pub fall: u32,
+    /// False = the check speaks without TLS to a server that has it. Default true.
+    pub tls: bool,
 }
 
 /// What a check asks.

@@ -29,6 +29,12 @@ pub(crate) enum ApplyError {
     /// A worker did not hand out what it listens on.
     #[error("{0}; try again")]
     Worker(String),
+    /// Certificates or authorities could not be loaded.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Unusable),
+    /// A blocking thread panicked.
+    #[error("reading the files of TLS: {0}")]
+    Blocking(String),
     /// The running process went on instead.
     #[error(transparent)]
     Takeover(#[from] super::TakeoverError),
@@ -79,8 +85,7 @@ impl Control {
             warnings: inputs.settle(unix_now()),
             ..Brought::default()
         };
-        let config = Arc::clone(&inputs.config);
-        inputs.sources.keep_named_in(&config);
+        inputs.forget_unnamed();
         let merged = inputs.merge();
         let before = Arc::clone(&self.desired.borrow());
         if merged.desired == *before {
@@ -101,7 +106,9 @@ impl Control {
         *self.inputs.borrow_mut() = inputs;
         if is_other {
             self.watch_sources();
+            self.watch_keys();
         }
+        self.forget_tls();
         self.saving.unsaved();
         Ok(brought)
     }

@@ -11,6 +11,7 @@
 mod admin;
 mod apply;
 mod binds;
+mod certificates;
 mod change;
 mod clear;
 mod describe;
@@ -22,6 +23,7 @@ mod files;
 mod frontends;
 mod history;
 mod inotify;
+mod keys;
 mod merge;
 mod overrides;
 mod refusal;
@@ -40,9 +42,10 @@ mod takeover;
 mod tests;
 mod view;
 mod watch;
+mod weights;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
@@ -70,12 +73,12 @@ use drain::Draining;
 use files::Files;
 pub(crate) use history::GenerationRow;
 use history::History;
+use keys::Keys;
 use merge::Inputs;
 pub(crate) use refusal::Refusal;
 pub use reload::ReloadReport;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
-use sources::Found;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 pub use takeover::Program;
@@ -117,6 +120,7 @@ pub(crate) struct Control {
     /// Looks at the files are one after the other.
     files: tokio::sync::Mutex<Files>,
     saving: Saving,
+    keys: Keys,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     discovery: RefCell<Discovery>,
@@ -129,6 +133,10 @@ pub(crate) struct Control {
     admin: RefCell<AdminSockets>,
     /// Where the stats page is.
     stats: stats::Sites,
+    /// What cannot be read of certificates, said once.
+    bad_certificates: RefCell<HashSet<String>>,
+    /// Certificates near their end, and when that was said last.
+    expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
@@ -202,6 +210,7 @@ impl Control {
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
             saving: Saving::default(),
+            keys: Keys::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
             discovery: RefCell::default(),
@@ -211,6 +220,8 @@ impl Control {
             shown: view::Shown::default(),
             admin: RefCell::default(),
             stats: stats::Sites::new(Weak::clone(control)),
+            bad_certificates: RefCell::default(),
+            expiring: RefCell::default(),
             manager: first.manager,
             shared: RefCell::default(),
             program: first.program,
@@ -254,9 +265,10 @@ impl Control {
     /// Brings the first configuration into force, with its server files and without
     /// its admin sockets.
     async fn first_config(&self, config: Arc<Config>) -> Result<(), ApplyError> {
-        let (sources, report) = self.first_look(&config).await;
+        let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
-        let inputs = self.inputs_with(config, sources);
+        let inputs = self.inputs_with(config, looked);
         let brought = self.bring(&turn, inputs, &Cause::Start, None).await?;
         warn(report, brought.warnings);
         Ok(())
@@ -267,20 +279,19 @@ impl Control {
     /// # Errors
     /// A bind or an admin socket could not be opened; everything goes on as before.
     async fn replace_config(self: &Rc<Self>, config: Arc<Config>) -> Result<(), ApplyError> {
-        let (sources, report) = self.first_look(&config).await;
+        let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
-        let inputs = self.inputs_with(config, sources);
+        let inputs = self.inputs_with(config, looked);
         let brought = self.bring_written(&turn, inputs, &Cause::Engine).await?;
         warn(report, brought.warnings);
         Ok(())
     }
 
-    fn inputs_with(&self, config: Arc<Config>, sources: Vec<(SourceId, Vec<Found>)>) -> Inputs {
+    fn inputs_with(&self, config: Arc<Config>, looked: merge::Looked) -> Inputs {
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = self.stats.with_routes(config);
-        for (id, members) in sources {
-            inputs.sources.set(id, members);
-        }
+        inputs.take(looked);
         inputs
     }
 

@@ -59,6 +59,8 @@ impl Control {
         let sampling = supervise("sample", || Rc::clone(self).sample_always());
         let following = supervise("files", || Rc::clone(self).follow_files());
         let discovering = supervise("sources", || Rc::clone(self).follow_sources());
+        let expiring = supervise("expiry", || Rc::clone(self).watch_expiry());
+        let weighing = supervise("weights", || Rc::clone(self).follow_keys());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
         let living = supervise("watchdog", || Rc::clone(self).live_always());
@@ -70,6 +72,8 @@ impl Control {
             never = sampling => never,
             never = following => never,
             never = discovering => never,
+            never = expiring => never,
+            never = weighing => never,
             never = saving => never,
             never = settling => never,
             never = living => never,

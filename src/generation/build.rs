@@ -3,12 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Origin, Server};
+use super::{
+    Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
+};
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
 use crate::state::{
     BackendState, BindId, EndpointId, FrontendState, GenerationId, Operational, ServerState,
 };
+use crate::tls;
 
 /// What a new generation brought, for those who act on it.
 #[derive(Debug, Default)]
@@ -33,6 +36,7 @@ impl Generation {
             id: GenerationId::next(),
             frontends: Box::default(),
             backends: Box::default(),
+            tls: Arc::default(),
         };
         nothing.next(desired, workers)
     }
@@ -62,15 +66,16 @@ impl Generation {
             .config
             .backends
             .iter()
-            .zip(&desired.members)
-            .map(|(config, members)| {
+            .zip(desired.members.iter().zip(&desired.shares))
+            .map(|(config, (members, shares))| {
                 let before = old
                     .get(&*config.name)
                     .filter(|b| b.config.mode == config.mode);
                 next_backend(
+                    &self.tls,
                     before.copied(),
                     config,
-                    members,
+                    (members, shares.as_deref()),
                     returning,
                     workers,
                     &mut change,
@@ -102,6 +107,7 @@ impl Generation {
                 id: GenerationId::next(),
                 frontends,
                 backends,
+                tls: Arc::clone(&self.tls),
             },
             change,
         )
@@ -133,15 +139,17 @@ impl Generation {
                 |f| Arc::clone(&f.state),
             ),
             paused: *paused,
+            tls: config.tls.as_ref().and_then(|tls| self.tls.acceptor(tls)),
             config: config.clone(),
         })
     }
 }
 
 fn next_backend(
+    tls: &tls::Registry,
     before: Option<&Arc<Backend>>,
     config: &config::Backend,
-    members: &[Member],
+    (members, shares): (&[Member], Option<&Shares>),
     returning: &Returning,
     workers: usize,
     change: &mut Change,
@@ -164,6 +172,7 @@ fn next_backend(
             next_server(
                 before.or_else(back),
                 member,
+                origin(tls, before.or_else(back), member, &config),
                 shared(member.check(&config), &mut checks),
                 workers,
                 change,
@@ -185,7 +194,7 @@ fn next_backend(
             }
         }
     }
-    let fresh = assemble(config, servers, before, workers);
+    let fresh = assemble(config, servers, shares, before, workers);
     match before {
         Some(before) if same(before, &fresh) => Arc::clone(before),
         _ => Arc::new(fresh),
@@ -195,11 +204,24 @@ fn next_backend(
 fn assemble(
     config: Arc<config::Backend>,
     servers: Box<[Arc<Server>]>,
+    shares: Option<&Shares>,
     before: Option<&Arc<Backend>>,
     workers: usize,
 ) -> Backend {
     pardon(config.panic, &servers);
-    let wanted = |server: &Server| !server.backup && server.weight > 0 && server.state.is_usable();
+    let groups = config.groups.as_ref().map(|groups| {
+        let nobody = Shares::new();
+        let before = before.map(|before| &**before);
+        Box::new(Groups::new(
+            groups,
+            shares.unwrap_or(&nobody),
+            &servers,
+            before,
+        ))
+    });
+    let wanted = |server: &Server| {
+        groups.is_none() && !server.backup && server.weight > 0 && server.state.is_usable()
+    };
     let matching = servers
         .iter()
         .enumerate()
@@ -225,6 +247,7 @@ fn assemble(
         name: Arc::clone(&config.name),
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
+        groups,
         by_name,
         state: before.map_or_else(
             || Arc::new(BackendState::new(workers)),
@@ -272,6 +295,10 @@ fn pardon(panic: u8, servers: &[Arc<Server>]) {
 fn same(before: &Backend, fresh: &Backend) -> bool {
     Arc::ptr_eq(&before.config, &fresh.config)
         && before.active == fresh.active
+        && match (&before.groups, &fresh.groups) {
+            (Some(before), Some(fresh)) => before.same(fresh),
+            (before, fresh) => before.is_none() && fresh.is_none(),
+        }
         && before.servers.len() == fresh.servers.len()
         && before
             .servers
@@ -283,6 +310,7 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 fn next_server(
     before: Option<&Arc<Server>>,
     member: &Member,
+    tls: Option<Arc<tls::Origin>>,
     check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
@@ -294,7 +322,9 @@ fn next_server(
         name: Arc::clone(&settings.name),
         address: settings.address.clone(),
         endpoint,
+        tls: tls.clone(),
         weight: member.weight,
+        group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
         check: match (&check, before.and_then(|b| b.check.as_ref())) {
@@ -317,7 +347,12 @@ fn next_server(
         change.started.push(Arc::clone(&server));
         return server;
     };
-    let moved = before.address != settings.address;
+    let is_same_tls = match (&before.tls, &tls) {
+        (None, None) => true,
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        _ => false,
+    };
+    let moved = before.address != settings.address || !is_same_tls;
     let endpoint = if moved {
         EndpointId::next()
     } else {
@@ -334,8 +369,34 @@ fn next_server(
     server
 }
 
+/// How the server is spoken to with TLS; as before, with the sessions to resume, if
+/// address, settings and what was read for them are the same.
+fn origin(
+    registry: &tls::Registry,
+    before: Option<&Arc<Server>>,
+    member: &Member,
+    backend: &config::Backend,
+) -> Option<Arc<tls::Origin>> {
+    let settings = member.settings.tls.of(backend.tls.as_ref())?;
+    let connector = registry.connector_or_none_trusted(settings);
+    let known = before.filter(|before| before.address == member.settings.address);
+    let known = known.and_then(|before| before.tls.as_ref());
+    let speaks_h2 = backend.protocol == config::Protocol::Http2;
+    let is_same = |known: &&Arc<tls::Origin>| {
+        Arc::ptr_eq(&known.connector, &connector) && known.speaks_h2 == speaks_h2
+    };
+    match known.filter(is_same) {
+        Some(known) => Some(Arc::clone(known)),
+        None => {
+            let origin = connector.origin(&member.settings.address, speaks_h2);
+            Some(Arc::new(origin))
+        }
+    }
+}
+
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
+        && a.group == b.group
         && a.weight == b.weight
         && a.initial_weight == b.initial_weight
         && a.backup == b.backup

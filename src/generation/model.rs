@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::{Group, Groups};
 use crate::balance::Schedule;
 use crate::config;
 use crate::state::{
     BackendState, BindId, EndpointId, FrontendId, FrontendState, GenerationId, ServerId,
     ServerState,
 };
+use crate::tls;
 
 /// Everything that is served, at one moment. Never mutated.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Generation {
     pub(crate) frontends: Box<[Arc<Frontend>]>,
     /// In the order of the file; frontends refer to them by index.
     pub(crate) backends: Box<[Arc<Backend>]>,
+    /// What was loaded for their TLS; all generations of a process share it.
+    pub(crate) tls: Arc<tls::Registry>,
 }
 
 impl Generation {
@@ -28,6 +32,18 @@ impl Generation {
         self.frontends
             .iter()
             .find(|frontend| frontend.state.id == id)
+    }
+
+    /// What answers handshakes on this bind; `None` = clients speak in plain there.
+    pub(crate) fn acceptor(
+        &self,
+        frontend: FrontendId,
+        bind: BindId,
+    ) -> Option<&Arc<tls::Acceptor>> {
+        let frontend = self.frontend(frontend)?;
+        let index = frontend.bind_ids.iter().position(|id| *id == bind)?;
+        let is_secure = frontend.config.binds.get(index)?.tls;
+        frontend.tls.as_ref().filter(|_| is_secure)
     }
 
     /// A backend by name.
@@ -52,6 +68,8 @@ pub(crate) struct Frontend {
     pub(crate) bind_ids: Box<[BindId]>,
     /// Its listeners are closed; what came in goes on.
     pub(crate) paused: bool,
+    /// Answers the handshakes on its binds with `tls`.
+    pub(crate) tls: Option<Arc<tls::Acceptor>>,
     /// Shared by its generations.
     pub(crate) state: Arc<FrontendState>,
 }
@@ -77,6 +95,8 @@ pub(crate) struct Backend {
     pub(super) schedule: Schedule,
     /// Servers in the schedule, as indices into `servers`: usable when it was built, not backup.
     pub(super) active: Box<[u32]>,
+    /// The groups its servers form. Then `schedule` and `active` are empty.
+    pub(super) groups: Option<Box<Groups>>,
     /// Server index by name.
     pub(super) by_name: HashMap<Arc<str>, u32>,
     /// Shared by its generations.
@@ -95,6 +115,65 @@ impl Backend {
             .get(name)
             .map(|index| &self.servers[*index as usize])
     }
+
+    /// The groups its servers form, if it is told to make groups.
+    pub(crate) fn groups(&self) -> Option<&Groups> {
+        self.groups.as_deref()
+    }
+
+    /// Whether the server of this index is meant to get work: it has a weight,
+    /// and its group has a share. Says nothing of its health.
+    #[inline]
+    pub(crate) fn is_weighted(&self, index: usize) -> bool {
+        self.servers[index].weight > 0
+            && (self.groups())
+                .and_then(|groups| groups.of(index))
+                .is_none_or(|group| group.share > 0)
+    }
+
+    /// The part of the work that each server gets now, 0 to 1. A backup's is 0,
+    /// even while there is nobody else.
+    pub(crate) fn parts(&self) -> Vec<f64> {
+        let weight = |index: usize| {
+            let server = &self.servers[index];
+            let takes = !server.backup && server.state.is_usable() && self.is_weighted(index);
+            if takes { f64::from(server.weight) } else { 0.0 }
+        };
+        let weights: Vec<f64> = (0..self.servers.len()).map(weight).collect();
+        let part = |one: f64, all: f64| if all > 0.0 { one / all } else { 0.0 };
+        let Some(groups) = &self.groups else {
+            let total = weights.iter().sum();
+            return weights.iter().map(|weight| part(*weight, total)).collect();
+        };
+        let sum = |group: &Group| {
+            group
+                .members
+                .iter()
+                .map(|i| weights[*i as usize])
+                .sum::<f64>()
+        };
+        let alive = groups.iter().filter(|group| sum(group) > 0.0);
+        let shares: f64 = alive.map(|group| f64::from(group.share)).sum();
+        let mut parts = vec![0.0; weights.len()];
+        for group in groups.iter() {
+            let sum = sum(group);
+            for index in &group.members {
+                let index = *index as usize;
+                parts[index] = part(weights[index], sum) * part(f64::from(group.share), shares);
+            }
+        }
+        parts
+    }
+
+    /// The weight of a server among all of the backend, 0-256, at least 1 while
+    /// it is not 0: its own, or what its group's share makes of it.
+    pub(crate) fn shown_weight(&self, index: usize) -> u16 {
+        let server = &self.servers[index];
+        match &self.groups {
+            Some(groups) => groups.weight_of(server, index),
+            None => server.weight,
+        }
+    }
 }
 
 /// One server of a backend.
@@ -108,10 +187,14 @@ pub(crate) struct Server {
     pub(crate) address: config::ServerAddress,
     /// Names the address: a new address under the same identity is a new endpoint.
     pub(crate) endpoint: EndpointId,
+    /// Handshakes with it; `None` = it is spoken to in plain. A change is another endpoint.
+    pub(crate) tls: Option<Arc<tls::Origin>>,
     /// Effective weight, 0-256.
     pub(crate) weight: u16,
     /// Weight as written.
     pub(crate) initial_weight: u16,
+    /// Its group, in a backend that makes groups.
+    pub(crate) group: Option<Arc<str>>,
     /// Used only when no other server is usable.
     pub(crate) backup: bool,
     /// Health check of this server.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::generation::{Backend, Generation, Server};
+use crate::generation::{Backend, Generation};
 use crate::state::{LastCheck, Operational, ServerId};
 
 /// A server changed its operational state. The status byte says so already;
@@ -96,9 +96,10 @@ impl HealthEvent {
 /// Usable servers: active, backup.
 fn usable(backend: &Backend) -> (usize, usize) {
     let usable = |backup| {
-        let kind = |server: &&Arc<Server>| server.backup == backup && server.weight > 0;
-        let servers = backend.servers.iter().filter(kind);
-        servers.filter(|server| server.state.is_usable()).count()
+        let servers = backend.servers.iter().enumerate();
+        let kind = servers
+            .filter(|(index, server)| server.backup == backup && backend.is_weighted(*index));
+        kind.filter(|(_, server)| server.state.is_usable()).count()
     };
     (usable(false), usable(true))
 }

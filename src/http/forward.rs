@@ -21,6 +21,8 @@ pub(crate) struct Client<'a> {
     pub(crate) trusted: bool,
     /// Made by the caller when [`Forwarded::request_id`] names a field.
     pub(crate) request_id: Option<&'a [u8]>,
+    /// X-SSL-Client-* lines, each with its end; `None` = clients are not asked for certificates.
+    pub(crate) certificate: Option<&'a [u8]>,
 }
 
 /// Upper bound of what [`write_request`] appends.
@@ -39,6 +41,7 @@ pub(crate) fn request_bound(
         + rules.via.as_ref().map_or(0, String::len)
         + rules.request_id.as_ref().map_or(0, String::len)
         + client.request_id.map_or(0, <[u8]>::len)
+        + client.certificate.map_or(0, <[u8]>::len)
         + 512
 }
 
@@ -113,6 +116,9 @@ fn write_end_to_end(
     pass.add_if(FieldKind::XForwardedHost, client.trusted);
     pass.add_if(FieldKind::Forwarded, client.trusted);
 
+    let is_told = client.trusted && client.certificate.is_none();
+    pass.add_if(FieldKind::ClientCertificate, is_told);
+
     let id_name = rules.request_id.as_deref();
     let mut has_id = false;
     for (field, kind) in head.fields.iter().zip(head.kinds) {
@@ -175,6 +181,9 @@ fn write_forwarded(
     }
     if rules.host && set(FieldKind::XForwardedHost) && !head.host.is_empty() {
         put(out, &[b"X-Forwarded-Host: ", head.host, b"\r\n"]);
+    }
+    if let Some(lines) = client.certificate {
+        out.extend_from_slice(lines);
     }
     if rules.rfc7239 {
         write_rfc7239(head, client, out);

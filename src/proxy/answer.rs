@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use super::end::{Cause, During, SessionEnd};
-use crate::http::{Canned, Version};
+use crate::config::RedirectHttps;
+use crate::generation::without_port;
+use crate::http::{Canned, RequestHead, Version};
 
 /// An answer of our own.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     reason: &'static str,
     retry_after: Duration,
+    /// Where the client is sent.
+    location: Option<Box<[u8]>>,
     pub(crate) close: bool,
 }
 
@@ -21,6 +25,7 @@ impl Answer {
             status,
             reason,
             retry_after: Duration::ZERO,
+            location: None,
             close: false,
         }
     }
@@ -28,9 +33,43 @@ impl Answer {
     /// The connection is closed: what follows on it cannot be trusted or is not wanted.
     pub(crate) const fn closing(status: u16, reason: &'static str) -> Self {
         Self {
+            status,
+            reason,
+            retry_after: Duration::ZERO,
+            location: None,
             close: true,
-            ..Self::of(status, reason)
         }
+    }
+
+    /// Sends the client from http to https, to the host it asked for.
+    pub(crate) fn to_https(head: &RequestHead<'_, '_>, to: RedirectHttps) -> Self {
+        if head.host.is_empty() {
+            return Self::of(400, "no Host to be sent to https on");
+        }
+        let port = match to.port {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        // `*` and the authority of a CONNECT are no paths.
+        let target = match head.target.starts_with(b"/") {
+            true => head.target,
+            false => b"/",
+        };
+        let parts = [
+            b"https://",
+            without_port(head.host),
+            port.as_bytes(),
+            target,
+        ];
+        Self {
+            location: Some(parts.concat().into_boxed_slice()),
+            ..Self::of(to.code, "https only")
+        }
+    }
+
+    /// Bytes that the Location takes beyond what any answer does.
+    pub(crate) fn location_len(&self) -> usize {
+        self.location.as_ref().map_or(0, |location| location.len())
     }
 
     /// What the client is told of such an end; `retry_after` is the backend's.
@@ -46,7 +85,7 @@ impl Answer {
 
     /// Fit to be written.
     pub(crate) fn canned<'a>(
-        &self,
+        &'a self,
         version: Version,
         keep_alive: bool,
         head: bool,
@@ -55,6 +94,7 @@ impl Answer {
         Canned {
             status: self.status,
             reason: Some(self.reason),
+            location: self.location.as_deref(),
             retry_after: (!self.retry_after.is_zero()).then_some(self.retry_after.as_secs()),
             keep_alive,
             version,

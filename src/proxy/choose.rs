@@ -59,14 +59,19 @@ impl Target {
 
 /// Requests that are whole but not for us.
 fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
-    if head.misdirected(false) {
-        return Some(Answer::closing(
-            421,
-            "this listener does not serve https targets",
-        ));
+    let is_secure = client.stream.is_secure();
+    if head.misdirected(is_secure) {
+        let reason = match is_secure {
+            false => "this listener does not serve https targets",
+            true => "this listener serves https targets alone",
+        };
+        return Some(Answer::closing(421, reason));
     }
     if head.max_forwards == Some(0) {
         return Some(Answer::of(200, "Max-Forwards is 0"));
+    }
+    if let (Some(to), false) = (client.frontend.config.redirect_https, is_secure) {
+        return Some(Answer::to_https(head, to));
     }
     match (head.framing, client.frontend.config.limits.body) {
         (Framing::Length(length), Some(limit)) if length > limit => {

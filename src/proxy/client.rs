@@ -37,6 +37,8 @@ pub(crate) struct Client {
     pub(crate) port: Text<5>,
     /// Whether it lies in the frontend's trusted networks.
     pub(crate) trusted: bool,
+    /// What its certificate said, as fields for servers; `None` = it was not asked for one.
+    pub(crate) certificate: Option<Box<[u8]>>,
     /// Bytes read ahead; idle connections have none.
     pub(crate) ahead: Option<Buf>,
     /// It will send no more.
@@ -65,6 +67,7 @@ impl Client {
             counters,
             peer,
             stream,
+            certificate: None,
             ahead: None,
             fin: false,
             requests: 0,
@@ -123,9 +126,10 @@ impl Client {
             ip: self.peer.address.ip(),
             ip_text: self.ip.as_bytes(),
             local_port_text: self.port.as_bytes(),
-            https: false,
+            https: self.stream.is_secure(),
             trusted: self.trusted,
             request_id: request_id.map(<[u8; 32]>::as_slice),
+            certificate: self.certificate.as_deref(),
         }
     }
 

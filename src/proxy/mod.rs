@@ -15,6 +15,7 @@ mod clock;
 mod connect;
 mod end;
 mod flow;
+pub(crate) mod handshake;
 pub(crate) mod http1;
 pub(crate) mod http2;
 mod sessions;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Cache};
+use tokio::sync::Semaphore;
 
 use super::buffers::Buffers;
 use super::clock::Clock;
@@ -41,6 +42,8 @@ pub(crate) struct Shard {
     pub(crate) pipes: Pipes,
     /// Server connections, idle ones too.
     pub(crate) upstreams: Upstreams,
+    /// Places for TLS handshakes with clients.
+    pub(crate) handshakes: Semaphore,
     #[expect(clippy::vec_box, reason = "what is pooled is the allocation")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     request_ids: Cell<u64>,
@@ -54,6 +57,7 @@ impl Shard {
         workers: usize,
         published: Arc<Published>,
         pipes_max: usize,
+        handshakes_max: usize,
         origin: Instant,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -65,6 +69,7 @@ impl Shard {
             buffers: Buffers::default(),
             pipes: Pipes::new(Arc::clone(&published.pipes), pipes_max),
             upstreams: Upstreams::default(),
+            handshakes: Semaphore::new(handshakes_max.div_ceil(workers.max(1))),
             exchanges: RefCell::default(),
             request_ids: Cell::new(0),
             seed: RandomState::new().hash_one(origin),

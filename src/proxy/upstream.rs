@@ -16,6 +16,7 @@ use crate::config::ServerAddress;
 use crate::generation::{Backend, Server};
 use crate::net::Stream;
 use crate::state::{Counters, EndpointId, ServerState};
+use crate::tls::Origin;
 
 /// An upstream nobody used for this long is forgotten.
 const FORGET_MS: u32 = 60_000;
@@ -33,6 +34,8 @@ pub(crate) struct Upstream {
     pub(crate) backend: Arc<str>,
     /// Where it listens.
     pub(crate) address: ServerAddress,
+    /// Handshakes with it; `None` = it is spoken to in plain.
+    pub(crate) tls: Option<Arc<Origin>>,
     /// This worker's slot.
     pub(crate) counters: Arc<CachePadded<Counters>>,
     /// Oldest in front, newest taken first.
@@ -171,6 +174,7 @@ impl Upstreams {
                 name: Arc::clone(&server.name),
                 backend: Arc::clone(&backend.name),
                 address: server.address.clone(),
+                tls: server.tls.clone(),
                 counters: server.state.counters.slot(shard.worker),
                 idle: RefCell::default(),
                 http2: http2::Pool::default(),

@@ -13,7 +13,7 @@ mod per_worker;
 mod places;
 mod server;
 
-pub(crate) use backend::BackendState;
+pub(crate) use backend::{BackendState, Cursor};
 pub(crate) use counters::{Average, Counters, FrontendCounters, Times, response_class};
 pub(crate) use frontend::FrontendState;
 pub(crate) use ids::{BackendId, BindId, EndpointId, FrontendId, GenerationId, ServerId, WorkerId};

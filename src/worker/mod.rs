@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) accept_budget: usize,
     /// Pipes of the process.
     pub(crate) pipes_max: usize,
+    /// TLS handshakes with clients at once, of the process.
+    pub(crate) tls_handshakes_max: usize,
     /// On stop an idle client is closed once idle for this long.
     pub(crate) close_idle_after: Duration,
     /// Time zero of all clocks of the process.
@@ -172,6 +174,7 @@ async fn run(
         settings.workers,
         published,
         settings.pipes_max,
+        settings.tls_handshakes_max,
         settings.origin,
     );
     let mut listeners = Listeners::new(Rc::clone(&shard), settings.accept_budget);

@@ -5,6 +5,7 @@
 
 mod admin;
 mod balance;
+mod canary;
 mod cli;
 mod consul;
 mod control_soak;
@@ -33,6 +34,7 @@ mod support;
 mod systemd;
 mod takeover;
 mod tcp;
+mod tls;
 mod tunnel;
 mod upgrade;
 mod workers;

@@ -14,7 +14,11 @@ pub(super) static FRONTEND_SETTINGS: &[Key] = &[
     key("forwarded", Takes::Table(&FORWARDED)),
     later("discovered_routes"),
     later("monitor"),
-    later("tls"),
+    key("tls", Takes::Table(&FRONTEND_TLS)),
+    key(
+        "redirect_https",
+        Takes::FlagOr(&Takes::Table(&REDIRECT_HTTPS)),
+    ),
 ];
 
 pub(super) const DEFAULT_BACKEND: &[Key] = &[key(
@@ -45,7 +49,7 @@ pub(super) const CLIENT_WAITS: &[Key] = &[
     key("http_request", TIMEOUT),
     key("keep_alive", TIMEOUT),
     key("half_closed", TIMEOUT),
-    later("tls_handshake"),
+    key("tls_handshake", TIMEOUT),
 ];
 
 pub(super) static CLIENT_TIMEOUTS: Section = Section {
@@ -126,6 +130,7 @@ pub(super) static BIND: Section = Section {
         key("mode", OCTAL),
         key("user", ACCOUNT),
         key("group", ACCOUNT),
+        key("tls", Takes::Flag),
         key(
             "protocol",
             Takes::Words {
@@ -133,7 +138,6 @@ pub(super) static BIND: Section = Section {
                 later: &[],
             },
         ),
-        later("tls"),
         later("proxy_protocol"),
     ]],
 };

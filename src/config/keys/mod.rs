@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{self, Fault};
 use super::grammar;
 use super::stats;
+use super::shares::SHARE_MAX;
 use super::units::{duration_text, size_text};
 
 /// What can be checked of a text without knowing more.
@@ -21,6 +22,7 @@ mod frontend;
 mod global;
 mod http2;
 mod page;
+mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use discovery::DISCOVERY;
@@ -30,6 +32,7 @@ use frontend::{
 use global::GLOBAL;
 use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 use page::{FRONTEND_STATS, STATS};
+use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.
 #[derive(Debug)]
@@ -102,6 +105,8 @@ pub(crate) enum Takes {
     Table(&'static Section),
     /// Header fields: names are keys, values strings.
     Fields,
+    /// Names of groups are keys, shares values.
+    Shares,
     /// Planned, not built; the sentence (or "") says more.
     Later(&'static str),
 }
@@ -149,6 +154,7 @@ impl Takes {
                 None => "a table".to_owned(),
             },
             Self::Fields => "a table of header fields".to_owned(),
+            Self::Shares => "a table of groups and their shares".to_owned(),
             Self::Later(_) => "nothing yet".to_owned(),
         }
     }
@@ -224,6 +230,10 @@ const HEAD_MAX: u64 = 60 * KIB;
 const NAME: Takes = text(
     "a name of the characters A-Z a-z 0-9 _ . : -",
     address::name,
+);
+const GROUP: Takes = text(
+    "a group: up to 128 visible characters of ASCII",
+    grammar::group,
 );
 const ACCOUNT: Takes = text("a name or number, \"\" for none", grammar::account);
 const OCTAL: Takes = text(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{check, discovery, http2, mode, server};
+use super::{check, discovery, groups, http2, mode, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
@@ -41,8 +41,14 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
+        tls: match reader.own("bind").is_some() {
+            // Of a `[[listen]]` it is the other half's.
+            true => None,
+            false => tls::backend(reader, problems),
+        },
         protocol: http2::protocol(reader),
         http2: http2::of_servers(&reader.table("http2")),
+        groups: groups::groups(reader, problems),
     };
     checks_that_never_run(reader, &backend, problems);
     backend

@@ -79,6 +79,7 @@ pub(super) fn bind(
         socket_mode: reader.parsed("mode", grammar::octal_mode),
         user: reader.some_text("user"),
         group: reader.some_text("group"),
+        tls: reader.flag("tls").unwrap_or(default.tls),
         protocol: http2::bind_protocol(&reader),
     };
     refuse_misplaced(&reader, &bind.address, problems);

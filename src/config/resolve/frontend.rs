@@ -1,6 +1,6 @@
 //! `[[frontend]]`, and the front half of `[[listen]]`.
 
-use super::{BackendNames, bind, http2, mode, route, stats};
+use super::{BackendNames, bind, http2, mode, route, stats, tls};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
@@ -22,7 +22,7 @@ pub(super) fn frontend(
 ) -> Frontend {
     let problems = context.problems;
     let mode = mode(reader);
-    let binds = reader
+    let binds: Vec<_> = reader
         .list("bind")
         .iter()
         .filter_map(|node| bind::bind(node, mode, listening, problems))
@@ -38,6 +38,11 @@ pub(super) fn frontend(
             .backends
             .find(reader.node("default_backend")?, mode, problems)
     });
+    let tls = tls::frontend(reader, mode, &binds, problems);
+    let redirect_https = match mode {
+        Mode::Http => tls::redirect(reader, &binds, problems),
+        Mode::Tcp => None,
+    };
     let frontend = Frontend {
         name: reader.text("name").unwrap_or_default().into(),
         mode,
@@ -50,6 +55,8 @@ pub(super) fn frontend(
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
         stats: stats::of_frontend(reader, problems).filter(|_| mode == Mode::Http),
+        tls,
+        redirect_https,
         http2: http2::of_clients(&reader.table("http2")),
     };
     stats::warn_exposed(reader, &frontend, problems);
@@ -96,6 +103,7 @@ fn timeouts(reader: &Reader<'_>) -> ClientTimeouts {
         keep_alive: wait("keep_alive", default.keep_alive),
         tunnel: wait("tunnel", default.tunnel),
         half_closed: wait("half_closed", default.half_closed),
+        tls_handshake: wait("tls_handshake", default.tls_handshake),
     }
 }
 

@@ -4,7 +4,8 @@ use super::Section;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::Reader;
 use crate::config::{
-    Backend, BindProtocol, ClientHttp2, Floods, Frontend, Mode, Protocol, ServerHttp2,
+    Alpn, Backend, BindProtocol, ClientHttp2, Floods, Frontend, FrontendTls, Mode, Protocol,
+    ServerHttp2,
 };
 
 pub(super) fn of_clients(reader: &Reader<'_>) -> ClientHttp2 {
@@ -73,8 +74,16 @@ pub(super) fn refuse_h1_to_h2(
     let Some(backend) = of_h2.filter(|_| frontend.mode == Mode::Http) else {
         return;
     };
+    // What binds with TLS take is agreed on there.
+    let offers_h2 = |tls: &FrontendTls| tls.alpn.contains(&Alpn::H2);
+    let is_h2_offered = frontend.tls.as_ref().is_some_and(offers_h2);
     for node in section.reader.list("bind") {
-        if bind_protocol(&Reader::of(node)) == BindProtocol::Http1 {
+        let reader = Reader::of(node);
+        let takes_h2 = match reader.flag("tls") {
+            Some(true) => is_h2_offered,
+            _ => bind_protocol(&reader) != BindProtocol::Http1,
+        };
+        if !takes_h2 {
             problems.at(
                 node.place,
                 "takes HTTP/1 alone",

@@ -15,10 +15,12 @@ mod check;
 mod discovery;
 mod frontend;
 mod global;
+mod groups;
 mod http2;
 mod route;
 mod server;
 mod stats;
+mod tls;
 
 pub(crate) use server::servers;
 
@@ -159,6 +161,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "keep_alive_requests",
         "limits",
         "pool_max",
+        "redirect_https",
         "http2",
         "protocol",
         "stats",

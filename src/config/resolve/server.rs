@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::tls;
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
@@ -51,10 +52,12 @@ fn server(node: &Node, problems: &Problems) -> Option<Server> {
     let server = Server {
         weight: reader.number("weight").unwrap_or(default.weight),
         backup: reader.flag("backup").unwrap_or(default.backup),
+        group: reader.text("group").map(Into::into),
         disabled: reader.flag("disabled").unwrap_or(default.disabled),
         check: reader.flag("check"),
         check_port: reader.number("check_port"),
         check_address: reader.parsed("check_address", grammar::ip),
+        tls: tls::choice(&reader, problems),
         ..default
     };
     // The other half cannot be taken from a Unix socket's address.

@@ -63,6 +63,7 @@ fn global(out: &mut String, global: &Global) {
     pair(out, "worker_stall", duration(global.worker_stall));
     pair(out, "pipes_max", global.pipes_max);
     pair(out, "accept_budget", global.accept_budget);
+    pair(out, "tls_handshakes_max", global.tls_handshakes_max);
     pair(out, "user", optional_text(&global.user));
     pair(out, "group", optional_text(&global.group));
 }
@@ -117,6 +118,11 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "timeouts.keep_alive", duration(timeouts.keep_alive));
     pair(out, "timeouts.tunnel", duration(timeouts.tunnel));
     pair(out, "timeouts.half_closed", duration(timeouts.half_closed));
+    pair(
+        out,
+        "timeouts.tls_handshake",
+        duration(timeouts.tls_handshake),
+    );
     let limits = &frontend.limits;
     pair(out, "limits.uri", size(limits.uri as u64));
     pair(out, "limits.head", size(limits.head as u64));
@@ -127,6 +133,65 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     if let Some(page) = &frontend.stats {
         stats(out, "stats.", page);
     }
+    if let Some(tls) = &frontend.tls {
+        frontend_tls(out, tls);
+    }
+    if let Some(redirect) = frontend.redirect_https {
+        pair(out, "redirect_https.code", redirect.code);
+        pair(out, "redirect_https.port", redirect.port);
+    }
+}
+
+fn frontend_tls(out: &mut String, tls: &FrontendTls) {
+    let path = |path: &PathBuf| text(&path.display().to_string());
+    pair(out, "tls.certificates", list(&tls.certificates, path));
+    pair(out, "tls.strict_sni", tls.strict_sni);
+    pair(out, "tls.alpn", list(&tls.alpn, protocol));
+    let version = match tls.min_version {
+        TlsVersion::Tls12 => "1.2",
+        TlsVersion::Tls13 => "1.3",
+    };
+    pair(out, "tls.min_version", text(version));
+    pair(
+        out,
+        "tls.cipher_suites",
+        list(&tls.cipher_suites, |suite| text(suite)),
+    );
+    pair(out, "tls.tickets", tls.tickets);
+    let auth = match tls.client_auth {
+        ClientAuth::Off => "off",
+        ClientAuth::Optional => "optional",
+        ClientAuth::Required => "required",
+    };
+    pair(out, "tls.client_auth", text(auth));
+    if let Some(file) = &tls.ca_file {
+        pair(out, "tls.ca_file", path(file));
+    }
+}
+
+fn protocol(alpn: &Alpn) -> String {
+    text(std::str::from_utf8(alpn.as_bytes()).unwrap())
+}
+
+fn server_tls(tls: &ServerTls) -> String {
+    let path = |key: &str, path: &Option<PathBuf>| {
+        let text = text(&path.as_ref()?.display().to_string());
+        Some(format!("{key} = {text}"))
+    };
+    let mut keys = vec![
+        format!("verify = {}", tls.verify),
+        format!("alpn = {}", list(&tls.alpn, protocol)),
+    ];
+    keys.extend(path("ca_file", &tls.ca_file));
+    keys.extend(tls.sni.as_ref().map(|name| format!("sni = {}", text(name))));
+    keys.extend(
+        tls.host
+            .as_ref()
+            .map(|name| format!("host = {}", text(name))),
+    );
+    keys.extend(path("certificate", &tls.certificate));
+    keys.extend(path("key", &tls.key));
+    inline(&keys)
 }
 
 fn client_http2(out: &mut String, http2: &ClientHttp2) {
@@ -208,6 +273,7 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
+    keys.extend(bind.tls.then(|| "tls = true".to_owned()));
     let protocol = match bind.protocol {
         BindProtocol::Http1 => "h1",
         BindProtocol::Http2 => "h2",
@@ -261,6 +327,14 @@ fn source(source: &Source) -> String {
             let tags = list(&consul.tags, |tag| text(tag));
             format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
         }
+        Source::Dns(dns) => {
+            let record = match dns.record {
+                DnsRecord::A(port) => format!("\"a\", port = {port}"),
+                DnsRecord::Aaaa(port) => format!("\"aaaa\", port = {port}"),
+                DnsRecord::Srv => "\"srv\"".to_owned(),
+            };
+            format!("{{ dns = {}, type = {record} }}", text(&dns.name))
+        }
     }
 }
 
@@ -290,6 +364,17 @@ fn discovery(out: &mut String, discovery: &Discovery) {
         Expose::Tagged => "tagged",
     };
     pair(out, "consul.expose", text(expose));
+    let dns = &discovery.dns;
+    let server = |server: &SocketAddr| format!("\"{server}\"");
+    pair(out, "dns.servers", list(&dns.servers, server));
+    let transport = match dns.transport {
+        DnsTransport::Udp => "udp",
+        DnsTransport::Tcp => "tcp",
+    };
+    pair(out, "dns.transport", text(transport));
+    pair(out, "dns.ttl.min", duration(dns.ttl.min));
+    pair(out, "dns.ttl.max", duration(dns.ttl.max));
+    pair(out, "dns.hold_nx", duration(dns.hold_nx));
 }
 
 fn backend(out: &mut String, backend: &Backend) {
@@ -308,6 +393,9 @@ fn backend(out: &mut String, backend: &Backend) {
         pair(out, "drain_timeout", duration(wait));
     }
     pair(out, "retry_after", duration(backend.retry_after));
+    if let Some(tls) = &backend.tls {
+        pair(out, "tls", server_tls(tls));
+    }
     let timeouts = &backend.timeouts;
     pair(out, "timeouts.connect", duration(timeouts.connect));
     pair(out, "timeouts.server", duration(timeouts.server));
@@ -323,11 +411,52 @@ fn backend(out: &mut String, backend: &Backend) {
     };
     pair(out, "protocol", text(protocol));
     server_http2(out, &backend.http2);
+    if let Some(groups) = &backend.groups {
+        self::groups(out, groups);
+    }
     match &backend.check {
         Some(check) => self::check(out, check),
         None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
+}
+
+fn groups(out: &mut String, groups: &Groups) {
+    let by = groups.by.as_ref().map(|by| match by {
+        GroupBy::Tag(word) => format!("tag:{word}"),
+        GroupBy::Meta(key) => format!("meta:{key}"),
+        GroupBy::Label(name) => format!("label:{name}"),
+    });
+    if let Some(by) = by {
+        pair(out, "groups.by", text(&by));
+    }
+    match &groups.weights {
+        GroupWeights::ConsulKv(KvPattern { prefix, suffix }) => {
+            let pattern = format!("{prefix}{{group}}{suffix}");
+            pair(out, "groups.weights.consul_kv", text(&pattern));
+        }
+        GroupWeights::ConsulKvJson(key) => pair(out, "groups.weights.consul_kv_json", text(key)),
+        GroupWeights::File(path) => {
+            pair(
+                out,
+                "groups.weights.file",
+                text(&path.display().to_string()),
+            );
+        }
+        GroupWeights::Static(shares) => {
+            let shares: Vec<_> = shares
+                .iter()
+                .map(|(group, share)| format!("{} = {share}", key(group)))
+                .collect();
+            pair(out, "groups.weights.static", inline(&shares));
+        }
+    }
+    pair(out, "groups.missing", groups.missing);
+    let all_zero = match groups.all_zero {
+        AllZero::Refuse => "\"refuse\"",
+        AllZero::Equal => "\"equal\"",
+    };
+    pair(out, "groups.all_zero", all_zero);
 }
 
 fn check(out: &mut String, check: &Check) {
@@ -359,6 +488,7 @@ fn check(out: &mut String, check: &Check) {
     pair(out, "check.timeout", duration(check.timeout));
     pair(out, "check.rise", check.rise);
     pair(out, "check.fall", check.fall);
+    pair(out, "check.tls", check.tls);
 }
 
 fn server(server: &Server) -> String {
@@ -374,6 +504,7 @@ fn server(server: &Server) -> String {
         format!("backup = {}", server.backup),
         format!("disabled = {}", server.disabled),
     ];
+    keys.extend((server.group.as_ref()).map(|group| format!("group = {}", text(group))));
     keys.extend(server.check.map(|check| format!("check = {check}")));
     keys.extend(server.check_port.map(|port| format!("check_port = {port}")));
     keys.extend(
@@ -381,11 +512,21 @@ fn server(server: &Server) -> String {
             .check_address
             .map(|ip| format!("check_address = \"{ip}\"")),
     );
+    match &server.tls {
+        TlsChoice::Backend => {}
+        TlsChoice::Off => keys.push("tls = false".to_owned()),
+        TlsChoice::Own(tls) => keys.push(format!("tls = {}", server_tls(tls))),
+    }
     inline(&keys)
 }
 
 fn pair(out: &mut String, key: &str, value: impl std::fmt::Display) {
     writeln!(out, "{key} = {value}").unwrap();
+}
+
+/// A key of TOML; long forms of strings cannot be one.
+fn key(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// A string of TOML in which `$` stands for itself.

@@ -209,6 +209,9 @@ fn the_examples_load_without_a_warning() {
     assert_eq!(minimal.backends[0].servers.len(), 2);
     let http = load_clean(include_str!("../../../config/http.toml"));
     assert_eq!(http.frontends[0].routes.len(), 2);
+    let tls = load_clean(include_str!("../../../config/tls.toml"));
+    assert!(tls.frontends.iter().all(|frontend| frontend.tls.is_some()));
+    assert!(tls.backends[0].tls.is_some());
     let tcp = load_clean(include_str!("../../../config/tcp.toml"));
     assert!(tcp.backends.iter().all(|backend| backend.check.is_some()));
 }

@@ -82,6 +82,12 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
     frontend
         .routes
         .retain(|route| mode == Mode::Http && fits(route.backend));
+    if mode == Mode::Tcp {
+        frontend.redirect_https = None;
+    }
+    // Without such a bind there is no such table.
+    let is_used = frontend.binds.iter().any(|bind| bind.tls);
+    frontend.tls = frontend.tls.take().filter(|_| is_used);
     for bind in &mut frontend.binds {
         let port = ports.next().unwrap();
         match &mut bind.address {
@@ -152,7 +158,7 @@ fn global() -> impl Strategy<Value = Global> {
         admins(),
         option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
         (wait(0), short_wait(), short_wait(), short_wait()),
-        (0_usize..1_000_000, 1_usize..65_536),
+        (0_usize..1_000_000, 1_usize..65_536, 1_usize..1_000_001),
         (option::of(account()), option::of(account())),
     )
         .prop_map(
@@ -168,6 +174,7 @@ fn global() -> impl Strategy<Value = Global> {
                 worker_stall: waits.3,
                 pipes_max: counts.0,
                 accept_budget: counts.1,
+                tls_handshakes_max: counts.2,
                 user: accounts.0,
                 group: accounts.1,
             },
@@ -224,13 +231,13 @@ fn frontend() -> impl Strategy<Value = Frontend> {
             option::of(0_usize..4),
             any::<u32>(),
         ),
-        [wait(1), wait(1), wait(1), wait(1), wait(1)],
+        [wait(1), wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
-        forwarded(),
+        (forwarded(), frontend_tls(), option::of(redirect())),
         (client_http2(), option::of(page())),
     )
         .prop_map(
-            |(itself, counts, waits, limits, forwarded, (http2, stats))| Frontend {
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), (http2, stats))| Frontend {
                 name: itself.0,
                 mode: itself.1,
                 binds: itself.2,
@@ -244,6 +251,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                     keep_alive: waits[2],
                     tunnel: waits[3],
                     half_closed: waits[4],
+                    tls_handshake: waits[5],
                 },
                 limits: RequestLimits {
                     uri: limits.0,
@@ -252,10 +260,62 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                     body: limits.3,
                 },
                 forwarded,
+                tls: Some(tls),
+                redirect_https: redirect,
                 http2,
                 stats,
             },
         )
+}
+
+fn redirect() -> impl Strategy<Value = RedirectHttps> {
+    let code = prop::sample::select(vec![301, 302, 303, 307, 308]);
+    (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
+}
+
+fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
+    let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
+    let alpn = prop::sample::subsequence(vec![Alpn::H2, Alpn::Http11], 0..3);
+    (
+        vec(path(), 1..3),
+        any::<bool>(),
+        prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
+        prop::sample::subsequence(grammar::CIPHER_SUITES, 0..9),
+        (0_usize..17, alpn),
+        option::of((auth, path())),
+    )
+        .prop_map(
+            |(certificates, strict_sni, min_version, suites, (tickets, alpn), auth)| FrontendTls {
+                certificates,
+                strict_sni,
+                alpn,
+                min_version,
+                cipher_suites: suites.into_iter().map(str::to_owned).collect(),
+                tickets,
+                client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
+                ca_file: auth.map(|auth| auth.1),
+            },
+        )
+}
+
+fn server_tls() -> impl Strategy<Value = ServerTls> {
+    let host = || option::of("[a-z]{1,9}(\\.[a-z]{1,9})?".prop_map(Arc::from));
+    let pair = option::of((path(), option::of(path())));
+    (option::of(path()), any::<bool>(), host(), host(), pair).prop_map(
+        |(ca_file, verify, sni, host, pair)| ServerTls {
+            ca_file: ca_file.filter(|_| verify),
+            verify,
+            sni,
+            host,
+            key: pair.as_ref().and_then(|pair| pair.1.clone()),
+            certificate: pair.map(|pair| pair.0),
+            alpn: Vec::new(),
+        },
+    )
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    "[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)
 }
 
 fn client_http2() -> impl Strategy<Value = ClientHttp2> {
@@ -362,11 +422,19 @@ fn bind() -> impl Strategy<Value = Bind> {
         BindProtocol::Http2,
         BindProtocol::Both,
     ]);
-    (of_address, 1_u32..65_536, tcp, unix, protocol).prop_map(
-        |(address, backlog, tcp, unix, protocol)| {
+    (
+        of_address,
+        1_u32..65_536,
+        tcp,
+        unix,
+        (protocol, any::<bool>()),
+    )
+        .prop_map(|(address, backlog, tcp, unix, (protocol, tls))| {
             let mut bind = Bind {
                 address,
-                protocol,
+                // With TLS it is agreed on by ALPN.
+                protocol: if tls { BindProtocol::Http1 } else { protocol },
+                tls,
                 ..Bind::default()
             };
             if !matches!(bind.address, BindAddress::Fd(_)) {
@@ -383,8 +451,7 @@ fn bind() -> impl Strategy<Value = Bind> {
                 BindAddress::Abstract(_) => {}
             }
             bind
-        },
-    )
+        })
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -420,7 +487,14 @@ fn source() -> impl Strategy<Value = Source> {
     let file = "[a-z/$\u{e9}]{1,9}".prop_map(|path| Source::File(path.into()));
     let consul = ("[a-z][a-z0-9_.-]{0,9}", vec("[a-z=\u{e9}\"]{1,9}", 0..3));
     let consul = consul.prop_map(|(service, tags)| Source::Consul(ConsulSource { service, tags }));
-    prop_oneof![file, consul]
+    let record = prop_oneof![
+        (1_u16..).prop_map(DnsRecord::A),
+        (1_u16..).prop_map(DnsRecord::Aaaa),
+        Just(DnsRecord::Srv),
+    ];
+    let dns = ("[a-z_][a-z0-9_-]{0,9}(\\.[a-z]{1,5}){0,3}\\.?", record)
+        .prop_map(|(name, record)| Source::Dns(DnsSource { name, record }));
+    prop_oneof![file, consul, dns]
 }
 
 fn discovery() -> impl Strategy<Value = Discovery> {
@@ -448,7 +522,13 @@ fn discovery() -> impl Strategy<Value = Discovery> {
         ),
         (any::<bool>(), 1_000_u64..600_000, 1_usize..10_000),
     );
-    (waits, backoff, consul).prop_map(|(waits, backoff, (places, counts))| {
+    let server = (any::<IpAddr>(), 1_u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port));
+    let dns = (
+        vec(server, 0..3),
+        prop::sample::select(vec![DnsTransport::Udp, DnsTransport::Tcp]),
+        (100_u64..1_000, 1_000_u64..3_600_000, 0_u64..86_400_000),
+    );
+    (waits, backoff, consul, dns).prop_map(|(waits, backoff, (places, counts), dns)| {
         let ms = Duration::from_millis;
         Discovery {
             coalesce: ms(waits.0),
@@ -469,6 +549,15 @@ fn discovery() -> impl Strategy<Value = Discovery> {
                 max_watches: counts.2,
                 expose: Expose::Named,
             },
+            dns: Dns {
+                servers: dns.0,
+                transport: dns.1,
+                ttl: Ttl {
+                    min: ms(dns.2.0),
+                    max: ms(dns.2.1),
+                },
+                hold_nx: ms(dns.2.2),
+            },
         }
     })
 }
@@ -481,9 +570,10 @@ fn backend() -> impl Strategy<Value = Backend> {
         (
             option::of(wait(0)),
             (0_u64..86_401).prop_map(Duration::from_secs),
+            option::of(groups()),
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
-        (1_024_usize..61_440, 1_usize..257),
+        (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
         server_http2(),
     )
         .prop_map(
@@ -522,9 +612,42 @@ fn backend() -> impl Strategy<Value = Backend> {
                     // Lifted from HTTP/1 binds to it, a file would be refused.
                     protocol: Protocol::Http1,
                     http2,
+                    groups: own_waits.2,
+                    tls: limits.2,
                 }
             },
         )
+}
+
+fn groups() -> impl Strategy<Value = Groups> {
+    let word = || "[!-<>-~]{0,8}[!-9;<>-~]";
+    let by = prop_oneof![
+        word().prop_map(GroupBy::Tag),
+        word().prop_map(GroupBy::Meta),
+        word().prop_map(GroupBy::Label),
+    ];
+    let shares = prop::collection::btree_map(group(), 0_u32..1_000_001, 0..4);
+    let weights = prop_oneof![
+        ("[a-z]{1,9}/", "(/[a-z$=]{1,9})?")
+            .prop_map(|(prefix, suffix)| KvPattern { prefix, suffix })
+            .prop_map(GroupWeights::ConsulKv),
+        "[a-z=$/]{0,9}[a-z]".prop_map(|key| GroupWeights::ConsulKvJson(format!("k{key}"))),
+        "[a-z/$]{0,9}[a-z]".prop_map(|path| GroupWeights::File(path.into())),
+        shares.prop_map(|shares| GroupWeights::Static(shares.into())),
+    ];
+    let all_zero = prop::sample::select(vec![AllZero::Refuse, AllZero::Equal]);
+    (option::of(by), weights, 0_u32..1_000_001, all_zero).prop_map(
+        |(by, weights, missing, all_zero)| Groups {
+            by,
+            weights,
+            missing,
+            all_zero,
+        },
+    )
+}
+
+fn group() -> impl Strategy<Value = Arc<str>> {
+    "[!-~]{1,9}".prop_map(Arc::from)
 }
 
 fn server() -> impl Strategy<Value = Server> {
@@ -539,17 +662,31 @@ fn server() -> impl Strategy<Value = Server> {
         option::of(any::<bool>()),
         option::of((1_u16.., any::<IpAddr>())),
     );
-    (name(), address, 0_u16..257, any::<[bool; 2]>(), check).prop_map(
-        |(name, address, weight, flags, (check, check_at))| Server {
-            weight,
-            backup: flags[0],
-            disabled: flags[1],
-            check,
-            check_port: check_at.map(|(port, _)| port),
-            check_address: check_at.map(|(_, ip)| ip),
-            ..Server::new(name, address)
-        },
+    let tls = prop_oneof![
+        Just(TlsChoice::Backend),
+        Just(TlsChoice::Off),
+        server_tls().prop_map(|tls| TlsChoice::Own(Box::new(tls))),
+    ];
+    (
+        name(),
+        address,
+        (0_u16..257, option::of(group())),
+        any::<[bool; 2]>(),
+        (check, tls),
     )
+        .prop_map(
+            |(name, address, (weight, group), flags, ((check, check_at), tls))| Server {
+                tls,
+                weight,
+                group,
+                backup: flags[0],
+                disabled: flags[1],
+                check,
+                check_port: check_at.map(|(port, _)| port),
+                check_address: check_at.map(|(_, ip)| ip),
+                ..Server::new(name, address)
+            },
+        )
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -574,8 +711,10 @@ fn check() -> impl Strategy<Value = Check> {
         [wait(1), wait(1), wait(1), wait(1)],
         1_u32..1_001,
         1_u32..1_001,
+        any::<bool>(),
     )
-        .prop_map(|(probe, waits, rise, fall)| Check {
+        .prop_map(|(probe, waits, rise, fall, tls)| Check {
+            tls,
             probe,
             interval: waits[0],
             fast_interval: waits[1],

@@ -187,9 +187,25 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "persistence is not in this version yet",
     ),
     (
-        "ssl|crt|ssl-default-bind-ciphers|tune.ssl.default-dh-param",
+        "ssl|crt|crt-list",
         "HAProxy",
-        "TLS is not in this version yet",
+        "write bind = { address = \":443\", tls = true } and tls = { certificates = [\"/etc/rlb/tls/\"] }",
+    ),
+    (
+        "ssl-default-bind-ciphers|ssl-default-bind-ciphersuites|ciphers|ciphersuites|tune.ssl.default-dh-param",
+        "HAProxy",
+        "the suites are sound as they are; tls.cipher_suites takes fewer of them by their IANA names",
+    ),
+    (
+        "ssl-min-ver|ssl-default-bind-options",
+        "HAProxy",
+        "write tls = { min_version = \"1.3\" }",
+    ),
+    ("strict-sni", "HAProxy", "write tls = { strict_sni = true }"),
+    (
+        "maxsslconn",
+        "HAProxy",
+        "write tls_handshakes_max in [global]",
     ),
     (
         "send-proxy|send-proxy-v2|accept-proxy",
@@ -364,7 +380,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "ssl_certificate|ssl_certificate_key",
         "nginx",
-        "TLS is not in this version yet",
+        "write tls = { certificates = [\"site.pem\"] }; the key stands in the same file or beside it",
     ),
     (
         "access_log|error_log|log_format",
@@ -424,7 +440,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "certificatesResolvers|certResolver",
         "Traefik",
-        "TLS is not in this version yet",
+        "ACME is not in this version yet; tls.certificates takes up what certbot renews by itself",
     ),
     (
         "passHostHeader",

@@ -36,6 +36,7 @@ impl Bench {
         let (generation, _) = Generation::first(&Desired::nothing(), WORKERS);
         let published = Arc::new(Published::new(Arc::new(generation), 1000, reports));
         let settings = workers::Settings {
+            tls_handshakes_max: 1_000,
             workers: WORKERS,
             pin: false,
             accept_budget: 16,

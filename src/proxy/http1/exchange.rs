@@ -259,7 +259,9 @@ impl Exchange {
             client.counters.intercepted.add(1);
         }
         let shard = client.shard();
-        let mut head = shard.buffers.take_head(ANSWER_BOUND);
+        let mut head = shard
+            .buffers
+            .take_head(ANSWER_BOUND + answer.location_len());
         let date = shard.clock.date();
         let canned = answer.canned(
             self.version.unwrap_or(Version::Http11),

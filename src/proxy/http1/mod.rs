@@ -23,14 +23,14 @@ pub(crate) async fn serve(mut client: Client) {
     loop {
         let mut exchange = match read::next_request(&mut client).await {
             Wanted::Exchange(exchange) => exchange,
-            Wanted::Nothing => return,
+            Wanted::Nothing => return client.stream.farewell(),
             // Boxed: it would widen every session.
             Wanted::Http2 => return Box::pin(http2::serve(client)).await,
         };
         exchange.run(&mut client).await;
         match exchange.finish(&mut client) {
             Next::Request => {}
-            Next::Close => return,
+            Next::Close => return client.stream.farewell(),
             Next::Reset => return client.stream.reset_on_close(),
             Next::Linger => return client.linger().await,
         }

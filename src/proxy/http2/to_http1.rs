@@ -144,7 +144,8 @@ impl ToHttp1 {
             }
             self.progress = true;
         }
-        Poll::Ready(Ok(()))
+        // With TLS, records may wait for room in the socket.
+        self.stream.poll_flush(cx).map_err(|_| Lost::Gone)
     }
 
     pub(super) fn poll_part(

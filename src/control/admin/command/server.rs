@@ -296,11 +296,13 @@ impl Added {
                 address,
                 weight: 1,
                 backup: false,
+                group: None,
                 disabled: false,
                 // As in HAProxy: only a server that says `check` is checked.
                 check: Some(false),
                 check_port: None,
                 check_address: None,
+                tls: config::TlsChoice::Backend,
             },
             start: AddedState::Maint,
         };

@@ -25,7 +25,7 @@ pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::haproxy;
 pub(crate) use nginx::nginx;
 pub(crate) use python::{Python, python};
-pub(crate) use tool::{Tool, tool};
+pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    Openssl,
     H2load,
     Nghttp,
     Chromium,
@@ -54,6 +55,7 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::Openssl => "openssl",
             Self::H2load => "h2load",
             Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
@@ -89,6 +91,7 @@ impl Part {
             | Self::Nghttp
             | Self::Python
             | Self::SystemdAnalyze => "--version",
+            Self::Openssl => "version",
         }
     }
 }
