@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::address::{self, Fault};
 use super::grammar;
-use super::stats;
 use super::shares::SHARE_MAX;
+use super::stats;
 use super::units::{duration_text, size_text};
 
 /// What can be checked of a text without knowing more.

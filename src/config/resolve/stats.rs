@@ -89,7 +89,7 @@ fn warn(reader: &Reader<'_>, page: &Stats, problems: &Problems) {
     let place = ["auth", "path", "bind"]
         .iter()
         .find_map(|key| reader.own(key))
-        .map_or(reader.place(), |entry| entry.key_place);
+        .map_or_else(|| reader.place(), |entry| entry.key_place);
     for concern in page.concerns() {
         problems.missing(
             place,

@@ -237,33 +237,35 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         (client_http2(), option::of(page())),
     )
         .prop_map(
-            |(itself, counts, waits, limits, (forwarded, tls, redirect), (http2, stats))| Frontend {
-                name: itself.0,
-                mode: itself.1,
-                binds: itself.2,
-                routes: itself.3,
-                maxconn: counts.0,
-                default_backend: counts.1,
-                keep_alive_requests: counts.2,
-                timeouts: ClientTimeouts {
-                    client: waits[0],
-                    http_request: waits[1],
-                    keep_alive: waits[2],
-                    tunnel: waits[3],
-                    half_closed: waits[4],
-                    tls_handshake: waits[5],
-                },
-                limits: RequestLimits {
-                    uri: limits.0,
-                    head: limits.1,
-                    headers: limits.2,
-                    body: limits.3,
-                },
-                forwarded,
-                tls: Some(tls),
-                redirect_https: redirect,
-                http2,
-                stats,
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), (http2, stats))| {
+                Frontend {
+                    name: itself.0,
+                    mode: itself.1,
+                    binds: itself.2,
+                    routes: itself.3,
+                    maxconn: counts.0,
+                    default_backend: counts.1,
+                    keep_alive_requests: counts.2,
+                    timeouts: ClientTimeouts {
+                        client: waits[0],
+                        http_request: waits[1],
+                        keep_alive: waits[2],
+                        tunnel: waits[3],
+                        half_closed: waits[4],
+                        tls_handshake: waits[5],
+                    },
+                    limits: RequestLimits {
+                        uri: limits.0,
+                        head: limits.1,
+                        headers: limits.2,
+                        body: limits.3,
+                    },
+                    forwarded,
+                    tls: Some(tls),
+                    redirect_https: redirect,
+                    http2,
+                    stats,
+                }
             },
         )
 }

@@ -14,12 +14,15 @@ pub(super) struct Look {
     pub(super) snapshot: Snapshot,
     differences: Vec<Difference>,
     history: Vec<GenerationRow>,
+    /// Path, names and end (Unix seconds) of those in use.
+    certificates: Vec<(String, String, i64)>,
     /// Never to be shown.
     secrets: Arc<[String]>,
 }
 
 /// Rows of a table: nobody reads more of them on a page, and the socket has all.
 const ROWS_MAX: usize = 100;
+const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Changes shown.
 const CHANGES_MAX: usize = 20;
 
@@ -31,6 +34,7 @@ impl Look {
             snapshot: control.snapshot(),
             differences: control.differences.borrow().clone(),
             history: history.into_iter().skip(old).collect(),
+            certificates: certificates(control),
             secrets: control.expanded(),
         }
     }
@@ -45,7 +49,9 @@ impl Look {
         let mut facts = Facts {
             sections: vec![
                 self.draining(),
+                self.groups(),
                 self.sources(),
+                self.certificates(),
                 self.overrides(),
                 self.changes(),
             ],
@@ -108,6 +114,54 @@ impl Look {
         }
     }
 
+    fn groups(&self) -> Section {
+        let backends = self
+            .snapshot
+            .proxies
+            .iter()
+            .filter_map(|p| p.backend.as_ref());
+        let rows = backends.flat_map(|backend| &backend.groups).map(|row| {
+            let group = if row.group.is_empty() {
+                "-"
+            } else {
+                &row.group
+            };
+            let names: Vec<&str> = row.servers.iter().map(|name| &**name).collect();
+            vec![
+                format!("{}/{group}", row.backend),
+                row.weight.to_string(),
+                format!("{:.1} %", row.wanted),
+                format!("{:.1} %", row.served),
+                format!("{} of {}", row.usable, row.servers.len()),
+                names.join(", "),
+            ]
+        });
+        Section {
+            key: "groups",
+            title: "Groups",
+            columns: &["group", "weight", "wanted", "served", "usable", "members"],
+            rows: rows.collect(),
+        }
+    }
+
+    fn certificates(&self) -> Section {
+        let rows = self.certificates.iter().map(|(path, names, end)| {
+            let end_ms = u64::try_from(*end).unwrap_or(0) * 1000;
+            let left_ms = end_ms.saturating_sub(self.snapshot.process.now_unix_ms);
+            let left = match left_ms {
+                0 => "expired".to_owned(),
+                left => format!("{} days", left / DAY_MS),
+            };
+            vec![names.clone(), left, time(end_ms), path.clone()]
+        });
+        Section {
+            key: "certificates",
+            title: "Certificates",
+            columns: &["names", "left", "until", "file"],
+            rows: rows.collect(),
+        }
+    }
+
     fn overrides(&self) -> Section {
         let rows = self.differences.iter().map(|difference| {
             vec![
@@ -144,6 +198,17 @@ impl Look {
             rows: rows.collect(),
         }
     }
+}
+
+fn certificates(control: &Control) -> Vec<(String, String, i64)> {
+    let generation = control.generation();
+    let all = generation.tls.acceptors();
+    let all = all.into_iter().flat_map(|acceptor| acceptor.certificates());
+    let all = all.take(ROWS_MAX).map(|certificate| {
+        let path = certificate.path.display().to_string();
+        (path, certificate.names.join(", "), certificate.not_after)
+    });
+    all.collect()
 }
 
 /// A time the page writes in its reader's zone: `@` and milliseconds of Unix time.
