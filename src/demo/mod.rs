@@ -110,6 +110,19 @@ bind = "{stats}"
 auth = "{USER}:{PASSWORD}"
 admin = true
 
+# What the visitors of the demo ask; s4 fails its checks for 10 s each minute.
+[[listen]]
+name = "shop"
+bind = "{shop}"
+server = [
+  {{ name = "s1", address = "{a}", weight = 3 }},
+  {{ name = "s2", address = "{b}", weight = 2 }},
+  {{ name = "s3", address = "{c}", weight = 2 }},
+  {{ name = "s4", address = "{d}" }},
+  {{ name = "spare", address = "{a}", backup = true }},
+]
+check = {{ interval = "1s" }}
+
 # HTTP: each request goes to the next server; s1 takes two of four.
 [[frontend]]
 name = "web"
@@ -131,19 +144,6 @@ name = "tcp"
 mode = "tcp"
 bind = "{tcp}"
 server = ["{a}", "{b}", "{c}"]
-check = {{ interval = "1s" }}
-
-# What the visitors of the demo ask; s4 fails its checks for 10 s each minute.
-[[listen]]
-name = "shop"
-bind = "{shop}"
-server = [
-  {{ name = "s1", address = "{a}", weight = 3 }},
-  {{ name = "s2", address = "{b}", weight = 2 }},
-  {{ name = "s3", address = "{c}", weight = 2 }},
-  {{ name = "s4", address = "{d}" }},
-  {{ name = "spare", address = "{a}", backup = true }},
-]
 check = {{ interval = "1s" }}
 "#
     )

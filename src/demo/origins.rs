@@ -115,7 +115,11 @@ impl Origin {
         };
         let number: u64 = number.parse().unwrap_or(0);
         // Most are quick, one in twelve is not, and each origin is as slow as its number.
-        let base = if number.is_multiple_of(12) { 40 } else { 3 + number % 9 };
+        let base = if number.is_multiple_of(12) {
+            40
+        } else {
+            3 + number % 9
+        };
         Duration::from_millis(base * (1 + u64::from(self.name.ends_with('3'))))
     }
 
