@@ -93,6 +93,10 @@ fn scalar_or_table(
             Value::Table(below) => return fields(below, problems),
             _ => Err(wrong_type(node)),
         },
+        Takes::Counts => match &mut node.value {
+            Value::Table(below) => return counts(below, problems),
+            _ => Err(wrong_type(node)),
+        },
         Takes::Later(more) => {
             node.value = Value::Bad;
             return not_yet(&format!("`{name}`"), more, key, problems);
@@ -167,6 +171,22 @@ fn fields(table: &mut Table, problems: &Problems) {
                 helped(title, fault),
             );
         }
+    }
+}
+
+fn counts(table: &mut Table, problems: &Problems) {
+    static COUNT: Takes = Takes::Number {
+        min: 1,
+        max: 1_000_000,
+    };
+    for entry in &mut table.entries {
+        value(
+            &mut entry.node,
+            &entry.key,
+            &COUNT,
+            problems,
+            entry.key_place,
+        );
     }
 }
 

@@ -165,6 +165,22 @@ impl Frontend {
             limits: RequestLimits::default(),
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
+            monitor: None,
+        }
+    }
+}
+
+impl Log {
+    /// A log with every other setting at its default.
+    pub fn to(target: LogTarget) -> Self {
+        Self {
+            target,
+            what: LogWhat::Access,
+            format: LogFormat::Haproxy,
+            tag: "rlb".to_owned(),
+            only_errors: false,
+            // HAProxy's lines end there.
+            uri_max: 1024,
         }
     }
 }

@@ -225,6 +225,17 @@ pub(crate) fn file_path(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What names the program in a log line: halog and its kin cut the line at blanks
+/// and colons.
+pub(crate) fn log_tag(text: &str) -> Result<(), Fault> {
+    let is_tag = |b: u8| b.is_ascii_alphanumeric() || b"_./-".contains(&b);
+    if text.is_empty() || text.len() > 32 || !text.bytes().all(is_tag) {
+        return Err(Fault::new(format!("{} cannot be a tag", quoted(text)))
+            .help("write \"rlb\", or \"haproxy\" for programs that look for it"));
+    }
+    Ok(())
+}
+
 /// A directory, or nothing for none.
 pub(crate) fn directory(text: &str) -> Result<(), Fault> {
     if text.contains('\0') || !(text.is_empty() || text.starts_with('/')) {

@@ -62,6 +62,7 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         limits: RequestLimits::default(),
         forwarded: Forwarded::default(),
         keep_alive_requests: 0,
+        monitor: None,
     }
 }
 
@@ -71,6 +72,7 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         global: Global::default(),
         frontends,
         backends,
+        logs: Vec::new(),
     }))
 }
 

@@ -17,12 +17,14 @@ macro_rules! parses {
 mod backend;
 mod frontend;
 mod global;
+mod log;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
+use log::LOG;
 
 /// The keys of one table.
 #[derive(Debug)]
@@ -95,6 +97,8 @@ pub(crate) enum Takes {
     Table(&'static Section),
     /// Header fields: names are keys, values strings.
     Fields,
+    /// Names are keys, values numbers from 1 on.
+    Counts,
     /// Planned, not built; the sentence (or "") says more.
     Later(&'static str),
 }
@@ -137,6 +141,7 @@ impl Takes {
                 None => "a table".to_owned(),
             },
             Self::Fields => "a table of header fields".to_owned(),
+            Self::Counts => "a table of backends and numbers".to_owned(),
             Self::Later(_) => "nothing yet".to_owned(),
         }
     }
@@ -230,8 +235,8 @@ pub(crate) static ROOT: Section = Section {
         key("frontend", Takes::List(&Takes::Table(&FRONTEND))),
         key("backend", Takes::List(&Takes::Table(&BACKEND))),
         key("listen", Takes::List(&Takes::Table(&LISTEN))),
+        key("log", Takes::List(&Takes::Table(&LOG))),
         later("stats"),
-        later("log"),
         later("register"),
         later("discovery"),
     ]],

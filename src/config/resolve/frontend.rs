@@ -5,7 +5,7 @@ use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{
-    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, RequestLimits, Route,
+    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, Monitor, RequestLimits, Route,
 };
 
 pub(super) struct Context<'a> {
@@ -49,6 +49,7 @@ pub(super) fn frontend(
         limits: limits(&reader.table("limits")),
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
+        monitor: monitor(reader, mode, context),
     };
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()
@@ -81,6 +82,24 @@ fn routes(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Vec<Route> 
         .iter()
         .filter_map(|node| route::route(node, context.backends, context.problems))
         .collect()
+}
+
+fn monitor(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Option<Monitor> {
+    reader.node("monitor")?;
+    let monitor = reader.table("monitor");
+    let mut fail_below = Vec::new();
+    for entry in monitor.table("fail_below").entries() {
+        let name = Node::new(entry.key_place, Value::string(&*entry.key));
+        let known = context.backends.find_any(&name, context.problems);
+        if let (Some(index), Value::Integer(Some(count))) = (known, &entry.node.value) {
+            fail_below.push((index, usize::try_from(*count).unwrap_or(usize::MAX)));
+        }
+    }
+    // Tcp mode has been warned of.
+    (mode == Mode::Http).then(|| Monitor {
+        path: monitor.text("path").unwrap_or_default().to_owned(),
+        fail_below,
+    })
 }
 
 fn timeouts(reader: &Reader<'_>) -> ClientTimeouts {

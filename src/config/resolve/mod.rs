@@ -14,6 +14,7 @@ mod bind;
 mod check;
 mod frontend;
 mod global;
+mod log;
 mod route;
 mod server;
 
@@ -68,6 +69,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
+        logs: log::logs(&root, problems),
     }
 }
 
@@ -148,7 +150,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
     if mode(&section.reader) == Mode::Http {
         return;
     }
-    for key in ["forwarded", "keep_alive_requests", "limits", "pool_max"] {
+    for key in ["forwarded", "keep_alive_requests", "limits", "monitor", "pool_max"] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(
                 entry.key_place,
@@ -216,6 +218,15 @@ impl<'t> BackendNames<'t> {
 
     /// The backend `node` names; a wrong name or mode is reported.
     fn find(&self, node: &Node, mode: Mode, problems: &Problems) -> Option<usize> {
+        self.look_up(node, Some(mode), problems)
+    }
+
+    /// The same, of whatever mode.
+    fn find_any(&self, node: &Node, problems: &Problems) -> Option<usize> {
+        self.look_up(node, None, problems)
+    }
+
+    fn look_up(&self, node: &Node, mode: Option<Mode>, problems: &Problems) -> Option<usize> {
         let name = node.as_str()?;
         let Some(known) = self.known.get(name) else {
             let label = match nearest(name, self.known.keys().copied()) {
@@ -227,7 +238,7 @@ impl<'t> BackendNames<'t> {
             problems.missing(node.place, label, diagnostic);
             return None;
         };
-        if known.mode != mode {
+        if let Some(mode) = mode.filter(|mode| *mode != known.mode) {
             let (ours, theirs) = (mode_text(mode), mode_text(known.mode));
             problems.at_all(
                 &[

@@ -54,6 +54,10 @@ fn what_the_reference_shows_is_the_default() {
             Frontend {
                 binds: vec![Bind::default(), unix],
                 routes: vec![route],
+                monitor: Some(Monitor {
+                    path: "/health".to_owned(),
+                    fail_below: vec![(0, 1)],
+                }),
                 default_backend: Some(0),
                 ..Frontend::new("web", Mode::Http)
             },
@@ -81,6 +85,7 @@ fn what_the_reference_shows_is_the_default() {
                 ..Backend::new("db", Mode::Tcp)
             },
         ],
+        logs: vec![Log::to(LogTarget::Stdout)],
     };
     assert_eq!(load_clean(REFERENCE), expected);
 }
