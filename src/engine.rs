@@ -18,6 +18,7 @@ use crate::control::{
 };
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
+use crate::log::{EventLog, Logs, Rings};
 use crate::net::{ServiceManager, system};
 use crate::state::WorkerId;
 use crate::worker::{self, Settings};
@@ -75,6 +76,8 @@ pub struct Options {
     /// The admin socket of a running process whose listening sockets, overrides
     /// and knowledge are taken over; that one drains when this one serves.
     pub takeover: Option<PathBuf>,
+    /// Takes events to the `[[log]]` targets; the subscriber has a clone as a layer.
+    pub events: EventLog,
 }
 
 /// What the engine derived from the system.
@@ -206,6 +209,7 @@ impl Engine {
             expanded: loaded.expanded,
             manager: options.manager,
             predecessor,
+            events: options.events,
         })
     }
 
@@ -218,6 +222,7 @@ impl Engine {
         let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
         let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
         count_panics(&published);
+        let rings = Rings::new(workers);
         let settings = Settings {
             workers,
             pin: config.global.pin,
@@ -225,6 +230,7 @@ impl Engine {
             pipes_max: config.global.pipes_max,
             close_idle_after: config.global.close_idle_after,
             origin,
+            rings: Arc::clone(&rings),
         };
         let handles = (0..workers)
             .map(|id| worker::start(WorkerId(id), &settings, &published))
@@ -239,6 +245,7 @@ impl Engine {
             published,
             workers: handles,
             origin,
+            logs: Logs::new(rings, given.events.clone(), origin),
         };
         let inbox = |health| Inbox {
             commands: commands_in,
@@ -410,7 +417,9 @@ fn control_thread(
                     addresses: control.addresses(),
                     binds: control.binds(),
                 }));
-                match control.run(inbox(events)).await {
+                let outcome = control.run(inbox(events)).await;
+                control.end_logs();
+                match outcome {
                     Outcome::Stopped => Exit::Stopped,
                     Outcome::WorkerLost => Exit::Broken,
                 }

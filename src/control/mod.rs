@@ -49,6 +49,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::config::{BindAddress, Config, Global};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
+use crate::log::{EventLog, Logs};
 use crate::net::ServiceManager;
 use crate::worker::Handle;
 
@@ -114,6 +115,8 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// `None` = they have ended.
+    logs: RefCell<Option<Logs>>,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
@@ -138,6 +141,8 @@ pub(crate) struct Parts {
     pub(crate) workers: Vec<Handle>,
     /// Time zero of the process.
     pub(crate) origin: Instant,
+    /// Its logs.
+    pub(crate) logs: Logs,
 }
 
 /// What a process starts with.
@@ -153,6 +158,8 @@ pub(crate) struct First {
     pub(crate) manager: ServiceManager,
     /// The running process whose place we take.
     pub(crate) predecessor: Option<Predecessor>,
+    /// Where events go.
+    pub(crate) events: EventLog,
 }
 
 impl Control {
@@ -185,6 +192,7 @@ impl Control {
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            logs: RefCell::new(Some(parts.logs)),
             manager: first.manager,
             shared: RefCell::default(),
             replaced: RefCell::default(),

@@ -27,6 +27,10 @@ impl Control {
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
     pub(crate) async fn reload(&self, cause: Cause) -> Result<ReloadReport, String> {
+        // Rotated files are let go whether the configuration is taken or not.
+        if let Some(logs) = &*self.logs.borrow() {
+            logs.reopen();
+        }
         self.manager.reloading();
         let report = self.look(Some(cause)).await;
         self.manager.reloaded();
@@ -175,7 +179,10 @@ impl Control {
             }
         };
         if let Err(text) = outcome {
-            tracing::error!("the configuration is refused, the running one goes on\n{text}");
+            tracing::error!(
+                event = "config_refused",
+                "the configuration is refused, the running one goes on\n{text}"
+            );
             if is_new && let Err(error) = self.bring(&turn, only_servers, &cause, None).await {
                 files.forget_servers();
                 tracing::error!(%error, "server files were not taken");

@@ -52,13 +52,6 @@ pub(super) fn json_escaped(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// As [`json_escaped`], of text that people wrote.
-pub(super) fn json_escaped_text(out: &mut Vec<u8>, text: &str) {
-    // A string cannot fail to become JSON.
-    let quoted = serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned());
-    out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
-}
-
 fn hex(nibble: u8) -> u8 {
     b"0123456789ABCDEF"[usize::from(nibble & 15)]
 }
@@ -96,6 +89,5 @@ mod tests {
         let quoted = written(|out| json_escaped(out, &all));
         let back: String = serde_json::from_str(&format!("\"{quoted}\"")).unwrap();
         assert!(back.chars().map(u32::from).eq(0..256));
-        assert_eq!(written(|out| json_escaped_text(out, "a\"b\"")), "a\\\"b\\\"");
     }
 }

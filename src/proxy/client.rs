@@ -39,6 +39,8 @@ pub(crate) struct Client {
     pub(crate) fin: bool,
     /// Requests so far.
     pub(crate) requests: u32,
+    /// When it was accepted, or the first byte of its last request came.
+    pub(crate) began_us: u64,
     _place: Place,
 }
 
@@ -62,6 +64,7 @@ impl Client {
             ahead: None,
             fin: false,
             requests: 0,
+            began_us: place.shard.clock.now_us(),
             _place: place,
         }
     }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use super::Shard;
 use super::end::{Cause, During, SessionEnd};
 use super::sessions::{Kill, Slot};
-use super::upstream::Use;
+use super::upstream::{Upstream, Use};
 use crate::generation::{Backend, Report};
 use crate::net::{Stream, dial};
 use crate::state::{BackendId, ServerId};
@@ -50,6 +50,21 @@ pub(crate) struct Dialled {
     pub(crate) server: Use,
     /// Failed tries before this one.
     pub(crate) retries: u32,
+    /// One of them was made at another server.
+    pub(crate) redispatched: bool,
+}
+
+/// No connection came about.
+#[derive(Debug)]
+pub(crate) struct NoConnection {
+    /// How it ended.
+    pub(crate) end: SessionEnd,
+    /// The server that was tried last; `None` = none was left to be tried.
+    pub(crate) server: Option<Rc<Upstream>>,
+    /// Failed tries before the last.
+    pub(crate) retries: u32,
+    /// One of them was made at another server.
+    pub(crate) redispatched: bool,
 }
 
 /// Picks a server of the generation in force.
@@ -75,39 +90,46 @@ pub(crate) fn assign(shard: &Shard, backend: &Backend, avoid: Option<ServerId>) 
 /// # Errors
 /// How it ended: no server left (`SC`), all tries refused (`SC`) or timed out
 /// (`sC`), the session was ended from outside (`K`, `D`).
-pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dialled, SessionEnd> {
+pub(crate) async fn establish(
+    slot: &Slot,
+    plan: Plan,
+    first: Use,
+) -> Result<Dialled, NoConnection> {
     let shard = slot.shard();
     let mut server = first;
-    let mut retries = 0;
+    let (mut retries, mut redispatched) = (0, false);
     loop {
         slot.set_server(Some(server.state.id));
         slot.arm(plan.connect);
         server.counters.connects.add(1);
         let outcome = attempt(slot, &server).await;
+        let failed = |end, server| NoConnection {
+            end,
+            server,
+            retries,
+            redispatched,
+        };
         let end = match outcome {
-            Attempt::Connected(stream) if server.state.is_usable() => {
+            // A backend that left the configuration while we dialled: nobody else is
+            // left to do it, and what a server that left has in hand it may finish.
+            Attempt::Connected(stream)
+                if server.state.is_usable() || is_gone(shard, plan.backend) =>
+            {
                 return Ok(Dialled {
                     stream,
                     server,
                     retries,
-                });
-            }
-            // Its backend left the configuration while we dialled: nobody else is left to
-            // do it, and what a server that left has in hand it may finish.
-            Attempt::Connected(stream) if is_gone(shard, plan.backend) => {
-                return Ok(Dialled {
-                    stream,
-                    server,
-                    retries,
+                    redispatched,
                 });
             }
             // It was drained while we dialled: no new work, and nobody's failure.
             Attempt::Connected(_) => {
                 let avoid = Some(server.state.id);
-                server = pick(shard, plan.backend, avoid).ok_or(NO_SERVER)?;
+                server =
+                    pick(shard, plan.backend, avoid).ok_or_else(|| failed(NO_SERVER, None))?;
                 continue;
             }
-            Attempt::Ended(end) => return Err(end),
+            Attempt::Ended(end) => return Err(failed(end, Some(server.release()))),
             Attempt::Refused => SessionEnd::new(Cause::Server, During::Connect),
             Attempt::TimedOut => SessionEnd::new(Cause::ServerTimeout, During::Connect),
         };
@@ -125,11 +147,12 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
         };
         let Some(next) = next else {
             server.counters.connect_errors.add(1);
-            return Err(end);
+            return Err(failed(end, Some(server.release())));
         };
         retries += 1;
         server.counters.retries.add(1);
         if next.state.id != server.state.id {
+            redispatched = true;
             server.counters.redispatches.add(1);
         }
         server = next;

@@ -13,6 +13,7 @@ mod connect;
 mod end;
 mod flow;
 pub(crate) mod http1;
+mod record;
 mod sessions;
 mod shard;
 pub(crate) mod tcp;

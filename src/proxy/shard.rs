@@ -15,6 +15,7 @@ use super::http1::Exchange;
 use super::sessions::Sessions;
 use super::upstream::Upstreams;
 use crate::generation::{Generation, Phase, Published};
+use crate::log::Producer;
 use crate::net::splice::Pipes;
 use crate::state::WorkerId;
 
@@ -41,6 +42,8 @@ pub(crate) struct Shard {
     pub(crate) pipes: Pipes,
     /// Server connections, idle ones too.
     pub(crate) upstreams: Upstreams,
+    /// Where records of the access log go.
+    pub(crate) log: Producer,
     #[expect(clippy::vec_box, reason = "what is pooled is the allocation")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     request_ids: Cell<u64>,
@@ -55,6 +58,7 @@ impl Shard {
         published: Arc<Published>,
         pipes_max: usize,
         origin: Instant,
+        log: Producer,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
@@ -65,6 +69,7 @@ impl Shard {
             buffers: Buffers::default(),
             pipes: Pipes::new(Arc::clone(&published.pipes), pipes_max),
             upstreams: Upstreams::default(),
+            log,
             exchanges: RefCell::default(),
             request_ids: Cell::new(0),
             seed: RandomState::new().hash_one(origin),

@@ -7,8 +7,10 @@ use std::task::Poll;
 use super::Client;
 use super::connect::{self, NO_SERVER, Plan};
 use super::end::{Cause, SessionEnd};
-use super::tunnel::{self, First, Limits};
+use super::record::{self, Course, Stages, Way};
+use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
+use crate::log::{Kind, NEVER};
 use crate::state::Counters;
 
 /// Serves one client until either side is done.
@@ -18,40 +20,112 @@ pub(crate) async fn serve(mut client: Client) {
         Poll::Ready(())
     })
     .await;
-    let started_us = client.shard().clock.now_us();
     let Some((plan, limits, server)) = assign(&mut client) else {
-        return;
+        return log(&client, Way::Nowhere, &Session::ended(NO_SERVER));
     };
     let Some(server) = server else {
         connect::backend_counters(client.shard(), plan.backend, |counters| {
             counters.connect_errors.add(1);
         });
-        return no_server(&client, plan, NO_SERVER);
+        no_server(&client, plan, NO_SERVER);
+        let way = Way::Backend(plan.backend);
+        return log(&client, way, &Session::ended(NO_SERVER));
     };
     let dialled = match connect::establish(&client.slot, plan, server).await {
         Ok(dialled) => dialled,
-        Err(end) => return no_server(&client, plan, end),
+        Err(failed) => {
+            client.shard().clock.read();
+            no_server(&client, plan, failed.end);
+            let mut session = Session::ended(failed.end);
+            session.retries = failed.retries;
+            session.redispatched = failed.redispatched;
+            let way = match &failed.server {
+                Some(upstream) => Way::Server {
+                    upstream,
+                    counted: false,
+                },
+                None => Way::Backend(plan.backend),
+            };
+            return log(&client, way, &session);
+        }
     };
     let connected_us = client.shard().clock.read();
     let (mut stream, server) = (dialled.stream, dialled.server);
     // The client's socket has it from its listener.
     stream.keep_urgent_inline();
     server.counters.sessions.add(1);
+    let started_us = client.began_us;
     server.counters.times.connect.add(connected_us - started_us);
-    let end = tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;
+    let relayed = tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;
     server
         .counters
         .times
         .total
         .add(client.shard().clock.now_us() - started_us);
-    count_end(&server.counters, end);
-    tracing::trace!(
-        frontend = &*client.frontend.config.name,
-        backend = &*server.backend,
-        server = &*server.name,
-        end = std::str::from_utf8(&end.letters()).unwrap_or_default(),
-        "session",
-    );
+    count_end(&server.counters, relayed.end);
+    let session = Session {
+        relayed,
+        connected_us: Some(connected_us),
+        retries: dialled.retries,
+        redispatched: dialled.redispatched,
+    };
+    let way = Way::Server {
+        upstream: &server,
+        counted: true,
+    };
+    log(&client, way, &session);
+}
+
+/// What the log needs to know.
+struct Session {
+    relayed: Relayed,
+    connected_us: Option<u64>,
+    retries: u32,
+    redispatched: bool,
+}
+
+impl Session {
+    /// One that reached no server.
+    fn ended(end: SessionEnd) -> Self {
+        Self {
+            relayed: Relayed {
+                end,
+                bytes_in: 0,
+                bytes_out: 0,
+            },
+            connected_us: None,
+            retries: 0,
+            redispatched: false,
+        }
+    }
+}
+
+fn log(client: &Client, way: Way<'_>, session: &Session) {
+    if client.shard().log.wants().is_none() {
+        return;
+    }
+    let since = |us: u64| us.saturating_sub(client.began_us) as i64;
+    let stages = Stages {
+        began_us: client.began_us,
+        request: NEVER,
+        queue: match way {
+            Way::Server { .. } => 0,
+            _ => NEVER,
+        },
+        connect: session.connected_us.map_or(NEVER, since),
+        response: NEVER,
+    };
+    let course = Course {
+        kind: Kind::Tcp,
+        end: session.relayed.end,
+        status: 0,
+        retries: session.retries,
+        redispatched: session.redispatched,
+        reused: false,
+        bytes_in: session.relayed.bytes_in,
+        bytes_out: session.relayed.bytes_out,
+    };
+    record::write(client, way, stages, &course, b"");
 }
 
 fn assign(client: &mut Client) -> Option<(Plan, Limits, Option<Use>)> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use super::Shard;
+use super::record::Load;
 use crate::config::ServerAddress;
 use crate::generation::{Backend, Server};
 use crate::net::Stream;
@@ -34,6 +35,10 @@ pub(crate) struct Upstream {
     pub(crate) address: ServerAddress,
     /// This worker's slot.
     pub(crate) counters: Arc<CachePadded<Counters>>,
+    /// This worker's slot of the backend.
+    pub(crate) backend_counters: Arc<CachePadded<Counters>>,
+    /// Sessions of server and backend, for the log.
+    pub(super) load: Load,
     /// Oldest in front, newest taken first.
     idle: RefCell<VecDeque<Idle>>,
     used_ms: Cell<u32>,
@@ -129,7 +134,13 @@ pub(crate) struct Use {
 impl Use {
     pub(super) fn new(upstream: Rc<Upstream>) -> Self {
         upstream.counters.current.up();
+        upstream.backend_counters.busy.up();
         Self { upstream }
+    }
+
+    /// Lets go, and says of what.
+    pub(super) fn release(self) -> Rc<Upstream> {
+        Rc::clone(&self.upstream)
     }
 }
 
@@ -144,6 +155,7 @@ impl std::ops::Deref for Use {
 impl Drop for Use {
     fn drop(&mut self) {
         self.upstream.counters.current.down();
+        self.upstream.backend_counters.busy.down();
     }
 }
 
@@ -165,6 +177,8 @@ impl Upstreams {
                 backend: Arc::clone(&backend.name),
                 address: server.address.clone(),
                 counters: server.state.counters.slot(shard.worker),
+                backend_counters: backend.state.counters.slot(shard.worker),
+                load: Load::of(Arc::clone(&backend.state)),
                 idle: RefCell::default(),
                 used_ms: Cell::new(0),
             })

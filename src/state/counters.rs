@@ -118,6 +118,8 @@ pub(crate) struct Times {
 pub(crate) struct Counters {
     /// Sessions (tcp) or requests (http) under way: scur.
     pub(crate) current: Gauge,
+    /// Of a backend's own slot: sessions or requests at any of its servers.
+    pub(crate) busy: Gauge,
     /// Sessions or requests ever: stot.
     pub(crate) sessions: Counter,
     /// Picked by the algorithm: lbtot.

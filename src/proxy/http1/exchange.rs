@@ -1,6 +1,7 @@
 //! One request and its response.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::relay::Step;
@@ -13,7 +14,7 @@ use crate::proxy::connect::{self, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, Flow, JOIN_EXTRA, JOIN_MAX};
 use crate::proxy::tunnel;
-use crate::proxy::upstream::Use;
+use crate::proxy::upstream::{Upstream, Use};
 
 /// What is needed of a backend, copied so that no generation is held.
 #[derive(Debug, Clone, Copy)]
@@ -76,10 +77,25 @@ pub(crate) struct Exchange {
     pub(super) end: SessionEnd,
     pub(super) status: u16,
     pub(super) retries: u32,
+    /// It was given to another server after a failure.
+    pub(super) redispatched: bool,
+    /// The server that could not be reached.
+    pub(super) tried: Option<Rc<Upstream>>,
+    /// Not for the access log.
+    pub(super) unlogged: bool,
+    /// The request line, if somebody logs.
+    pub(super) line: Vec<u8>,
     pub(super) head_bytes: u64,
+    /// What a tunnel moved: from the client, to the client.
+    pub(super) tunnelled: (u64, u64),
+    /// The head was whole, or given up.
     pub(super) started_us: u64,
-    pub(super) connected_us: u64,
-    pub(super) answered_us: u64,
+    /// There was a head.
+    pub(super) understood: bool,
+    /// A connection to a server stood; a kept one at once.
+    pub(super) connected_us: Option<u64>,
+    /// The head of the answer was there.
+    pub(super) answered_us: Option<u64>,
 }
 
 /// An answer of our own.
@@ -132,19 +148,41 @@ impl Exchange {
         self.end = SessionEnd::NORMAL;
         self.status = 0;
         self.retries = 0;
+        self.redispatched = false;
+        self.tried = None;
+        self.unlogged = false;
+        self.line.clear();
         self.head_bytes = 0;
+        self.tunnelled = (0, 0);
         self.started_us = now_us;
-        self.connected_us = now_us;
-        self.answered_us = now_us;
+        self.understood = false;
+        self.connected_us = None;
+        self.answered_us = None;
     }
 
     /// Takes over what matters of the head later.
-    pub(super) fn describe(&mut self, head: &RequestHead<'_, '_>) {
+    pub(super) fn describe(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
+        self.understood = true;
+        if let Some(line_max) = client.shard().log.wants() {
+            self.keep_line(head, line_max);
+        }
         self.asked = head.asked();
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
         self.bodyless = !head.framing.has_body();
         self.keep_alive = head.keep_alive;
+    }
+
+    /// The buffer of the head is another's by the time the line is logged.
+    fn keep_line(&mut self, head: &RequestHead<'_, '_>, line_max: usize) {
+        let version: &[u8] = match head.version {
+            Version::Http10 => b" HTTP/1.0",
+            Version::Http11 => b" HTTP/1.1",
+        };
+        for part in [head.method.as_bytes(), b" ", head.target, version] {
+            let room = line_max.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+        }
     }
 
     /// Gives the request to a server: takes a pooled connection if there is one, and
@@ -162,6 +200,7 @@ impl Exchange {
         self.stream = server.take(shard.clock.now_ms(), !self.idempotent);
         if self.stream.is_some() {
             self.reused = true;
+            self.connected_us = Some(self.started_us);
             server.counters.reuses.add(1);
             client.slot.set_server(Some(server.state.id));
         }
@@ -238,13 +277,21 @@ impl Exchange {
         };
         match connect::establish(&client.slot, target.plan, server).await {
             Ok(dialled) => {
-                self.connected_us = client.shard().clock.read();
+                self.connected_us = Some(client.shard().clock.read());
                 self.retries += dialled.retries;
+                self.redispatched |= dialled.redispatched;
                 self.server = Some(dialled.server);
                 self.stream = Some(dialled.stream);
                 self.reused = false;
             }
-            Err(end) => self.fail(client, end),
+            Err(failed) => {
+                client.shard().clock.read();
+                self.connected_us = None;
+                self.retries += failed.retries;
+                self.redispatched |= failed.redispatched;
+                self.tried = failed.server;
+                self.fail(client, failed.end);
+            }
         }
     }
 
@@ -266,7 +313,8 @@ impl Exchange {
         // Boxed: a tunnel is rare among requests and would widen every session.
         let relayed = Box::pin(tunnel::relay(client, &mut stream, server, limits, first)).await;
         self.keep_alive = false;
-        self.end = relayed;
+        self.end = relayed.end;
+        self.tunnelled = (relayed.bytes_in, relayed.bytes_out);
     }
 
     /// Ends the exchange this way; tells the client if it can still be told.

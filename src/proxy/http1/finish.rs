@@ -3,8 +3,10 @@
 use super::Exchange;
 use super::exchange::Stage;
 use crate::proxy::Client;
+use crate::log::{Kind, NEVER};
 use crate::proxy::connect;
 use crate::proxy::end::{Cause, SessionEnd};
+use crate::proxy::record::{self, Course, Stages, Way};
 use crate::state::{Counters, response_class};
 
 /// What becomes of the client's connection.
@@ -49,6 +51,7 @@ impl Exchange {
             _ => Next::Close,
         };
         self.server = None;
+        self.tried = None;
         self.stream = None;
         client.slot.set_server(None);
         shard.give_exchange(self);
@@ -111,15 +114,9 @@ impl Exchange {
                 Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
                 _ => {}
             }
-            if self.answered_us > self.started_us {
-                counters
-                    .times
-                    .connect
-                    .add(self.connected_us - self.started_us);
-                counters
-                    .times
-                    .response
-                    .add(self.answered_us - self.connected_us);
+            if let (Some(connected), Some(answered)) = (self.connected_us, self.answered_us) {
+                counters.times.connect.add(connected - self.started_us);
+                counters.times.response.add(answered - connected);
             }
             counters.times.total.add(now_us - self.started_us);
         };
@@ -130,13 +127,52 @@ impl Exchange {
             }
             (None, None) => {}
         }
-        tracing::trace!(
-            frontend = &*client.frontend.config.name,
-            backend = self.server.as_ref().map(|server| &*server.backend),
-            server = self.server.as_ref().map(|server| &*server.name),
-            status = self.status,
-            end = std::str::from_utf8(&self.end.letters()).unwrap_or_default(),
-            "exchange",
-        );
+        if client.shard().log.wants().is_some() && !self.unlogged {
+            self.log(client);
+        }
+    }
+
+    fn log(&self, client: &Client) {
+        let way = match (&self.server, &self.tried, self.target) {
+            (Some(server), ..) => Way::Server {
+                upstream: server,
+                counted: true,
+            },
+            (None, Some(tried), _) => Way::Server {
+                upstream: tried,
+                counted: false,
+            },
+            (None, None, Some(target)) => Way::Backend(target.plan.backend),
+            (None, None, None) => Way::Nowhere,
+        };
+        // Where nothing was sent to a server, no place was waited for.
+        let queued = self.server.is_some() || self.tried.is_some();
+        let between = |from: u64, to: u64| to.saturating_sub(from) as i64;
+        let stages = Stages {
+            began_us: client.began_us,
+            request: match self.understood {
+                true => between(client.began_us, self.started_us),
+                false => NEVER,
+            },
+            queue: if queued { 0 } else { NEVER },
+            connect: self
+                .connected_us
+                .map_or(NEVER, |connected| between(self.started_us, connected)),
+            response: match (self.connected_us, self.answered_us) {
+                (Some(connected), Some(answered)) => between(connected, answered),
+                _ => NEVER,
+            },
+        };
+        let course = Course {
+            kind: Kind::Http,
+            end: self.end,
+            status: self.status,
+            retries: self.retries,
+            redispatched: self.redispatched,
+            reused: self.reused,
+            bytes_in: self.head_bytes + self.up.received + self.tunnelled.0,
+            bytes_out: self.down.sent + self.tunnelled.1,
+        };
+        record::write(client, way, stages, &course, &self.line);
     }
 }

@@ -46,8 +46,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin(&mut self, client: &Client) {
+    fn begin(&mut self, client: &mut Client) {
         self.begun = true;
+        client.began_us = client.shard().clock.now_us();
         client.slot.set_idle(false);
         client
             .slot
@@ -152,7 +153,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     client.requests = client.requests.saturating_add(1);
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
-    exchange.describe(&head);
+    exchange.describe(client, &head);
     match find_server(client, &head) {
         Found::Server(target, server) => {
             exchange.target = Some(target);

@@ -304,7 +304,7 @@ impl Exchange {
         if head.status == 101 {
             self.stage = Stage::Switching;
             self.status = 101;
-            self.answered_us = client.shard().clock.now_us();
+            self.answered_us = Some(client.shard().clock.now_us());
         } else if self.version != Some(Version::Http11) {
             return;
         }
@@ -334,7 +334,7 @@ impl Exchange {
         let version = self.version.unwrap_or(Version::Http11);
         let framing = http::reply_framing(head, version);
         self.status = head.status;
-        self.answered_us = shard.clock.now_us();
+        self.answered_us = Some(shard.clock.now_us());
         self.server_keep_alive = head.keep_alive;
         self.close_delimited = framing == ResponseFraming::UntilClose;
         // With a request body still coming the connection has no safe end.
