@@ -7,7 +7,7 @@ use super::numbers::other_half;
 use super::rows::{BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work};
 use super::samples::{BackendSeries, FrontendSeries, Samples, Series};
 use super::tables::DrainRow;
-use super::totals::{FrontendTotals, Mean, Means, Totals, to_millis};
+use super::totals::{FrontendTotals, Latency, Mean, Means, Totals, to_millis};
 use super::{Numbers, ProcessFacts};
 use crate::config::Balance;
 use crate::generation::{Backend, Frontend, Generation, Server, check_info, status};
@@ -267,10 +267,12 @@ impl Work {
     ) -> Self {
         let mut totals = Totals::default();
         let mut means = Means::default();
+        let mut latency = Latency::default();
         let (mut current, mut idle) = (0, 0);
         for counters in all {
             totals.add(&Totals::of(counters));
             means.add(&Means::of(counters));
+            latency.add(&Latency::of(counters));
             current += counters.sum(|counters| counters.current.get());
             idle += counters.sum(|counters| counters.idle.get());
         }
@@ -283,6 +285,8 @@ impl Work {
             last_used_s: series.used_ms.map(|used| since_s(now_ms, used)),
             average_ms: means.0.map(Mean::millis),
             max_ms: series.max.map(to_millis),
+            recent: latency.since(&series.older),
+            latency,
         }
     }
 }

@@ -150,8 +150,9 @@ pub(crate) async fn establish(
             return Err(failed(end, Some(server.release())));
         };
         retries += 1;
-        server.counters.retries.add(1);
-        if next.state.id != server.state.id {
+        if next.state.id == server.state.id {
+            server.counters.retries.add(1);
+        } else {
             redispatched = true;
             server.counters.redispatches.add(1);
         }

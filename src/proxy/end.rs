@@ -1,5 +1,7 @@
 //! How a session or exchange ended, and what the client is told.
 
+use crate::state::Abort;
+
 /// Who ended it: the first letter of HAProxy's termination state (manual 8.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -18,7 +20,6 @@ pub(crate) enum Cause {
     /// `D` the server's drain was over.
     Down,
     /// `L` answered here.
-    #[expect(dead_code, reason = "a letter of the access log: answers of our own")]
     Local,
     /// `K` the operator ended it.
     Killed,
@@ -94,6 +95,17 @@ impl SessionEnd {
             During::Last => b'L',
         };
         [cause, during]
+    }
+
+    /// Who is to be counted as having broken off. A server that never answered did
+    /// not: that is an error of its, counted elsewhere.
+    pub(crate) const fn aborted_by(self) -> Abort {
+        match (self.cause, self.during) {
+            (Cause::Internal, _) => Abort::Internal,
+            (Cause::Client | Cause::ClientTimeout, _) => Abort::Client,
+            (Cause::Server | Cause::ServerTimeout, During::Data | During::Last) => Abort::Server,
+            _ => Abort::None,
+        }
     }
 
     /// What the client is told, if it can still be told anything.

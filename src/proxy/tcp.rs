@@ -6,12 +6,11 @@ use std::task::Poll;
 
 use super::Client;
 use super::connect::{self, NO_SERVER, Plan};
-use super::end::{Cause, SessionEnd};
+use super::end::SessionEnd;
 use super::record::{self, Course, Stages, Way};
 use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
 use crate::log::{Kind, NEVER};
-use crate::state::Counters;
 
 /// Serves one client until either side is done.
 pub(crate) async fn serve(mut client: Client) {
@@ -57,12 +56,10 @@ pub(crate) async fn serve(mut client: Client) {
     let started_us = client.began_us;
     server.counters.times.connect.add(connected_us - started_us);
     let relayed = tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;
-    server
-        .counters
-        .times
-        .total
-        .add(client.shard().clock.now_us() - started_us);
-    count_end(&server.counters, relayed.end);
+    let total = client.shard().clock.now_us() - started_us;
+    server.counters.times.total.add(total);
+    server.counters.times.latency.add(total);
+    server.counters.count_abort(relayed.end.aborted_by());
     let session = Session {
         relayed,
         connected_us: Some(connected_us),
@@ -153,14 +150,6 @@ fn no_server(client: &Client, plan: Plan, end: SessionEnd) {
     client.stream.reset_on_close();
     connect::backend_counters(client.shard(), plan.backend, |counters| {
         counters.sessions.add(1);
-        count_end(counters, end);
+        counters.count_abort(end.aborted_by());
     });
-}
-
-fn count_end(counters: &Counters, end: SessionEnd) {
-    match end.cause {
-        Cause::Client | Cause::ClientTimeout => counters.client_aborts.add(1),
-        Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
-        _ => {}
-    }
 }

@@ -118,6 +118,19 @@ impl Answer {
         }
     }
 
+    /// Of a frontend that is asked how it is.
+    pub(super) const fn monitor(is_well: bool) -> Self {
+        match is_well {
+            true => Self::of(200, "ready"),
+            false => Self::of(503, "not ready"),
+        }
+    }
+
+    /// Whether it refuses something.
+    pub(super) const fn is_error(&self) -> bool {
+        self.status >= 400
+    }
+
     /// The connection is closed: what follows on it cannot be trusted or is not wanted.
     pub(super) const fn closing(status: u16, reason: &'static str) -> Self {
         Self {
@@ -353,9 +366,6 @@ impl Exchange {
             self.keep_alive && !answer.close && self.is_request_read() && client.may_stay();
         self.close_delimited = false;
         self.status = answer.status;
-        if answer.status < 400 {
-            client.counters.intercepted.add(1);
-        }
         let shard = client.shard();
         let mut head = shard.buffers.take_head(ANSWER_BOUND);
         let canned = Canned {

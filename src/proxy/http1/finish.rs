@@ -4,7 +4,7 @@ use super::Exchange;
 use super::exchange::Stage;
 use crate::proxy::Client;
 use crate::log::{Kind, NEVER};
-use crate::proxy::connect;
+use crate::proxy::connect::{self, NO_SERVER};
 use crate::proxy::end::{Cause, SessionEnd};
 use crate::proxy::record::{self, Course, Stages, Way};
 use crate::state::{Counters, response_class};
@@ -87,8 +87,10 @@ impl Exchange {
         }
     }
 
+    /// Who is counted what is HAProxy's way: a server's requests and answers are
+    /// those it gave, its sessions and bytes what it was given; what ended without an
+    /// answer of its is its backend's.
     fn count(&self, client: &Client) {
-        let now_us = client.shard().clock.now_us();
         let bytes_in = self.head_bytes + self.up.received;
         let class = response_class(self.status);
         let frontend = &client.counters;
@@ -96,40 +98,52 @@ impl Exchange {
         frontend.bytes_in.add(bytes_in);
         frontend.bytes_out.add(self.down.sent);
         frontend.spliced_out.add(self.down.spliced);
-        if self.status != 0 {
-            frontend.responses[class].add(1);
-        }
-        let own = |counters: &Counters| {
-            counters.sessions.add(1);
+        frontend.responses[class].add(1);
+        let answer = |counters: &Counters| {
             counters.requests.add(1);
+            counters.responses[class].add(1);
+        };
+        let work = |counters: &Counters| {
+            counters.sessions.add(1);
             counters.retries.add(u64::from(self.resent));
             counters.bytes_in.add(bytes_in);
             counters.bytes_out.add(self.down.sent);
-            if self.status != 0 {
-                counters.responses[class].add(1);
-            }
-            match self.end.cause {
-                Cause::Internal => counters.internal_errors.add(1),
-                Cause::Client | Cause::ClientTimeout => counters.client_aborts.add(1),
-                Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
-                _ => {}
-            }
-            if let (Some(connected), Some(answered)) = (self.connected_us, self.answered_us) {
-                counters.times.connect.add(connected - self.started_us);
-                counters.times.response.add(answered - connected);
-            }
-            counters.times.total.add(now_us - self.started_us);
+            counters.count_abort(self.end.aborted_by());
         };
-        match (&self.server, self.target) {
-            (Some(server), _) => own(&server.counters),
-            (None, Some(target)) => {
-                connect::backend_counters(client.shard(), target.plan.backend, own)
+        let upstream = match (&self.server, &self.tried) {
+            (Some(server), _) => Some(&**server),
+            (None, tried) => tried.as_deref(),
+        };
+        if let Some(upstream) = upstream {
+            work(&upstream.counters);
+            if self.answered_us.is_some() {
+                answer(&upstream.counters);
+                self.time(client, &upstream.counters);
+            } else {
+                answer(&upstream.backend_counters);
             }
-            (None, None) => {}
+        } else if let Some(target) = self.target {
+            connect::backend_counters(client.shard(), target.plan.backend, |counters| {
+                work(counters);
+                answer(counters);
+            });
         }
         if client.shard().log.wants().is_some() && !self.unlogged {
             self.log(client);
         }
+    }
+
+    /// Only what was answered has times worth an average.
+    fn time(&self, client: &Client, counters: &Counters) {
+        let (Some(connected), Some(answered)) = (self.connected_us, self.answered_us) else {
+            return;
+        };
+        let total = client.shard().clock.now_us() - client.began_us;
+        let times = &counters.times;
+        times.connect.add(connected.saturating_sub(self.started_us));
+        times.response.add(answered.saturating_sub(connected));
+        times.total.add(total);
+        times.latency.add(total);
     }
 
     fn log(&self, client: &Client) {
@@ -150,7 +164,8 @@ impl Exchange {
         let between = |from: u64, to: u64| to.saturating_sub(from) as i64;
         let stages = Stages {
             began_us: client.began_us,
-            request: match self.understood {
+            // HAProxy looks at the clock behind the choice of a backend.
+            request: match self.understood && !matches!((way, self.end), (Way::Nowhere, NO_SERVER)) {
                 true => between(client.began_us, self.started_us),
                 false => NEVER,
             },

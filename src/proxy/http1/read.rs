@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use super::Exchange;
 use super::exchange::{Answer, BODY_TOO_LARGE, Target};
-use crate::config::HeaderMatch;
+use crate::config::{HeaderMatch, Monitor};
 use crate::generation::{Frontend, Generation, RequestFacts};
 use crate::http::{self, Framing, RequestHead, Slots};
-use crate::proxy::Client;
+use crate::proxy::{Client, Shard};
 use crate::proxy::buffers::{Buf, REQUEST};
 use crate::proxy::connect::{self, NO_SERVER, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
@@ -83,7 +83,7 @@ impl Waiting {
                 }
                 Poll::Ready(_) => {
                     client.shard().buffers.give(buf);
-                    return Poll::Ready(None);
+                    return Poll::Ready(self.begun.then(|| given_up(client)));
                 }
                 Poll::Pending => return self.wait(client, buf),
             }
@@ -107,6 +107,7 @@ impl Waiting {
         if !self.begun {
             return Poll::Ready(None);
         }
+        client.counters.request_errors.add(1);
         let mut exchange = begin(client);
         exchange.keep_alive = false;
         exchange.fail(
@@ -115,6 +116,18 @@ impl Waiting {
         );
         Poll::Ready(Some(exchange))
     }
+}
+
+/// The client left amid a head: nobody can be told, but it is counted and logged,
+/// as HAProxy does.
+fn given_up(client: &Client) -> Box<Exchange> {
+    client.shard().clock.read();
+    client.counters.request_errors.add(1);
+    let mut exchange = begin(client);
+    exchange.end = SessionEnd::new(Cause::Client, During::Request);
+    exchange.status = 400;
+    exchange.abort(client);
+    exchange
 }
 
 enum Prepared {
@@ -171,8 +184,22 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             exchange.answer(client, &Answer::of(503, "no route and no default backend"));
         }
         Found::NotForUs(answer) => {
-            exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
+            let cause = if answer.is_error() {
+                Cause::Proxy
+            } else {
+                Cause::Local
+            };
+            exchange.end = SessionEnd::new(cause, During::Request);
+            if cause == Cause::Local {
+                client.counters.intercepted.add(1);
+            }
             exchange.answer(client, &answer);
+        }
+        Found::Monitor(is_well) => {
+            exchange.unlogged = true;
+            exchange.end = SessionEnd::new(Cause::Local, During::Request);
+            client.counters.intercepted.add(1);
+            exchange.answer(client, &Answer::monitor(is_well));
         }
     }
     let (framing, len) = (head.framing, head.len);
@@ -224,6 +251,8 @@ enum Found {
     NoServer(Target),
     NoBackend,
     NotForUs(Answer),
+    /// The frontend is asked how it is, and is well or not.
+    Monitor(bool),
 }
 
 /// Frontend, route, backend and server out of one look at one generation.
@@ -231,6 +260,11 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
     let shard = std::rc::Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
+        if let Some(monitor) = &client.frontend.config.monitor
+            && path(head.target) == monitor.path.as_bytes()
+        {
+            return Found::Monitor(is_well(&shard, generation, monitor));
+        }
         // Before a server is picked: who is refused takes nobody's turn.
         if let Some(answer) = refusal(client, head) {
             return Found::NotForUs(answer);
@@ -250,6 +284,21 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
             None => Found::NoServer(target),
         }
     })
+}
+
+/// Of a target in origin-form; any other is nobody's monitor path.
+fn path(target: &[u8]) -> &[u8] {
+    target.split(|byte| *byte == b'?').next().unwrap_or_default()
+}
+
+/// Whether a frontend with this monitor should get traffic.
+fn is_well(shard: &Shard, generation: &Generation, monitor: &Monitor) -> bool {
+    // As for routes: an index is only good for the generation it came from.
+    let has_enough = |(index, needed): &(usize, usize)| {
+        let backend = generation.backends.get(*index);
+        backend.is_some_and(|backend| backend.usable_count() >= *needed)
+    };
+    !shard.published.is_leaving() && monitor.fail_below.iter().all(has_enough)
 }
 
 fn route<'g>(

@@ -103,12 +103,8 @@ impl Exchange {
             }
             Poll::Ready(Err(FlowError::Framing(error))) => self.refuse_body(client, error),
             Poll::Ready(Err(FlowError::Source)) => {
-                let during = if self.stage == Stage::Head {
-                    During::Headers
-                } else {
-                    During::Data
-                };
-                self.end = SessionEnd::new(Cause::Client, during);
+                // Amid its body, whether the answer has begun or not.
+                self.end = SessionEnd::new(Cause::Client, During::Data);
                 self.abort(client);
             }
         }
@@ -372,6 +368,9 @@ impl Exchange {
             Ok(()) => {}
             Err(FlowError::Sink) => return Poll::Ready(self.client_left(client)),
             Err(FlowError::Source | FlowError::Framing(_)) => {
+                if let Some(server) = &self.server {
+                    server.counters.response_errors.add(1);
+                }
                 self.end = SessionEnd::new(Cause::Server, During::Data);
                 self.abort(client);
             }
@@ -419,14 +418,22 @@ impl Exchange {
 
     fn time_out(&mut self, client: &Client) {
         let end = if self.stage == Stage::Answer || self.down.is_pending() {
-            SessionEnd::new(Cause::ClientTimeout, During::Last)
+            // Last: all that was to come had come.
+            let all_here = self.stage == Stage::Answer || self.down.ended();
+            let during = if all_here {
+                During::Last
+            } else {
+                During::Data
+            };
+            SessionEnd::new(Cause::ClientTimeout, during)
         } else if self.waits_for_client() {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
         } else {
-            if let Some(server) = &self.server {
+            let during = self.during();
+            if let (Some(server), During::Headers) = (&self.server, during) {
                 server.counters.response_errors.add(1);
             }
-            SessionEnd::new(Cause::ServerTimeout, self.during())
+            SessionEnd::new(Cause::ServerTimeout, during)
         };
         self.fail(client, end);
     }
