@@ -173,6 +173,7 @@ impl Control {
             let id = server.id();
             let cut = ask(&self.workers, |done| Order::CloseServer {
                 server: id,
+                by_operator: false,
                 done,
             })
             .await;

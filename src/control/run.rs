@@ -175,7 +175,12 @@ impl Control {
             ),
         }
         if let Some(line) = event.outage_line(&generation) {
-            tracing::error!(event = "backend_down", severity = "emerg", backend, "{line}");
+            tracing::error!(
+                event = "backend_down",
+                severity = "emerg",
+                backend,
+                "{line}"
+            );
         }
         self.stale.notify_one();
     }

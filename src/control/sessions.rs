@@ -36,7 +36,12 @@ impl Control {
         let generation = self.generation();
         let backend = generation.backend(backend).ok_or(Refusal::NoSuchBackend)?;
         let server = backend.server(server).ok_or(Refusal::NoSuchServer)?.id();
-        let asked = ask(&self.workers, |done| Order::CloseServer { server, done }).await;
+        let asked = ask(&self.workers, |done| Order::CloseServer {
+            server,
+            by_operator: true,
+            done,
+        })
+        .await;
         Ok(asked.into_iter().filter_map(|(_, ended)| ended).sum())
     }
 

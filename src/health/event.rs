@@ -109,7 +109,12 @@ pub(crate) fn admin_line(backend: &Backend, server: &Server, from: Admin) -> Str
         (Admin::Maint, Admin::Drain) => format!("is {up}/DRAIN (leaving forced maintenance)"),
         (Admin::Maint, Admin::Ready) => format!("is {up}/READY (leaving forced maintenance)"),
         (_, Admin::Drain) => "enters drain state".to_owned(),
-        (_, Admin::Ready) => return format!("{kind} {}/{} is {up} (leaving forced drain).", backend.name, server.name),
+        (_, Admin::Ready) => {
+            return format!(
+                "{kind} {}/{} is {up} (leaving forced drain).",
+                backend.name, server.name
+            );
+        }
     };
     let mut line = format!("{kind} {}/{} {what}.", backend.name, server.name);
     let (active, backup) = usable(backend);

@@ -67,12 +67,7 @@ impl Route {
             return;
         }
         let mut bytes = Vec::with_capacity(256);
-        head(
-            &mut bytes,
-            &self.config,
-            told.priority(level),
-            now_syslog,
-        );
+        head(&mut bytes, &self.config, told.priority(level), now_syslog);
         match self.config.format {
             LogFormat::Haproxy => one_line(&mut bytes, &told.sentence()),
             LogFormat::Json => {
@@ -201,7 +196,10 @@ mod tests {
         assert_eq!(told.sentence(), "Server web/s1 is UP");
         assert_eq!(told.priority(Level::WARN), 129);
         let object = told.object(Level::WARN);
-        assert_eq!((&object["level"], &object["worker"]), (&"warn".into(), &3.into()));
+        assert_eq!(
+            (&object["level"], &object["worker"]),
+            (&"warn".into(), &3.into())
+        );
     }
 
     #[test]

@@ -149,6 +149,10 @@ mod tests {
             server: "",
             line: b"",
         });
-        assert!(["method", "uri", "version", "backend"].iter().all(|k| object[k].is_null()));
+        assert!(
+            ["method", "uri", "version", "backend"]
+                .iter()
+                .all(|k| object[k].is_null())
+        );
     }
 }

@@ -8,9 +8,9 @@ use super::Shard;
 use super::end::{Cause, During, SessionEnd};
 use super::sessions::{Kill, Slot};
 use super::upstream::{Upstream, Use};
-use crate::generation::{Backend, Report};
+use crate::generation::{Backend, Report, Server};
 use crate::net::{Stream, dial};
-use crate::state::{BackendId, ServerId};
+use crate::state::BackendId;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -67,21 +67,41 @@ pub(crate) struct NoConnection {
     pub(crate) redispatched: bool,
 }
 
-/// Picks a server of the generation in force.
-pub(crate) fn pick(shard: &Shard, backend: BackendId, avoid: Option<ServerId>) -> Option<Use> {
+/// Where a failed try goes next.
+enum Again {
+    Same,
+    Other(Use),
+    Nowhere,
+}
+
+/// Picks another server than the one that failed; that one if it is the only one,
+/// which is neither counted as picked again nor as a second session of it.
+fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
     shard.with_generation(|generation| {
-        let backend = generation.backends.iter().find(|b| b.state.id == backend)?;
-        assign(shard, backend, avoid)
+        let mut backends = generation.backends.iter();
+        let Some(backend) = backends.find(|b| b.state.id == backend) else {
+            return Again::Nowhere;
+        };
+        match backend.pick(Some(failed.state.id)) {
+            None => Again::Nowhere,
+            Some(server) if server.id() == failed.state.id => Again::Same,
+            Some(server) => Again::Other(give(shard, backend, server)),
+        }
     })
 }
 
 /// Picks a server of this backend and counts it as in use.
 #[inline]
-pub(crate) fn assign(shard: &Shard, backend: &Backend, avoid: Option<ServerId>) -> Option<Use> {
-    let server = backend.pick(avoid)?;
+pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Option<Use> {
+    let server = backend.pick(None)?;
+    Some(give(shard, backend, server))
+}
+
+#[inline]
+fn give(shard: &Shard, backend: &Backend, server: &Server) -> Use {
     let upstream = shard.upstreams.get(shard, backend, server);
     upstream.counters.picked.add(1);
-    Some(Use::new(upstream))
+    Use::new(upstream)
 }
 
 /// Connects to `first`, else to others, at most `plan.retries` times more. A
@@ -124,9 +144,10 @@ pub(crate) async fn establish(
             }
             // It was drained while we dialled: no new work, and nobody's failure.
             Attempt::Connected(_) => {
-                let avoid = Some(server.state.id);
-                server =
-                    pick(shard, plan.backend, avoid).ok_or_else(|| failed(NO_SERVER, None))?;
+                match pick_again(shard, plan.backend, &server) {
+                    Again::Other(other) => server = other,
+                    Again::Same | Again::Nowhere => return Err(failed(NO_SERVER, None)),
+                }
                 continue;
             }
             Attempt::Ended(end) => return Err(failed(end, Some(server.release()))),
@@ -141,22 +162,23 @@ pub(crate) async fn establish(
                 .try_send(Report::ConnectFailed(server.state.id));
         }
         let next = if retries < plan.retries {
-            pick(shard, plan.backend, Some(server.state.id))
+            pick_again(shard, plan.backend, &server)
         } else {
-            None
+            Again::Nowhere
         };
-        let Some(next) = next else {
-            server.counters.connect_errors.add(1);
-            return Err(failed(end, Some(server.release())));
-        };
-        retries += 1;
-        if next.state.id == server.state.id {
-            server.counters.retries.add(1);
-        } else {
-            redispatched = true;
-            server.counters.redispatches.add(1);
+        match next {
+            Again::Nowhere => {
+                server.counters.connect_errors.add(1);
+                return Err(failed(end, Some(server.release())));
+            }
+            Again::Same => server.counters.retries.add(1),
+            Again::Other(next) => {
+                redispatched = true;
+                server.counters.redispatches.add(1);
+                server = next;
+            }
         }
-        server = next;
+        retries += 1;
     }
 }
 

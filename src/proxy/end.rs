@@ -103,7 +103,10 @@ impl SessionEnd {
         match (self.cause, self.during) {
             (Cause::Internal, _) => Abort::Internal,
             (Cause::Client | Cause::ClientTimeout, _) => Abort::Client,
-            (Cause::Server | Cause::ServerTimeout, During::Data | During::Last) => Abort::Server,
+            // To its counters a kill is the server's end of the connection.
+            (Cause::Server | Cause::ServerTimeout | Cause::Killed, During::Data | During::Last) => {
+                Abort::Server
+            }
             _ => Abort::None,
         }
     }
@@ -114,7 +117,7 @@ impl SessionEnd {
             (Cause::Normal | Cause::Client, _) => None,
             (Cause::ClientTimeout, During::Request | During::Data | During::Headers) => Some(408),
             (Cause::Proxy, During::Request | During::Data) => Some(400),
-            (Cause::Proxy | Cause::Server, During::Headers) => Some(502),
+            (Cause::Proxy | Cause::Server | Cause::Killed, During::Headers) => Some(502),
             (Cause::ServerTimeout, During::Headers) => Some(504),
             (Cause::Internal, _) => Some(500),
             (Cause::Server | Cause::ServerTimeout, During::Connect | During::Queue)

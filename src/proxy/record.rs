@@ -43,7 +43,10 @@ pub(super) enum Way<'a> {
     /// A backend, and no server of it.
     Backend(BackendId),
     /// This server; `counted` = it still counts us among its sessions.
-    Server { upstream: &'a Upstream, counted: bool },
+    Server {
+        upstream: &'a Upstream,
+        counted: bool,
+    },
 }
 
 /// Puts one record into the worker's ring. To be called when somebody wants it.
@@ -120,7 +123,10 @@ impl Load {
 
     /// Sessions of the backend and of the server now.
     fn now(&self, shard: &Shard, upstream: &Upstream) -> (u32, u32) {
-        let own = (upstream.backend_counters.busy.get(), upstream.counters.current.get());
+        let own = (
+            upstream.backend_counters.busy.get(),
+            upstream.counters.current.get(),
+        );
         let now_ms = shard.clock.now_ms().max(1);
         if shard.workers > 1 && self.looked_ms.replace(now_ms) != now_ms {
             let server = upstream.state.counters.sum(|c| c.current.get());

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Client;
-use super::connect::{self, NO_SERVER, Plan};
-use super::end::SessionEnd;
+use super::connect::{self, NO_SERVER, NoConnection, Plan};
+use super::end::{Cause, During, SessionEnd};
 use super::record::{self, Course, Stages, Way};
 use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
@@ -34,7 +34,7 @@ pub(crate) async fn serve(mut client: Client) {
         Ok(dialled) => dialled,
         Err(failed) => {
             client.shard().clock.read();
-            no_server(&client, plan, failed.end);
+            count_failed(&client, plan, &failed);
             let mut session = Session::ended(failed.end);
             session.retries = failed.retries;
             session.redispatched = failed.redispatched;
@@ -55,8 +55,13 @@ pub(crate) async fn serve(mut client: Client) {
     server.counters.sessions.add(1);
     let started_us = client.began_us;
     server.counters.times.connect.add(connected_us - started_us);
-    let relayed = tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;
-    let total = client.shard().clock.now_us() - started_us;
+    let mut relayed =
+        tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;
+    if relayed.end.cause == Cause::Killed {
+        // HAProxy names no phase here, and counts nobody's fault.
+        relayed.end.during = During::Nothing;
+    }
+    let total = client.shard().clock.read() - started_us;
     server.counters.times.total.add(total);
     server.counters.times.latency.add(total);
     server.counters.count_abort(relayed.end.aborted_by());
@@ -140,7 +145,7 @@ fn assign(client: &mut Client) -> Option<(Plan, Limits, Option<Use>)> {
             idle: backend.config.timeouts.tunnel.unwrap_or(timeouts.tunnel),
             half_closed: timeouts.half_closed,
         };
-        let server = connect::assign(&shard, backend, None);
+        let server = connect::assign(&shard, backend);
         Some((Plan::of(backend), limits, server))
     })
 }
@@ -152,4 +157,16 @@ fn no_server(client: &Client, plan: Plan, end: SessionEnd) {
         counters.sessions.add(1);
         counters.count_abort(end.aborted_by());
     });
+}
+
+/// The session was that of the server that was tried last.
+fn count_failed(client: &Client, plan: Plan, failed: &NoConnection) {
+    match &failed.server {
+        None => no_server(client, plan, failed.end),
+        Some(tried) => {
+            client.stream.reset_on_close();
+            tried.counters.sessions.add(1);
+            tried.counters.count_abort(failed.end.aborted_by());
+        }
+    }
 }

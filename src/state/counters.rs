@@ -332,7 +332,10 @@ mod tests {
     fn every_time_has_a_class_that_ends_behind_it() {
         for micros in (0..200_000).chain([1 << 26, (1 << 26) - 1, u64::MAX]) {
             let class = Histogram::class_of(micros);
-            assert!(Histogram::end_of(class).is_none_or(|end| micros < end), "{micros}");
+            assert!(
+                Histogram::end_of(class).is_none_or(|end| micros < end),
+                "{micros}"
+            );
             let before = class.checked_sub(1).and_then(Histogram::end_of);
             assert!(before.is_none_or(|end| micros >= end), "{micros}");
         }

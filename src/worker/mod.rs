@@ -225,9 +225,17 @@ fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
             }
             let _ = done.send(());
         }
-        Order::CloseServer { server, done } => {
+        Order::CloseServer {
+            server,
+            by_operator,
+            done,
+        } => {
+            let why = match by_operator {
+                true => Kill::Admin,
+                false => Kill::ServerCut,
+            };
             let cut = |session: &crate::proxy::SessionInfo| session.server == Some(server);
-            let _ = done.send(shard.sessions.kill(Kill::ServerCut, cut));
+            let _ = done.send(shard.sessions.kill(why, cut));
         }
         Order::CloseFrontend { frontend, done } => {
             let cut = |session: &crate::proxy::SessionInfo| session.frontend.id == frontend;

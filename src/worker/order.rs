@@ -48,6 +48,8 @@ pub(crate) enum Order {
     CloseServer {
         /// Which.
         server: ServerId,
+        /// Somebody asked for it; else its time to drain is over.
+        by_operator: bool,
         /// How many were ended.
         done: oneshot::Sender<usize>,
     },

@@ -5,7 +5,8 @@ use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{
-    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, Monitor, RequestLimits, Route,
+    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, Monitor, RequestLimits,
+    Route,
 };
 
 pub(super) struct Context<'a> {

@@ -150,7 +150,13 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
     if mode(&section.reader) == Mode::Http {
         return;
     }
-    for key in ["forwarded", "keep_alive_requests", "limits", "monitor", "pool_max"] {
+    for key in [
+        "forwarded",
+        "keep_alive_requests",
+        "limits",
+        "monitor",
+        "pool_max",
+    ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(
                 entry.key_place,

@@ -50,22 +50,20 @@ fn configs() -> impl Strategy<Value = Config> {
         vec(frontend(), 0..4),
         vec(log(), 0..3),
     );
-    parts.prop_map(
-        |(global, mut backends, mut frontends, logs)| {
-            distinct(&mut backends, |backend| &mut backend.name);
-            distinct(&mut frontends, |frontend| &mut frontend.name);
-            let mut ports = 1000_u16..;
-            for frontend in &mut frontends {
-                settle(frontend, &backends, &mut ports);
-            }
-            Config {
-                global,
-                frontends,
-                backends,
-                logs: distinct_logs(logs),
-            }
-        },
-    )
+    parts.prop_map(|(global, mut backends, mut frontends, logs)| {
+        distinct(&mut backends, |backend| &mut backend.name);
+        distinct(&mut frontends, |frontend| &mut frontend.name);
+        let mut ports = 1000_u16..;
+        for frontend in &mut frontends {
+            settle(frontend, &backends, &mut ports);
+        }
+        Config {
+            global,
+            frontends,
+            backends,
+            logs: distinct_logs(logs),
+        }
+    })
 }
 
 fn log() -> impl Strategy<Value = Log> {
@@ -117,7 +115,9 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
         .routes
         .retain(|route| mode == Mode::Http && fits(route.backend));
     if let Some(monitor) = &mut frontend.monitor {
-        monitor.fail_below.retain(|(index, _)| *index < backends.len());
+        monitor
+            .fail_below
+            .retain(|(index, _)| *index < backends.len());
     }
     if mode == Mode::Tcp {
         frontend.monitor = None;

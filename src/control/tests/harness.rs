@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::control::{Command, Control, First, Inbox, Outcome, Parts, Stop};
-use crate::log::{EventLog, Logs, Rings};
 use crate::generation::{Desired, Generation, Published};
 use crate::internal::workers;
+use crate::log::{EventLog, Logs, Rings};
 use crate::state::WorkerId;
 
 /// Longer than anything here takes on a busy machine.

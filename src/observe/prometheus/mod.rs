@@ -318,7 +318,8 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
             f.line(&[("worker", &worker.to_string())], late.as_secs_f64());
         }
     });
-    let about = "Time of requests from their first byte, and of sessions from the accept, to the end";
+    let about =
+        "Time of requests from their first byte, and of sessions from the accept, to the end";
     writer.family("rlb_backend_duration_seconds", false, about, |f| {
         for proxy in &snapshot.proxies {
             if let Some(backend) = &proxy.backend {

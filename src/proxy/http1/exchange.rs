@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::relay::Step;
 use crate::config::{ResponseLimits, ServerTimeouts};
-use crate::http::{self, Asked, Canned, Decoder, Framing, RequestHead, Version};
+use crate::http::{self, Asked, BodyError, Canned, Decoder, Framing, RequestHead, Version};
 use crate::net::Stream;
 use crate::proxy::Client;
 use crate::proxy::buffers::Buf;
@@ -258,7 +258,16 @@ impl Exchange {
             self.up.allow(limit);
         }
         if let Err(error) = self.up.decode_first() {
+            let is_nonsense = error != BodyError::TooLarge;
             self.refuse_body(client, error);
+            // No server saw any of it, and HAProxy counts it as no request.
+            if is_nonsense {
+                self.server = None;
+                self.target = None;
+                self.understood = false;
+                self.line.clear();
+                self.end.during = During::Request;
+            }
         }
     }
 

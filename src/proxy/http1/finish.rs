@@ -2,8 +2,8 @@
 
 use super::Exchange;
 use super::exchange::Stage;
-use crate::proxy::Client;
 use crate::log::{Kind, NEVER};
+use crate::proxy::Client;
 use crate::proxy::connect::{self, NO_SERVER};
 use crate::proxy::end::{Cause, SessionEnd};
 use crate::proxy::record::{self, Course, Stages, Way};
@@ -26,6 +26,10 @@ impl Exchange {
     /// Counts, pools what may be pooled and gives itself back to the shard.
     pub(super) fn finish(mut self: Box<Self>, client: &mut Client) -> Next {
         let shard = std::rc::Rc::clone(client.shard());
+        // What came and went at once is as old as the last look at the clock.
+        if self.end != SessionEnd::NORMAL || !self.down.is_replayable() {
+            shard.clock.read();
+        }
         self.count(client);
         let server_rest = self.down.finish(&shard).or_else(|| self.answer.take());
         let excess = server_rest.is_some();
@@ -165,7 +169,8 @@ impl Exchange {
         let stages = Stages {
             began_us: client.began_us,
             // HAProxy looks at the clock behind the choice of a backend.
-            request: match self.understood && !matches!((way, self.end), (Way::Nowhere, NO_SERVER)) {
+            request: match self.understood && !matches!((way, self.end), (Way::Nowhere, NO_SERVER))
+            {
                 true => between(client.began_us, self.started_us),
                 false => NEVER,
             },

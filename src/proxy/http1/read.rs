@@ -9,11 +9,11 @@ use super::exchange::{Answer, BODY_TOO_LARGE, Target};
 use crate::config::{HeaderMatch, Monitor};
 use crate::generation::{Frontend, Generation, RequestFacts};
 use crate::http::{self, Framing, RequestHead, Slots};
-use crate::proxy::{Client, Shard};
 use crate::proxy::buffers::{Buf, REQUEST};
 use crate::proxy::connect::{self, NO_SERVER, Plan};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::upstream::Use;
+use crate::proxy::{Client, Shard};
 
 /// The next request, ready to run; `None` = the connection is to be closed.
 pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
@@ -279,7 +279,7 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
             pool_max: backend.config.pool_max,
             retry_after: backend.config.retry_after,
         };
-        match connect::assign(&shard, backend, None) {
+        match connect::assign(&shard, backend) {
             Some(server) => Found::Server(target, server),
             None => Found::NoServer(target),
         }
@@ -288,7 +288,10 @@ fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
 
 /// Of a target in origin-form; any other is nobody's monitor path.
 fn path(target: &[u8]) -> &[u8] {
-    target.split(|byte| *byte == b'?').next().unwrap_or_default()
+    target
+        .split(|byte| *byte == b'?')
+        .next()
+        .unwrap_or_default()
 }
 
 /// Whether a frontend with this monitor should get traffic.

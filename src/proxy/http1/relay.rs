@@ -54,7 +54,13 @@ impl Exchange {
     fn end_now(&mut self, client: &mut Client, kill: Kill, cx: &mut Context<'_>) -> Step {
         // An answer of ours may stand there already: it says the same.
         if self.stage != Stage::Answer {
-            self.fail(client, killed(kill, self.during()));
+            let end = killed(kill, self.during());
+            if let (Some(server), Cause::Killed, During::Headers) =
+                (&self.server, end.cause, end.during)
+            {
+                server.counters.response_errors.add(1);
+            }
+            self.fail(client, end);
         }
         match self.poll_both(client, cx) {
             Poll::Ready(step) => step,
@@ -420,11 +426,7 @@ impl Exchange {
         let end = if self.stage == Stage::Answer || self.down.is_pending() {
             // Last: all that was to come had come.
             let all_here = self.stage == Stage::Answer || self.down.ended();
-            let during = if all_here {
-                During::Last
-            } else {
-                During::Data
-            };
+            let during = if all_here { During::Last } else { During::Data };
             SessionEnd::new(Cause::ClientTimeout, during)
         } else if self.waits_for_client() {
             SessionEnd::new(Cause::ClientTimeout, During::Data)

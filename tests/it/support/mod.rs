@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 pub(crate) use lb::{Lb, connect};
+pub(crate) use real::Haproxy;
 pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
-pub(crate) use haproxy::haproxy;
+pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Tool, tool};
 
@@ -26,6 +26,7 @@ pub(crate) use tool::{Tool, tool};
 pub(crate) enum Part {
     Nginx,
     Haproxy,
+    Halog,
     Wrk,
     Ab,
     Curl,
@@ -39,6 +40,7 @@ impl Part {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Halog => "halog",
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
@@ -51,6 +53,7 @@ impl Part {
     /// Its package on Debian and Ubuntu.
     fn package(self) -> &'static str {
         match self {
+            Self::Halog => "haproxy",
             Self::Ab => "apache2-utils",
             Self::Ss => "iproute2",
             other => other.program(),
@@ -60,6 +63,7 @@ impl Part {
     fn version_flag(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
+            Self::Halog => "-h",
             Self::Ab | Self::Strace | Self::Ss => "-V",
             Self::Curl | Self::Chromium => "--version",
         }
