@@ -25,7 +25,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "worker",
-        &["config", "generation", "log", "net", "proxy", "state", "tls"],
+        &[
+            "config",
+            "generation",
+            "log",
+            "net",
+            "proxy",
+            "state",
+            "tls",
+        ],
     ),
     // Control.
     ("health", &["config", "generation", "net", "state", "tls"]),

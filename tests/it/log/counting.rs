@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use super::{lines_of, number, stat};
-use crate::support::{Answer, Origin, PATIENCE, PlayedOrigin, RawClient, Rlb, free_addr, wait_until};
+use crate::support::{
+    Answer, Origin, PATIENCE, PlayedOrigin, RawClient, Rlb, free_addr, wait_until,
+};
 
 const BODY: usize = 100_000;
 
@@ -32,7 +34,10 @@ impl Sent {
 fn traffic(sent: &mut Sent, addr: std::net::SocketAddr, slow: &PlayedOrigin, socket: &Path) {
     let mut client = RawClient::connect(addr);
     for _ in 0..20 {
-        assert_eq!(sent.exchange(&mut client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+        assert_eq!(
+            sent.exchange(&mut client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"),
+            200
+        );
         let post = format!(
             "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY}\r\n\r\n{}",
             "x".repeat(BODY)
@@ -40,7 +45,10 @@ fn traffic(sent: &mut Sent, addr: std::net::SocketAddr, slow: &PlayedOrigin, soc
         assert_eq!(sent.exchange(&mut client, &post), 200);
         sent.answered_by_servers += 2;
     }
-    for request in ["GET /none HTTP/1.1\r\nHost: x\r\n\r\n", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"] {
+    for request in [
+        "GET /none HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
         sent.exchange(&mut client, request);
         sent.without_server += 1;
     }
@@ -114,13 +122,19 @@ fn counters_add_up_with_aborts_and_over_a_reload() {
     let logged = lines_of(&log, (sent.requests - monitored) as usize);
     assert_eq!(logged.len() as u64, sent.requests - monitored);
     let sum = |field: &str| -> u64 {
-        let objects = logged.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let objects = logged
+            .iter()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         objects.map(|object| object[field].as_u64().unwrap()).sum()
     };
     let of_monitor = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".len() as u64 * monitored;
     assert_eq!(sum("bytes_in"), sent.bytes_in - of_monitor);
     for column in ["bin", "bout"] {
         let servers = ["s1", "s2"].map(|server| cell("nodes", server, column));
-        assert_eq!(cell("nodes", "BACKEND", column), servers.iter().sum::<u64>(), "{column}");
+        assert_eq!(
+            cell("nodes", "BACKEND", column),
+            servers.iter().sum::<u64>(),
+            "{column}"
+        );
     }
 }

@@ -21,7 +21,10 @@ fn config(dir: &Path, origin: &Origin, logs: &str) -> (String, std::net::SocketA
 #[test]
 fn changes_are_told_in_haproxys_words_and_as_json() {
     let dir = tempfile::tempdir().unwrap();
-    let (words, json) = (dir.path().join("events.log"), dir.path().join("events.json"));
+    let (words, json) = (
+        dir.path().join("events.log"),
+        dir.path().join("events.json"),
+    );
     let logs = format!(
         "[[log]]\ntarget = \"file:{}\"\nwhat = \"events\"\ntag = \"haproxy\"\n\
          [[log]]\ntarget = \"file:{}\"\nwhat = \"events\"\nformat = \"json\"\nonly = \"errors\"\n",
@@ -55,16 +58,25 @@ fn changes_are_told_in_haproxys_words_and_as_json() {
          0 sessions requeued, 0 total in queue."
     );
     ask(&socket, "set server web/s1 state ready");
-    assert_eq!(has("leaving forced drain"), "Server web/s1 is UP (leaving forced drain).");
+    assert_eq!(
+        has("leaving forced drain"),
+        "Server web/s1 is UP (leaving forced drain)."
+    );
     ask(&socket, "set server web/s1 state maint");
     let maint = has("going DOWN for maintenance");
-    assert!(maint.starts_with("Server web/s1 is going DOWN for maintenance. 0 active"), "{maint}");
+    assert!(
+        maint.starts_with("Server web/s1 is going DOWN for maintenance. 0 active"),
+        "{maint}"
+    );
     ask(&socket, "set server web/s1 state ready");
     has("Server web/s1 is UP/READY (leaving forced maintenance).");
     broken.store(true, std::sync::atomic::Ordering::Relaxed);
     let down = has("is DOWN, reason: Layer7 wrong status, code: 500");
     assert!(down.contains(", check duration: "), "{down}");
-    assert_eq!(has("no server available"), "backend web has no server available!");
+    assert_eq!(
+        has("no server available"),
+        "backend web has no server available!"
+    );
     broken.store(false, std::sync::atomic::Ordering::Relaxed);
     has("is UP, reason: Layer7 check passed, code: 200");
     std::fs::write(rlb.dir().join("lb.toml"), "nonsense").unwrap();
@@ -75,11 +87,21 @@ fn changes_are_told_in_haproxys_words_and_as_json() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(events[0]["event"], "server_down");
-    assert_eq!((&events[0]["backend"], &events[0]["server"]), (&"web".into(), &"s1".into()));
-    assert_eq!((&events[0]["reason"], &events[0]["code"]), (&"Layer7 wrong status".into(), &500.into()));
+    assert_eq!(
+        (&events[0]["backend"], &events[0]["server"]),
+        (&"web".into(), &"s1".into())
+    );
+    assert_eq!(
+        (&events[0]["reason"], &events[0]["code"]),
+        (&"Layer7 wrong status".into(), &500.into())
+    );
     assert!(events[0]["check_ms"].is_u64());
     assert_eq!(events[1]["event"], "backend_down");
-    assert!(events.iter().any(|event| event["event"] == "config_refused"));
+    assert!(
+        events
+            .iter()
+            .any(|event| event["event"] == "config_refused")
+    );
     // They have a place of their own now.
     assert!(!rlb.stderr().contains("Server web/s1"), "{}", rlb.stderr());
 }

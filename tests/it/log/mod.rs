@@ -84,11 +84,13 @@ fn number(rows: &[Vec<(String, String)>], proxy: &str, server: &str, column: &st
         row.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())
     };
     let row = rows.iter().find(|row| {
-        cell(row, "pxname").as_deref() == Some(proxy) && cell(row, "svname").as_deref() == Some(server)
+        cell(row, "pxname").as_deref() == Some(proxy)
+            && cell(row, "svname").as_deref() == Some(server)
     });
     let row = row.unwrap_or_else(|| panic!("no row {proxy}/{server}"));
     let text = cell(row, column).unwrap_or_else(|| panic!("no column {column}"));
-    text.parse().unwrap_or_else(|_| panic!("{column} of {proxy}/{server}: {text:?}"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("{column} of {proxy}/{server}: {text:?}"))
 }
 
 /// The milliseconds something took.

@@ -32,7 +32,9 @@ fn behind(hung: &str, good: &Path, socket: &Path, origin: &Origin) -> (Rlb, RawC
 
 fn dropped(socket: &Path) -> u64 {
     let info = ask(socket, "show info");
-    let line = info.lines().find_map(|line| line.strip_prefix("DroppedLogs: "));
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("DroppedLogs: "));
     line.unwrap().parse().unwrap()
 }
 
@@ -56,7 +58,10 @@ fn lose(hung: &str, good: &Path, socket: &Path) {
     // Control does not wait for it either, though it has events to tell.
     let changing = took(|| {
         for state in ["drain", "ready"] {
-            assert_eq!(ask(socket, &format!("set server web/s1 state {state}")).trim(), "");
+            assert_eq!(
+                ask(socket, &format!("set server web/s1 state {state}")).trim(),
+                ""
+            );
         }
     });
     assert!(changing < Duration::from_secs(5), "{changing:?}");
@@ -108,7 +113,11 @@ fn a_target_that_comes_back_is_written_again() {
     let (rlb, mut client) = behind(&target, &good, &socket, &origin);
     client.send(GET).read_response();
     wait_until(PATIENCE, "the loss", || dropped(&socket) > 0);
-    assert!(rlb.stderr().contains("No such file or directory"), "{}", rlb.stderr());
+    assert!(
+        rlb.stderr().contains("No such file or directory"),
+        "{}",
+        rlb.stderr()
+    );
     std::fs::create_dir(missing.parent().unwrap()).unwrap();
     let is_written = || {
         client.send(GET).read_response();
