@@ -27,6 +27,8 @@ use crate::cli::{DemoArgs, REFUSED, complain, print};
 
 /// Ports looked at before giving up.
 const PORTS_MAX: u16 = 100;
+/// Columns for the commands to try.
+const COMMAND_WIDTH: usize = 66;
 /// How long an origin fails its checks when asked to.
 const DOWN: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,7 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
         files: Vec::new(),
         pidfile: None,
         takeover: None,
+        program: None,
         first_stop: StopKind::Now,
         quiet,
         debug,
@@ -121,7 +124,7 @@ fn what_to_try(engine: &Engine) -> String {
     };
     let (http, tcp) = (address("web"), address("tcp"));
     let socket = http.parse().map(socket_of).unwrap_or_default();
-    let ctl = format!("rlb ctl -s {}", socket.display());
+    let ctl = format!("{} ctl -s {}", program(), socket.display());
     let lines = [
         (
             format!("curl http://{http}/hello"),
@@ -154,14 +157,28 @@ fn what_to_try(engine: &Engine) -> String {
         ),
     ];
     let mut text = "\nTry, in another terminal:\n\n".to_owned();
+    // What does not fit beside its command stands below it.
     for (command, what) in lines {
-        let _ = writeln!(text, "  {command:<66} {what}");
+        let _ = match command.len() <= COMMAND_WIDTH {
+            true => writeln!(text, "  {command:<COMMAND_WIDTH$} {what}"),
+            false => writeln!(text, "  {command}\n  {:<COMMAND_WIDTH$} {what}", ""),
+        };
     }
     text.push_str(
         "\n`rlb demo --print-config` prints the file behind this. A stats page is not in this \
          version yet.\nCtrl-C ends it.\n",
     );
     text
+}
+
+/// As it was started, so that a line can be copied: it may not be in PATH.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_else(|| "rlb".into());
+    let name = name.to_string_lossy().into_owned();
+    match name.contains(char::is_whitespace) {
+        true => format!("'{name}'"),
+        false => name,
+    }
 }
 
 /// Nobody connects to 0.0.0.0.

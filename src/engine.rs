@@ -12,10 +12,10 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{BindAddress, Config, Loaded};
-pub use crate::control::Stopping;
 use crate::control::{
     Command, Control, First, Inbox, Outcome, Parts, Predecessor, ReloadReport, Stop,
 };
+pub use crate::control::{Program, Stopping};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
 use crate::log::{EventLog, Logs, Rings};
@@ -78,6 +78,8 @@ pub struct Options {
     pub takeover: Option<PathBuf>,
     /// Takes events to the `[[log]]` targets; the subscriber has a clone as a layer.
     pub events: EventLog,
+    /// What the `upgrade` of the admin socket starts anew; `None` = it is refused.
+    pub program: Option<Program>,
 }
 
 /// What the engine derived from the system.
@@ -203,14 +205,23 @@ impl Engine {
         let predecessor = predecessor
             .transpose()
             .map_err(|error| StartError::Takeover(error.to_string()))?;
-        Self::start_first(First {
+        let complaints = predecessor.as_ref().map(Predecessor::complaints);
+        let complaints = complaints
+            .transpose()
+            .map_err(|error| StartError::Takeover(error.to_string()))?;
+        let started = Self::start_first(First {
             config: Arc::new(loaded.config),
             paths: options.files,
             expanded: loaded.expanded,
             manager: options.manager,
+            program: options.program,
             predecessor,
             events: options.events,
-        })
+        });
+        if let (Err(error), Some(complaints)) = (&started, complaints) {
+            complaints.say(&error.to_string());
+        }
+        started
     }
 
     fn start_first(given: First) -> Result<Self, StartError> {
@@ -228,6 +239,7 @@ impl Engine {
             pin: config.global.pin,
             accept_budget: config.global.accept_budget,
             pipes_max: config.global.pipes_max,
+            tls_handshakes_max: config.global.tls_handshakes_max,
             close_idle_after: config.global.close_idle_after,
             origin,
             rings: Arc::clone(&rings),

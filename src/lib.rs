@@ -30,10 +30,12 @@
 //! | `generation` | what is served now, and how the next is built: the meeting place | `Generation`, `Published` |
 //! | `http` | HTTP/1.1 as bytes and rules: no socket, no clock | `parse_request` |
 //! | `log` | access and event logs: rings, formats, targets; both planes write, neither waits | `Producer::push`, `Logs::reconcile` |
+//! | `tls` | certificates, what clients are shown, how servers are verified | `Acceptor`, `Connector`, `Session` |
 //! | `net` | listeners, streams, splice, the system's limits | `listen::open` |
 //! | `proxy` | the life of one client connection on one core | `http1::serve`, `tcp::serve` |
 //! | `worker` | a thread: accepting, the tick, orders from control | `worker::start` |
 //! | `health` | active checks: probes, rise and fall | `Health::reconcile` |
+//! | `discovery` | where servers come from that nobody wrote down: Consul, Docker, DNS | `Source`, `Discovery::reconcile` |
 //! | `observe` | what is seen from outside: counters and states as HAProxy's texts, JSON, Prometheus; reads only | `Snapshot::take` |
 //! | `control` | the single writer: apply, publish, drain, reload, stop | `Control::apply` |
 //! | `control/admin` | the admin socket: the conversation as bytes, commands, what each does | `wire::Session`, `command::Command` |
@@ -66,6 +68,7 @@ pub mod config;
 
 mod balance;
 mod control;
+mod discovery;
 mod engine;
 mod generation;
 mod health;
@@ -75,10 +78,11 @@ mod net;
 mod observe;
 mod proxy;
 mod state;
+mod tls;
 mod worker;
 
 pub use control::ReloadReport;
-pub use engine::{Engine, Exit, Handle, Limits, Options, StartError, StopKind, Stopping};
+pub use engine::{Engine, Exit, Handle, Limits, Options, Program, StartError, StopKind, Stopping};
 
 pub use log::EventLog;
 pub use net::{PrivilegeError, ServiceManager, drop_privileges, take_inherited};

@@ -37,6 +37,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SOCKET")]
     pub(super) takeover: Option<PathBuf>,
 
+    /// Start as nobody's child: an upgrade does it
+    #[arg(long, hide = true)]
+    pub(super) orphan: bool,
+
     /// Print nothing but problems
     #[arg(short = 'q', long = "quiet", global = true)]
     pub(super) quiet: bool,

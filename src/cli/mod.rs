@@ -15,6 +15,8 @@ mod version;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rlb::Program;
+
 pub(crate) use args::DemoArgs;
 use args::{Args, Command};
 use output::say;
@@ -42,6 +44,15 @@ pub(crate) fn main() -> ExitCode {
             Command::Demo(demo) => crate::demo::run(&demo, args.quiet, args.debug),
             Command::Ctl(ctl) => crate::ctl::run(&ctl),
             Command::Healthcheck(health) => crate::ctl::healthcheck(&health),
+        };
+    }
+    if args.orphan {
+        return match Program::start_orphan() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(sentence) => {
+                complain(sentence);
+                ExitCode::from(REFUSED)
+            }
         };
     }
     if args.version > 0 {

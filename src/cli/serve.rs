@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rlb::config::{Backend, Config, Loaded, Mode, Probe};
-use rlb::{Engine, Exit, Options, ServiceManager, StopKind};
+use rlb::{Engine, Exit, Options, Program, ServiceManager, StopKind};
 
 use super::output::{self, Count, complain, say};
 use super::pidfile::PidFile;
@@ -19,6 +19,8 @@ pub(super) fn run(
     quiet: bool,
     debug: bool,
 ) -> ExitCode {
+    // First of all: the file that we run may be replaced any moment.
+    let program = Program::this();
     let Some(loaded) = check::load(files) else {
         return ExitCode::from(REFUSED);
     };
@@ -27,6 +29,7 @@ pub(super) fn run(
         files: files.to_vec(),
         pidfile,
         takeover,
+        program,
         first_stop: StopKind::Drain,
         quiet,
         debug,
@@ -48,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) pidfile: Option<PathBuf>,
     /// The admin socket of the process to succeed.
     pub(crate) takeover: Option<PathBuf>,
+    /// To be started anew by an upgrade.
+    pub(crate) program: Option<Program>,
     /// What the first signal to stop asks for.
     pub(crate) first_stop: StopKind,
     pub(crate) quiet: bool,
@@ -73,6 +78,7 @@ impl Service {
         options.manager = manager;
         options.takeover = self.takeover;
         options.events = events;
+        options.program = self.program;
         let engine = Engine::start_with(self.loaded, options).map_err(|e| e.to_string())?;
         signals.steer(Steered {
             engine: engine.handle(),
@@ -126,7 +132,7 @@ fn tell(engine: &Engine, config: &Config) {
 }
 
 fn backend_line(backend: &Backend) -> String {
-    let servers = Count(backend.servers.len(), "server");
+    let servers = servers(backend);
     let check = match &backend.check {
         None => "no check".to_owned(),
         Some(check) => {
@@ -141,6 +147,20 @@ fn backend_line(backend: &Backend) -> String {
         }
     };
     format!("backend {}: {servers}, {check}", backend.name)
+}
+
+/// What is written, and where more comes from.
+fn servers(backend: &Backend) -> String {
+    let written = Count(backend.servers.len(), "server");
+    let files: Vec<_> = backend
+        .server_files()
+        .map(|f| f.display().to_string())
+        .collect();
+    match (backend.servers.len(), &files[..]) {
+        (_, []) => written.to_string(),
+        (0, files) => format!("servers of {}", files.join(", ")),
+        (_, files) => format!("{written} and those of {}", files.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +187,12 @@ mod tests {
                 "server = [\"10.0.0.1:80\", \"10.0.0.2:80\"]\ncheck = { path = \"/health\", interval = \"500ms\" }"
             ),
             "backend b: 2 servers, check HEAD /health every 500ms, rise 2, fall 3"
+        );
+        let file = "source = { file = \"/etc/n.toml\" }";
+        assert_eq!(line(file), "backend b: servers of /etc/n.toml, no check");
+        assert_eq!(
+            line(&format!("{file}\nserver = \"10.0.0.1:80\"")),
+            "backend b: 1 server and those of /etc/n.toml, no check"
         );
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::units::quoted;
-use super::{BindAddress, LogTarget, Network, ServerAddress};
+use super::{ApiAddress, BindAddress, LogTarget, Network, ServerAddress};
 
 /// What is wrong with a value, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,56 @@ pub(crate) fn server(text: &str) -> Result<ServerAddress, Fault> {
         Host::Name(name) => Err(Fault::new(format!("{} is not an IP address", quoted(name)))
             .help("write \"10.0.0.11:80\", \"[2001:db8::1]:80\" or \"unix:/path\"")),
     }
+}
+
+/// `http://host:port`, `https://host:port`, `host:port` or `unix:///path` of an
+/// HTTP API; without a port 80, or 443. Empty = none.
+pub(crate) fn api_or_none(text: &str) -> Result<Option<ApiAddress>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if let Some(path) = text.strip_prefix("unix:") {
+        // unix:///run/x and unix:/run/x are the same.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return match unix(path)? {
+            UnixAddress::Path(path) => Ok(Some(ApiAddress::Unix(path))),
+            UnixAddress::Abstract(_) => Err(Fault::new("an API has no abstract socket")),
+        };
+    }
+    let (https, rest) = if let Some(rest) = text.strip_prefix("https://") {
+        (true, rest)
+    } else {
+        let rest = text.strip_prefix("http://");
+        (
+            false,
+            rest.or_else(|| text.strip_prefix("tcp://")).unwrap_or(text),
+        )
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let default_port = if https { 443 } else { 80 };
+    let (host, port) = match rest.parse::<IpAddr>() {
+        Ok(ip) => (ip.to_string(), default_port),
+        Err(_) if !rest.contains(':') => (rest.to_owned(), default_port),
+        Err(_) => {
+            let (host, port_text) = split_port(rest, "127.0.0.1:8500", "this machine")?;
+            let host = match host {
+                Host::Ip(ip) => ip.to_string(),
+                Host::Name(name) => name.to_owned(),
+            };
+            (host, port(port_text, 1)?)
+        }
+    };
+    if host.parse::<IpAddr>().is_err() && !is_host_name(&host) {
+        return Err(Fault::new(format!(
+            "{} is not the address of an HTTP API",
+            quoted(text)
+        ))
+        .help("write \"http://127.0.0.1:8500\", \"consul:8500\" or \"unix:///path\""));
+    }
+    Ok(Some(match https {
+        true => ApiAddress::Https(host, port),
+        false => ApiAddress::Http(host, port),
+    }))
 }
 
 /// `ip:port` of an admin socket.
@@ -442,6 +492,43 @@ mod tests {
             ),
         ] {
             assert_eq!(server(text).unwrap_err().message, message, "{text}");
+        }
+    }
+
+    #[test]
+    fn api_forms() {
+        let http = |host: &str, port| Some(ApiAddress::Http(host.to_owned(), port));
+        for (text, expected) in [
+            ("", None),
+            ("consul:8500", http("consul", 8500)),
+            ("http://127.0.0.1:8500", http("127.0.0.1", 8500)),
+            ("http://127.0.0.1:8500/", http("127.0.0.1", 8500)),
+            ("http://[::1]:8500", http("::1", 8500)),
+            ("tcp://docker:2375", http("docker", 2375)),
+            ("consul.internal", http("consul.internal", 80)),
+            (
+                "https://consul",
+                Some(ApiAddress::Https("consul".into(), 443)),
+            ),
+            (
+                "unix:///run/c.sock",
+                Some(ApiAddress::Unix("/run/c.sock".into())),
+            ),
+            (
+                "unix:/run/c.sock",
+                Some(ApiAddress::Unix("/run/c.sock".into())),
+            ),
+        ] {
+            assert_eq!(api_or_none(text).unwrap(), expected, "{text}");
+        }
+        for text in [
+            "consul:0",
+            "http://",
+            "a b:80",
+            "http://consul/v1",
+            "unix:run",
+        ] {
+            assert!(api_or_none(text).is_err(), "{text}");
         }
     }
 

@@ -21,6 +21,8 @@ impl Default for Global {
             accept_budget: 64,
             user: None,
             group: None,
+            // A handshake under way holds some 20 KiB.
+            tls_handshakes_max: 10_000,
         }
     }
 }
@@ -33,6 +35,8 @@ impl Default for ClientTimeouts {
             keep_alive: Duration::from_secs(30),
             tunnel: Duration::from_secs(3600),
             half_closed: Duration::from_secs(30),
+            // As http_request: it is the first thing a client owes.
+            tls_handshake: Duration::from_secs(10),
         }
     }
 }
@@ -96,6 +100,18 @@ impl Default for Bind {
             socket_mode: None,
             user: None,
             group: None,
+            tls: false,
+            protocol: BindProtocol::default(),
+        }
+    }
+}
+
+impl Default for RedirectHttps {
+    fn default() -> Self {
+        // Browsers remember it; a POST over http has been read by others already.
+        Self {
+            code: 301,
+            port: 443,
         }
     }
 }
@@ -111,6 +127,7 @@ impl Default for Check {
             timeout: interval,
             rise: 2,
             fall: 3,
+            tls: true,
         }
     }
 }
@@ -138,8 +155,10 @@ impl Backend {
             // HAProxy's number; each goes to another server.
             retries: 3,
             servers: Vec::new(),
-            server_files: Vec::new(),
+            sources: Vec::new(),
             check: None,
+            check_discovered: true,
+            panic: 0,
             timeouts: ServerTimeouts::default(),
             limits: ResponseLimits::default(),
             pool_max: 256,
@@ -147,6 +166,9 @@ impl Backend {
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
+            tls: None,
+            protocol: Protocol::default(),
+            http2: ServerHttp2::default(),
         }
     }
 }
@@ -166,6 +188,9 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             monitor: None,
+            tls: None,
+            redirect_https: None,
+            http2: ClientHttp2::default(),
         }
     }
 }
@@ -197,6 +222,7 @@ impl Server {
             check: None,
             check_port: None,
             check_address: None,
+            tls: TlsChoice::Backend,
         }
     }
 }

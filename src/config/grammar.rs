@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::HostMatch;
 use super::address::Fault;
+use super::suggest::nearest;
 use super::units::quoted;
 
 /// A token of HTTP (RFC 9110 5.6.2): method or field name.
@@ -235,6 +236,97 @@ pub(crate) fn log_tag(text: &str) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+/// `50%`.
+pub(crate) fn percent(text: &str) -> Result<u8, Fault> {
+    let number = text.strip_suffix('%').map(str::trim_end);
+    let number = number.filter(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    match number.and_then(|number| number.parse().ok()) {
+        Some(percent @ 0..=100) => Ok(percent),
+        _ => Err(Fault::new(format!("{} is not a share", quoted(text)))
+            .help("write \"50%\"; \"0%\" is never")),
+    }
+}
+
+/// A path that is looked at later, or nothing for none.
+pub(crate) fn no_zero(text: &str) -> Result<(), Fault> {
+    if text.contains('\0') {
+        return Err(Fault::new("a path has no NUL in it"));
+    }
+    Ok(())
+}
+
+/// A service or datacenter of Consul: Consul itself takes nearly anything, but
+/// what stands in a URL and a log stays readable.
+pub(crate) fn consul_name(text: &str) -> Result<(), Fault> {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if text.is_empty() || text.len() > 128 || !text.bytes().all(known) {
+        return Err(
+            Fault::new(format!("{} is not a name of Consul", quoted(text)))
+                .help("letters, digits and - _ . as in \"web\" or \"goat-api\""),
+        );
+    }
+    Ok(())
+}
+
+/// The same, or nothing.
+pub(crate) fn consul_name_or_none(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        Ok(())
+    } else {
+        consul_name(text)
+    }
+}
+
+/// A tag of Consul.
+pub(crate) fn consul_tag(text: &str) -> Result<(), Fault> {
+    if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+        return Err(Fault::new(format!("{} is not a tag", quoted(text))));
+    }
+    Ok(())
+}
+
+/// A name of TLS (RFC 6066 section 3): no address, no port.
+pub(crate) fn tls_name(text: &str) -> Result<(), Fault> {
+    match rustls::pki_types::DnsName::try_from(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Fault::new("not a host name")),
+    }
+}
+
+/// What a certificate can be for.
+pub(crate) fn tls_host(text: &str) -> Result<(), Fault> {
+    match rustls::pki_types::ServerName::try_from(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Fault::new("neither a host name nor an IP address")),
+    }
+}
+
+/// A cipher suite we speak, by its IANA name (RFC 8446 appendix B.4, RFC 5289, RFC 7905).
+pub(crate) fn cipher_suite(text: &str) -> Result<(), Fault> {
+    match CIPHER_SUITES.contains(&text) {
+        true => Ok(()),
+        false => Err(Fault::new(
+            match nearest(text, CIPHER_SUITES.iter().copied()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("takes {}", CIPHER_SUITES.join(", ")),
+            },
+        )),
+    }
+}
+
+/// All with forward secrecy and authenticated encryption.
+pub(crate) const CIPHER_SUITES: &[&str] = &[
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+];
 
 /// A directory, or nothing for none.
 pub(crate) fn directory(text: &str) -> Result<(), Fault> {

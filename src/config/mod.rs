@@ -19,15 +19,18 @@ pub(crate) mod address;
 mod check;
 mod defaults;
 mod diagnostics;
+mod discovery;
 mod expand;
 mod foreign_file;
 mod grammar;
+mod http2;
 mod keys;
 mod load;
 mod model;
 mod resolve;
 pub(crate) mod suggest;
 mod syntax;
+mod tls;
 mod tree;
 mod units;
 mod unknown;
@@ -35,9 +38,12 @@ mod words;
 
 pub(crate) use address::server_name_written;
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
+pub use discovery::{ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub use tls::*;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// Logs in the order of the file; none = events to stderr, no access log.
     pub logs: Vec<Log>,
+    /// How sources are watched.
+    pub discovery: Discovery,
 }
 
 /// `[[log]]`: what is written where.
@@ -107,6 +109,8 @@ pub struct Global {
     pub user: Option<String>,
     /// Become this group at the start; `None` = the user's own.
     pub group: Option<String>,
+    /// Most TLS handshakes of the process at once; more wait their turn. Default 10,000.
+    pub tls_handshakes_max: usize,
 }
 
 /// One admin socket.
@@ -178,6 +182,12 @@ pub struct Frontend {
     pub keep_alive_requests: u32,
     /// A path the frontend answers itself; always `None` in tcp mode.
     pub monitor: Option<Monitor>,
+    /// How the binds with `tls` speak; set if there is one.
+    pub tls: Option<FrontendTls>,
+    /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
+    pub redirect_https: Option<RedirectHttps>,
+    /// Its HTTP/2 clients.
+    pub http2: ClientHttp2,
 }
 
 /// A path that tells others whether a frontend is well (HAProxy's monitor-uri).
@@ -210,6 +220,19 @@ pub struct Bind {
     pub user: Option<String>,
     /// Group of a Unix socket.
     pub group: Option<String>,
+    /// What its clients speak, in http mode and without TLS. Default HTTP/1.
+    pub protocol: BindProtocol,
+    /// Clients speak TLS here. Default false.
+    pub tls: bool,
+}
+
+/// An answer that sends a client from http to https.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedirectHttps {
+    /// 301 (default), 302, 303, 307 or 308.
+    pub code: u16,
+    /// Port clients reach https on. Default 443, which is not written into the address.
+    pub port: u16,
 }
 
 /// Where a bind listens.
@@ -228,6 +251,15 @@ pub enum BindAddress {
 }
 
 /// As written in the file; [`Any`](Self::Any) as `*:port`.
+impl std::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
 impl std::fmt::Display for BindAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -286,6 +318,8 @@ pub struct ClientTimeouts {
     pub tunnel: Duration,
     /// Tunnel with one direction closed. Default 30 s.
     pub half_closed: Duration,
+    /// From the accept to the end of the TLS handshake. Default 10 s.
+    pub tls_handshake: Duration,
 }
 
 /// Waits on the server's side.
@@ -408,10 +442,16 @@ pub struct Backend {
     pub retries: u32,
     /// Written servers, in order.
     pub servers: Vec<Server>,
-    /// Files that list more servers (TOML with `server = [...]`).
-    pub server_files: Vec<PathBuf>,
+    /// Where more servers come from.
+    pub sources: Vec<Source>,
     /// Health check of every server; `None` = none.
     pub check: Option<Check>,
+    /// Where `check` is `None`, servers that a source found are checked by a connect
+    /// nevertheless. Default true; false when `check = false` is written.
+    pub check_discovered: bool,
+    /// With less than this share (percent) of the servers passing their check, all
+    /// that their source calls good are used. Default 0: never.
+    pub panic: u8,
     /// Waits on the server's side.
     pub timeouts: ServerTimeouts,
     /// Sizes of what a server may answer.
@@ -424,6 +464,22 @@ pub struct Backend {
     pub drain_timeout: Option<Duration>,
     /// The `Retry-After` of a 503 for want of a server. Default 5 s; zero = none.
     pub retry_after: Duration,
+    /// How servers that say nothing of their own are spoken to; `None` (default) = without TLS.
+    pub tls: Option<ServerTls>,
+    /// What its servers speak. Default HTTP/1.
+    pub protocol: Protocol,
+    /// Its HTTP/2 servers.
+    pub http2: ServerHttp2,
+}
+
+impl Backend {
+    /// The files among its sources.
+    pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::File(path) => Some(path),
+            Source::Consul(_) => None,
+        })
+    }
 }
 
 /// Load-balancing algorithm.
@@ -452,6 +508,31 @@ pub struct Server {
     pub check_port: Option<u16>,
     /// Checks go to this address instead.
     pub check_address: Option<std::net::IpAddr>,
+    /// Whether and how it is spoken to with TLS.
+    pub tls: TlsChoice,
+}
+
+/// A server's own word on TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TlsChoice {
+    /// As its backend says.
+    #[default]
+    Backend,
+    /// Without, whatever the backend says.
+    Off,
+    /// So. Boxed: most servers have no word of their own.
+    Own(Box<ServerTls>),
+}
+
+impl TlsChoice {
+    /// What comes of it in a backend that says `backend`.
+    pub fn of<'a>(&'a self, backend: Option<&'a ServerTls>) -> Option<&'a ServerTls> {
+        match self {
+            Self::Backend => backend,
+            Self::Off => None,
+            Self::Own(tls) => Some(tls),
+        }
+    }
 }
 
 /// Address of a server.
@@ -493,6 +574,8 @@ pub struct Check {
     pub rise: u32,
     /// Bad checks in a row before an UP server is DOWN. Default 3.
     pub fall: u32,
+    /// False = the check speaks without TLS to a server that has it. Default true.
+    pub tls: bool,
 }
 
 /// What a check asks.

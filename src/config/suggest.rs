@@ -8,21 +8,26 @@ pub(crate) fn nearest<'c>(
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
     let wanted = normal(word);
-    let allowed = (wanted.chars().count() / 3).clamp(1, 3);
+    let length = wanted.chars().count();
+    let allowed = (length / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&wanted, &normal(candidate)), candidate))
+        .filter_map(|candidate| {
+            let valid = normal(candidate);
+            // The distance is at least the difference in length: most words cost no more.
+            let near = valid.chars().count().abs_diff(length) <= allowed;
+            near.then(|| (distance(&wanted, &valid), candidate))
+        })
         .filter(|(distance, candidate)| *distance <= allowed.min(candidate.len() / 2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours between two
-/// words (optimal string alignment). Words of more than 64 characters are
-/// no typing errors of ours, and would cost time.
+/// words (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().take(WORD_MAX).collect();
-    let b: Vec<char> = b.chars().take(WORD_MAX).collect();
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.iter().enumerate() {
@@ -39,8 +44,6 @@ fn distance(a: &str, b: &str) -> usize {
     }
     last[b.len()]
 }
-
-const WORD_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

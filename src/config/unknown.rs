@@ -51,7 +51,8 @@ pub(crate) fn unknown_key(entry: &Entry, section: &'static Section, problems: &P
             quoted(key)
         )
     } else {
-        let known: Vec<_> = section.keys().map(|known| known.name).collect();
+        let built = section.keys().filter(|known| !known.takes.is_later());
+        let known: Vec<_> = built.map(|known| known.name).collect();
         format!("the keys are {}", known.join(", "))
     };
     problems.at(entry.key_place, "", diagnostic.help(help));

@@ -1,6 +1,7 @@
 //! From a desired state to what is served.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::config::Log;
 use crate::generation::{Change, Desired, Generation, Returning, Server};
 use crate::health::admin_line;
 use crate::net::ListenError;
-use crate::state::{Admin, EndpointId, Operational, ServerId, WorkerId};
+use crate::state::{Admin, BindId, EndpointId, Operational, ServerId, WorkerId};
 use crate::worker::{Handle, Order};
 
 /// Why a desired state did not come into force. Nothing has changed then.
@@ -27,6 +28,15 @@ pub(crate) enum ApplyError {
     /// An admin socket could not be opened.
     #[error(transparent)]
     Admin(#[from] super::admin::OpenError),
+    /// A worker did not hand out what it listens on.
+    #[error("{0}; try again")]
+    Worker(String),
+    /// Certificates or authorities could not be loaded.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Unusable),
+    /// A blocking thread panicked.
+    #[error("reading the files of TLS: {0}")]
+    Blocking(String),
     /// The running process went on instead.
     #[error(transparent)]
     Takeover(#[from] super::TakeoverError),
@@ -96,7 +106,12 @@ impl Control {
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
         self.bring_logs(&config.logs);
+        let is_other = !Arc::ptr_eq(&self.inputs.borrow().config, &inputs.config);
         *self.inputs.borrow_mut() = inputs;
+        if is_other {
+            self.watch_sources();
+        }
+        self.forget_tls();
         self.saving.unsaved();
         Ok(brought)
     }
@@ -142,8 +157,10 @@ impl Control {
         let opened = match is_stopping {
             true => Opened::default(),
             false => {
+                let to_lend = self.binds.borrow().to_lend(&desired.frontends);
+                let lent = self.lend(&to_lend).await?;
                 let mut binds = self.binds.borrow_mut();
-                binds.open(&desired.frontends, self.workers.len())?
+                binds.open(&desired.frontends, lent, self.workers.len())?
             }
         };
         let returning = self.drains.borrow().returning(&desired);
@@ -167,6 +184,16 @@ impl Control {
             self.reconcile_binds(&next, opened).await;
         }
         Ok(late)
+    }
+
+    /// Duplicates of the sockets of these binds.
+    async fn lend(&self, binds: &[BindId]) -> Result<BTreeMap<BindId, Vec<OwnedFd>>, ApplyError> {
+        if binds.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut all = self.duplicates().await.map_err(ApplyError::Worker)?;
+        all.retain(|bind, _| binds.contains(bind));
+        Ok(all)
     }
 
     fn publish(&self, next: Arc<Generation>) {
@@ -248,7 +275,11 @@ pub(crate) fn set_states(
             if server.state.set_admin(member.admin, now_ms) {
                 moved.push((server.id(), from));
             }
-            let has_check = config.check.is_some() && member.settings.check != Some(false);
+            server.state.set_refused(member.refused);
+            let has_check = member.has_check(config);
+            if !has_check {
+                server.state.set_unproven(false);
+            }
             let health = match member.health {
                 Some(health) => Some(health),
                 // Without checks it is UP unless somebody says otherwise; with checks

@@ -1,6 +1,6 @@
 //! Which sockets are open, and who owns them: always a worker, never control.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::Control;
 use super::takeover::Taken;
-use crate::config::{Bind, BindAddress, Mode};
+use crate::config::{self, Bind, BindAddress, Mode};
 use crate::generation::{Entrance, Frontend, Generation};
 use crate::net::ListenError;
 use crate::net::listen::{self, SocketFile};
@@ -52,25 +52,56 @@ pub(super) struct Opened(Vec<(Bind, Vec<OwnedFd>)>);
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 impl Binds {
-    /// Opens what these frontends ask for and is not open in just this way.
+    /// Open binds whose address cannot be bound a second time, and that are wanted
+    /// with other options or by another frontend: their sockets stay.
+    pub(super) fn to_lend(&self, frontends: &[Entrance]) -> Vec<BindId> {
+        let mut lent = Vec::new();
+        for frontend in frontends.iter().filter(|f| !f.paused).map(|f| &f.config) {
+            for bind in &frontend.binds {
+                if !matches!(bind.address, BindAddress::Abstract(_)) || self.has(frontend, bind) {
+                    continue;
+                }
+                let ours = |open: &&Open| open.bind.address == bind.address;
+                let ours = self.open.iter().filter(|(_, open)| ours(open));
+                lent.extend(ours.map(|(id, _)| *id));
+            }
+        }
+        lent
+    }
+
+    /// Whether it is open in just this way.
+    fn has(&self, frontend: &config::Frontend, bind: &Bind) -> bool {
+        // A frontend of another mode is another frontend.
+        self.open.values().any(|open| {
+            open.bind == *bind && open.frontend == frontend.name && open.mode == frontend.mode
+        })
+    }
+
+    /// Opens what these frontends ask for and is not open in just this way; `lent`
+    /// are duplicates of what [`to_lend`](Self::to_lend) named.
     ///
     /// # Errors
     /// The first bind that cannot be opened; those opened before are closed again.
     pub(super) fn open(
         &mut self,
         frontends: &[Entrance],
+        mut lent: BTreeMap<BindId, Vec<OwnedFd>>,
         workers: usize,
     ) -> Result<Opened, ListenError> {
         let mut opened = Opened::default();
         for frontend in frontends.iter().filter(|f| !f.paused).map(|f| &f.config) {
             for bind in &frontend.binds {
-                // A frontend of another mode is another frontend.
-                let same = |open: &Open| {
-                    open.bind == *bind
-                        && open.frontend == frontend.name
-                        && open.mode == frontend.mode
-                };
-                if self.open.values().any(same) {
+                if self.has(frontend, bind) {
+                    continue;
+                }
+                let address = |id: &BindId| self.open.get(id).map(|open| &open.bind.address);
+                let own = lent
+                    .keys()
+                    .copied()
+                    .find(|id| address(id) == Some(&bind.address));
+                if let Some(sockets) = own.and_then(|id| lent.remove(&id)) {
+                    listen::adopt(bind, &sockets)?;
+                    opened.0.push((bind.clone(), sockets));
                     continue;
                 }
                 if let Some(taken) = Taken::find(&mut self.taken, &frontend.name, bind) {

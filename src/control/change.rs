@@ -1,55 +1,19 @@
 //! What may be asked of control at run time: one method per change, one change
-//! at a time. Each returns when every worker has passed it.
+//! at a time. Each returns when every worker has passed it. Servers are here,
+//! frontends in `frontends.rs`, the way back in `clear.rs`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::Control;
 use super::apply::{Removal, Turn};
 use super::difference::Words;
 use super::edit::Edit;
 use super::overrides::{ServerOverride, Set};
+use super::refusal::Refusal;
 use super::spec::{Spec, WEIGHT_MAX};
 use crate::config::{self, ServerAddress};
 use crate::state::{Admin, Operational};
-
-/// Why a change was not made. The admin socket says it in HAProxy's words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// No backend of this name.
-    #[error("no such backend")]
-    NoSuchBackend,
-    /// No server of this name in the backend.
-    #[error("no such server")]
-    NoSuchServer,
-    /// No frontend of this name.
-    #[error("no such frontend")]
-    NoSuchFrontend,
-    /// No session of this index.
-    #[error("no such session")]
-    NoSuchSession,
-    /// The backend has a server of this name.
-    #[error("a server of this name exists already")]
-    AlreadyExists,
-    /// The name holds what a name cannot hold: one sentence.
-    #[error("{0}")]
-    BadName(String),
-    /// No health check is configured for this server.
-    #[error("no health check is configured for this server")]
-    NoCheck,
-    /// The frontend is enabled, or disabled, already.
-    #[error("the frontend is so already")]
-    AlreadySo,
-    /// The frontend was shut down.
-    #[error("the frontend was shut down")]
-    ShutDown,
-    /// In force, but these workers did not confirm it within a second.
-    #[error("in force, but not yet passed by workers {0:?}")]
-    Late(Vec<usize>),
-    /// Anything else: one sentence.
-    #[error("{0}")]
-    Other(String),
-}
 
 /// A weight as an operator says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,60 +42,6 @@ pub(crate) enum AddedState {
     Up,
 }
 
-/// What a reload did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ReloadReport {
-    /// What is different now, one line each; empty = nothing.
-    pub changed: Vec<String>,
-    /// What the operator should know, one line each.
-    pub warnings: Vec<String>,
-    /// Settings that come into force with the next start only.
-    pub needs_restart: Vec<String>,
-}
-
-/// One value that runs otherwise than it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OverrideRow {
-    /// `web/s1`, or the name of a frontend.
-    pub(crate) object: String,
-    /// Which value: `weight`, `state`, `address`, ...
-    pub(crate) what: &'static str,
-    /// As in file or source; `None` = not there.
-    pub(crate) written: Option<String>,
-    /// As it runs.
-    pub(crate) running: String,
-    /// When it was set.
-    pub(crate) since: SystemTime,
-    /// The words that set it.
-    pub(crate) by: String,
-}
-
-/// One generation that was published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GenerationRow {
-    /// Its number.
-    pub(crate) id: u64,
-    /// When.
-    pub(crate) when: SystemTime,
-    /// Why, in words.
-    pub(crate) cause: String,
-    /// What changed, in words.
-    pub(crate) summary: String,
-}
-
-/// A server that takes no new work and still has some.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DrainRow {
-    /// The backend it is in, or left.
-    pub(crate) backend: String,
-    /// It.
-    pub(crate) server: String,
-    /// Sessions or requests under way.
-    pub(crate) left: u64,
-    /// Time until they are cut; `None` = never: it was not removed.
-    pub(crate) cut_in: Option<Duration>,
-}
-
 /// What made a change, for the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -146,7 +56,6 @@ pub(crate) enum Cause {
     /// A server's health changed.
     Health,
     /// A source of servers answered: which.
-    #[expect(dead_code, reason = "discovery will name itself in the history")]
     Source(String),
     /// The program that embeds the engine.
     Engine,
@@ -413,105 +322,6 @@ impl Control {
         .await
     }
 
-    /// `enable frontend`, `disable frontend`: listeners open and close, sessions go on.
-    pub(crate) async fn set_frontend_enabled(
-        &self,
-        frontend: &str,
-        enabled: bool,
-    ) -> Result<(), Refusal> {
-        let word = if enabled { "enable" } else { "disable" };
-        self.change(format!("{word} frontend {frontend}"), |edit| {
-            let stamp = edit.stamp.clone();
-            let (_, set) = edit.frontend(frontend)?;
-            if set.paused.is_none() == enabled {
-                return Err(Refusal::AlreadySo);
-            }
-            set.paused = (!enabled).then(|| Set::new((), &stamp));
-            Ok(None)
-        })
-        .await
-    }
-
-    /// `shutdown frontend`: it leaves, its sessions drain.
-    pub(crate) async fn shutdown_frontend(&self, frontend: &str) -> Result<(), Refusal> {
-        self.change(format!("shutdown frontend {frontend}"), |edit| {
-            let stamp = edit.stamp.clone();
-            let (_, set) = edit.frontend(frontend)?;
-            set.shut = Some(Set::new((), &stamp));
-            Ok(None)
-        })
-        .await
-    }
-
-    /// `set maxconn frontend`; 0 = only the limit of the process.
-    pub(crate) async fn set_frontend_maxconn(
-        &self,
-        frontend: &str,
-        maxconn: usize,
-    ) -> Result<(), Refusal> {
-        self.change(
-            format!("set maxconn frontend {frontend} {maxconn}"),
-            |edit| {
-                let stamp = edit.stamp.clone();
-                let (written, set) = edit.frontend(frontend)?;
-                let value = (maxconn > 0).then_some(maxconn);
-                Set::put(&mut set.maxconn, value, &written, &stamp);
-                Ok(None)
-            },
-        )
-        .await
-    }
-
-    /// Where running and written state differ.
-    pub(crate) fn overrides(&self) -> Vec<OverrideRow> {
-        let differences = self.differences.borrow();
-        let rows = differences.iter().map(|difference| OverrideRow {
-            object: difference.object.to_string(),
-            what: difference.what,
-            written: difference.written.clone(),
-            running: difference.set.clone(),
-            since: SystemTime::UNIX_EPOCH + Duration::from_secs(difference.at),
-            by: difference.by.clone(),
-        });
-        rows.collect()
-    }
-
-    /// `clear override b/s`: as written again; a server that was added leaves, one
-    /// that was deleted comes back.
-    pub(crate) async fn clear_override(&self, backend: &str, server: &str) -> Result<(), Refusal> {
-        self.change(format!("clear override {backend}/{server}"), |edit| {
-            let key = edit.key(backend, server)?;
-            *edit.inputs.overrides.server_mut(backend, &key) = ServerOverride::default();
-            Ok(None)
-        })
-        .await
-    }
-
-    /// `clear override f`, of a frontend: as written again.
-    pub(crate) async fn clear_frontend_override(&self, frontend: &str) -> Result<(), Refusal> {
-        self.change(format!("clear override {frontend}"), |edit| {
-            let frontends = &edit.inputs.config.frontends;
-            if !frontends.iter().any(|f| *f.name == *frontend) {
-                return Err(Refusal::NoSuchFrontend);
-            }
-            edit.inputs.overrides.frontends.remove(frontend);
-            Ok(None)
-        })
-        .await
-    }
-
-    /// `clear overrides`: everything as written again; how many servers and
-    /// frontends had some.
-    pub(crate) async fn clear_overrides(&self) -> Result<usize, Refusal> {
-        let mut cleared = 0;
-        self.change("clear overrides".to_owned(), |edit| {
-            cleared = std::mem::take(&mut edit.inputs.overrides).len();
-            Ok(None)
-        })
-        .await?;
-        Ok(cleared)
-    }
-
     async fn change_server(
         &self,
         words: String,
@@ -527,7 +337,7 @@ impl Control {
     }
 
     /// One change of the overrides, from words to effect.
-    async fn change(
+    pub(super) async fn change(
         &self,
         words: String,
         change: impl FnOnce(&mut Edit<'_>) -> Result<Option<Removal>, Refusal>,

@@ -67,6 +67,26 @@ macro_rules! differing {
 }
 
 fn global(a: &config::Global, b: &config::Global, lines: &mut Lines) {
+    let find = |all: &[config::AdminSocket], socket: &config::AdminSocket| {
+        all.iter().position(|other| other.address == socket.address)
+    };
+    for socket in &a.admin {
+        let place = &socket.address;
+        match find(&b.admin, socket) {
+            None => lines.push(|| format!("admin socket {place} closed")),
+            Some(index) if b.admin[index] != *socket => {
+                lines.push(|| format!("admin socket {place} changed"));
+            }
+            Some(_) => {}
+        }
+    }
+    for socket in b
+        .admin
+        .iter()
+        .filter(|socket| find(&a.admin, socket).is_none())
+    {
+        lines.push(|| format!("admin socket {} opened", socket.address));
+    }
     let names = differing!(a, b; drain_timeout, drain_delay, worker_stall, state_dir);
     if !names.is_empty() {
         lines.push(|| format!("global: {}", names.join(", ")));
@@ -101,7 +121,7 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
         }
         let (a, b) = (&old.config, &new.config);
         let mut names = differing!(
-            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests
+            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests, http2
         );
         // Routes refer to backends by index, which shifts when one is added above.
         let target =
@@ -158,8 +178,8 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
         };
         let a = &before.config.backends[old];
         let names = differing!(
-            a, new; mode, balance, retries, server_files, check, timeouts, limits, pool_max,
-            observe_connect, drain_timeout, retry_after
+            a, new; mode, balance, retries, sources, check, timeouts, limits, pool_max,
+            observe_connect, drain_timeout, retry_after, protocol, http2
         );
         if !names.is_empty() {
             lines.push(|| format!("backend {}: {}", new.name, names.join(", ")));

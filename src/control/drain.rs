@@ -3,15 +3,28 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Control;
 use super::apply::ask;
-use super::change::DrainRow;
 use crate::generation::{Backend, Desired, Frontend, Generation, Returning, Server};
 use crate::state::Admin;
 use crate::worker::Order;
+
+/// A server that takes no new work and still has some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DrainRow {
+    /// The backend it is in, or left.
+    pub(crate) backend: String,
+    /// It.
+    pub(crate) server: String,
+    /// Sessions or requests under way.
+    pub(crate) left: u64,
+    /// Time until they are cut; `None` = never: it was not removed.
+    pub(crate) cut_in: Option<Duration>,
+}
 
 /// Servers that drain.
 #[derive(Debug, Default)]
@@ -173,7 +186,7 @@ impl Control {
             let id = server.id();
             let cut = ask(&self.workers, |done| Order::CloseServer {
                 server: id,
-                by_operator: false,
+                asked: false,
                 done,
             })
             .await;

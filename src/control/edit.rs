@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::change::Refusal;
 use super::merge::Inputs;
 use super::overrides::{FrontendOverride, ServerOverride, Stamp};
+use super::refusal::Refusal;
 use super::unix_now;
 use crate::config::{self, ServerAddress};
 use crate::generation::{Desired, Member};
@@ -73,7 +73,7 @@ impl<'a> Edit<'a> {
         let written = self.inputs.written(backend, &member.key);
         let written = written.unwrap_or(&member.settings).clone();
         Ok(EditServer {
-            has_check: settings.check.is_some() && written.check != Some(false),
+            has_check: member.has_check(settings),
             written,
             address: member.settings.address.clone(),
             set: self.inputs.overrides.server_mut(backend, &member.key),

@@ -101,7 +101,7 @@ impl Files {
 
 /// Each server file of a configuration once.
 pub(super) fn server_files(config: &Config) -> Vec<PathBuf> {
-    let all = config.backends.iter().flat_map(|b| &b.server_files);
+    let all = config.backends.iter().flat_map(|b| b.server_files());
     let mut files: Vec<_> = all.cloned().collect();
     files.sort();
     files.dedup();

@@ -5,7 +5,20 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::Control;
-use super::change::{Cause, GenerationRow};
+use super::change::Cause;
+
+/// One generation that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GenerationRow {
+    /// Its number.
+    pub(crate) id: u64,
+    /// When.
+    pub(crate) when: SystemTime,
+    /// Why, in words.
+    pub(crate) cause: String,
+    /// What changed, in words.
+    pub(crate) summary: String,
+}
 
 /// The last generations, oldest first.
 #[derive(Debug, Default)]

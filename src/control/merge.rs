@@ -14,7 +14,9 @@ use super::overrides::{FrontendOverride, Overrides, ServerOverride, Set};
 use super::sources::{Found, Sources};
 use super::spec::{WEIGHT_MAX, address_text};
 use crate::config::{self, Config, ServerAddress};
-use crate::generation::{Desired, Entrance, Member};
+use crate::discovery::Standing;
+use crate::generation::{Desired, Entrance, Member, Origin};
+use crate::state::Admin;
 
 /// All that decides what is served.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,9 @@ pub(crate) struct Merged {
     /// Servers that could not be taken as they are, one sentence each.
     pub(crate) warnings: Vec<String>,
 }
+
+/// As of a written name, less what makes it unique.
+const NAME_MAX: usize = 120;
 
 /// Overrides of what is not there are kept this long: a restarted container is
 /// still in maintenance.
@@ -235,7 +240,7 @@ impl Gather<'_> {
         let mut claimed: HashMap<&str, &str> = HashMap::new();
         let backend = self.backend;
         for server in &backend.servers {
-            self.take(&server.name, server, Arc::clone(&server.name));
+            self.take(&server.name, server, Arc::clone(&server.name), None);
         }
         let added = self.set.iter().filter_map(|(key, set)| {
             let added = set.added.as_ref()?;
@@ -247,11 +252,16 @@ impl Gather<'_> {
                 .iter()
                 .map(|(_, server)| (&*server.name, "at run time")),
         );
+        let mut seen: HashSet<&str> = HashSet::new();
         for found in sources.of(backend) {
             let settings = found.settings();
+            if !found.is_written() && !seen.insert(&found.key) {
+                // Two sources have it: it is one server.
+                continue;
+            }
             if self.is_deleted(&found.key) {
                 if !backend.servers.iter().any(|s| s.name == found.key) {
-                    self.take(&found.key, settings, Arc::clone(&settings.name));
+                    self.take(&found.key, settings, Arc::clone(&settings.name), None);
                 }
                 continue;
             }
@@ -259,12 +269,13 @@ impl Gather<'_> {
                 if self.taken.contains(&found.key) {
                     self.warn(&found.key, "is written twice; the first one is used");
                 } else {
-                    self.take(&found.key, settings, Arc::clone(&settings.name));
+                    self.take(&found.key, settings, Arc::clone(&settings.name), None);
                 }
                 continue;
             }
             if let Some(name) = self.name_for(settings, &claimed) {
-                self.take(&found.key, settings, name);
+                let standing = found.member.as_ref().map(|member| &member.standing);
+                self.take(&found.key, settings, name, standing);
             }
         }
         for (key, server) in added {
@@ -272,7 +283,8 @@ impl Gather<'_> {
                 // The file has it: `settle` makes it the file's before long.
                 continue;
             }
-            self.put(Arc::from(&**key), server, Arc::clone(&server.name), None);
+            let name = Arc::clone(&server.name);
+            self.put(Arc::from(&**key), server, name, Origin::Added, None);
         }
     }
 
@@ -286,7 +298,13 @@ impl Gather<'_> {
     }
 
     /// A written or discovered server, unless it is deleted.
-    fn take(&mut self, key: &Arc<str>, settings: &config::Server, name: Arc<str>) {
+    fn take(
+        &mut self,
+        key: &Arc<str>,
+        settings: &config::Server,
+        name: Arc<str>,
+        standing: Option<&Standing>,
+    ) {
         let set = self.set.get(&**key);
         if let Some(deleted) = set.and_then(|set| set.deleted.as_ref()) {
             let difference = self.difference(
@@ -299,7 +317,11 @@ impl Gather<'_> {
             self.differences.push(difference);
             return;
         }
-        self.put(Arc::clone(key), settings, name, Some(()));
+        let origin = match standing {
+            Some(_) => Origin::Found,
+            None => Origin::Written,
+        };
+        self.put(Arc::clone(key), settings, name, origin, standing);
     }
 
     /// A name for a discovered server: what people see, unique, in our letters.
@@ -315,6 +337,7 @@ impl Gather<'_> {
                 'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | ':' | '-' => c,
                 _ => '_',
             })
+            .take(NAME_MAX)
             .collect();
         if matches!(&*clean, "" | "FRONTEND" | "BACKEND") {
             self.warn(&clean, "a server cannot be called so; not used");
@@ -333,17 +356,19 @@ impl Gather<'_> {
         free.next().map(Into::into)
     }
 
-    /// A server as it is to be; `written` = file or source has it.
+    /// A server as it is to be.
     fn put(
         &mut self,
         key: Arc<str>,
         settings: &config::Server,
         name: Arc<str>,
-        written: Option<()>,
+        origin: Origin,
+        standing: Option<&Standing>,
     ) {
         self.taken.insert(Arc::clone(&name));
         let mut member = Member {
             key,
+            origin,
             settings: config::Server {
                 name,
                 ..settings.clone()
@@ -351,7 +376,7 @@ impl Gather<'_> {
             ..Member::written(settings)
         };
         if let Some(set) = self.set.get(&*member.key) {
-            if let (None, Some(added)) = (written, &set.added) {
+            if let (Origin::Added, Some(added)) = (origin, &set.added) {
                 let address = address_text(&settings.address);
                 let difference = self.difference(
                     &member.settings.name,
@@ -364,12 +389,22 @@ impl Gather<'_> {
             }
             self.apply(&mut member, set);
         }
+        // Both must be content with it, whatever the operator set.
+        match standing {
+            None | Some(Standing::Good | Standing::Warning(_)) => {}
+            Some(Standing::Bad(_)) => member.refused = true,
+            Some(Standing::Draining(_)) if member.admin == Admin::Ready => {
+                member.admin = Admin::Drain;
+            }
+            Some(Standing::Draining(_)) => {}
+            Some(Standing::Maintenance(_)) => member.admin = Admin::Maint,
+        }
         self.members.push(member);
     }
 
     /// Puts what was set on a server over what is written.
     fn apply(&mut self, member: &mut Member, set: &ServerOverride) {
-        let has_check = self.backend.check.is_some() && member.settings.check != Some(false);
+        let has_check = member.has_check(self.backend);
         let name = Arc::clone(&member.settings.name);
         let settings = &mut member.settings;
         if let Some(weight) = &set.weight {

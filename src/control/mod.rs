@@ -11,16 +11,21 @@
 mod admin;
 mod apply;
 mod binds;
+mod certificates;
 mod change;
+mod clear;
 mod describe;
 mod difference;
+mod discover;
 mod drain;
 mod edit;
 mod files;
+mod frontends;
 mod history;
 mod inotify;
 mod merge;
 mod overrides;
+mod refusal;
 mod reload;
 mod run;
 mod save;
@@ -37,7 +42,7 @@ mod view;
 mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -47,6 +52,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{BindAddress, Config, Global};
+use crate::discovery::{Discovery, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
 use crate::log::{EventLog, Logs};
@@ -57,20 +63,24 @@ use admin::Rivals;
 pub(crate) use admin::{AdminSockets, check_admin_conversation};
 pub(crate) use apply::ApplyError;
 use binds::Binds;
-pub use change::ReloadReport;
-pub(crate) use change::{
-    AddedState, AddressChange, Cause, DrainRow, GenerationRow, OverrideRow, Refusal, WeightChange,
-};
+pub(crate) use change::{AddedState, AddressChange, Cause, WeightChange};
+pub(crate) use clear::OverrideRow;
 use difference::Difference;
+pub(crate) use drain::DrainRow;
 use drain::Draining;
 use files::Files;
+pub(crate) use history::GenerationRow;
 use history::History;
 use merge::Inputs;
+pub(crate) use refusal::Refusal;
+pub use reload::ReloadReport;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
+use sources::Found;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
-use takeover::Shared;
+pub use takeover::Program;
+use takeover::{Outcomes, Shared};
 pub(crate) use takeover::{Predecessor, TakeoverError};
 pub(crate) use view::Vitals;
 use watch::Watch;
@@ -110,6 +120,9 @@ pub(crate) struct Control {
     saving: Saving,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
+    discovery: RefCell<Discovery>,
+    /// When an earlier process heard each source, Unix seconds, until the providers start.
+    heard: RefCell<BTreeMap<SourceId, u64>>,
     drains: RefCell<Draining>,
     watch: RefCell<Watch>,
     /// What is remembered for those who look.
@@ -117,10 +130,20 @@ pub(crate) struct Control {
     admin: RefCell<AdminSockets>,
     /// `None` = they have ended.
     logs: RefCell<Option<Logs>>,
+    /// What cannot be read of certificates, said once.
+    bad_certificates: RefCell<HashSet<String>>,
+    /// Certificates near their end, and when that was said last.
+    expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
     /// Whose the listening sockets are.
     shared: RefCell<Shared>,
+    /// What this process runs, to be started anew by `upgrade`.
+    program: Option<Program>,
+    /// One upgrade at a time.
+    upgrade_turn: tokio::sync::Mutex<()>,
+    /// Who waits for the outcome of a takeover.
+    upgrading: RefCell<Option<Outcomes>>,
     /// Generations that workers may still look at: freed here, never on a worker.
     replaced: RefCell<VecDeque<Arc<Generation>>>,
     /// One change at a time.
@@ -156,6 +179,8 @@ pub(crate) struct First {
     pub(crate) expanded: Vec<String>,
     /// Who started the process.
     pub(crate) manager: ServiceManager,
+    /// What the process runs, if it can be started anew.
+    pub(crate) program: Option<Program>,
     /// The running process whose place we take.
     pub(crate) predecessor: Option<Predecessor>,
     /// Where events go.
@@ -188,13 +213,20 @@ impl Control {
             saving: Saving::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
+            discovery: RefCell::default(),
+            heard: RefCell::default(),
             drains: RefCell::default(),
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
             logs: RefCell::new(Some(parts.logs)),
+            bad_certificates: RefCell::default(),
+            expiring: RefCell::default(),
             manager: first.manager,
             shared: RefCell::default(),
+            program: first.program,
+            upgrade_turn: tokio::sync::Mutex::default(),
+            upgrading: RefCell::default(),
             replaced: RefCell::default(),
             turn: tokio::sync::Mutex::new(()),
             stale: Notify::new(),
@@ -210,9 +242,12 @@ impl Control {
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
         }
-        control.replace_config(first.config, &Cause::Start).await?;
+        control.first_config(first.config).await?;
         control.name_restored();
         control.health.borrow_mut().expect(Vec::new());
+        if let Some(predecessor) = &predecessor {
+            control.adopt_counters(&predecessor.counters);
+        }
         match predecessor {
             Some(predecessor) => control.take_over(predecessor, &admin).await?,
             // Behind the binds: a second process that finds them taken touches no socket of the first.
@@ -223,27 +258,38 @@ impl Control {
         Ok((control, events))
     }
 
+    /// Brings the first configuration into force, with its server files and without
+    /// its admin sockets.
+    async fn first_config(&self, config: Arc<Config>) -> Result<(), ApplyError> {
+        let (sources, report) = self.first_look(&config).await;
+        let turn = self.turn.lock().await;
+        let inputs = self.inputs_with(config, sources);
+        let brought = self.bring(&turn, inputs, &Cause::Start, None).await?;
+        warn(report, brought.warnings);
+        Ok(())
+    }
+
     /// Brings another configuration into force, with its server files.
     ///
     /// # Errors
-    /// A bind could not be opened; everything goes on as before.
-    pub(super) async fn replace_config(
-        &self,
-        config: Arc<Config>,
-        cause: &Cause,
-    ) -> Result<(), ApplyError> {
+    /// A bind or an admin socket could not be opened; everything goes on as before.
+    async fn replace_config(self: &Rc<Self>, config: Arc<Config>) -> Result<(), ApplyError> {
         let (sources, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &sources).await?;
         let turn = self.turn.lock().await;
+        let inputs = self.inputs_with(config, sources);
+        let brought = self.bring_written(&turn, inputs, &Cause::Engine).await?;
+        warn(report, brought.warnings);
+        Ok(())
+    }
+
+    fn inputs_with(&self, config: Arc<Config>, sources: Vec<(SourceId, Vec<Found>)>) -> Inputs {
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = config;
         for (id, members) in sources {
             inputs.sources.set(id, members);
         }
-        let brought = self.bring(&turn, inputs, cause, None).await?;
-        for warning in report.into_iter().chain(brought.warnings) {
-            tracing::warn!("{warning}");
-        }
-        Ok(())
+        inputs
     }
 
     /// Values that came into the file from the environment: never to be shown.
@@ -269,6 +315,12 @@ impl Control {
     /// Monotonic milliseconds since the start.
     fn now_ms(&self) -> u64 {
         self.origin.elapsed().as_millis() as u64
+    }
+}
+
+fn warn(report: Vec<String>, warnings: Vec<String>) {
+    for warning in report.into_iter().chain(warnings) {
+        tracing::warn!("{warning}");
     }
 }
 

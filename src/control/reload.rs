@@ -5,13 +5,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::{Cause, ReloadReport};
+use super::admin::AdminSockets;
+use super::apply::{ApplyError, Brought, Turn};
+use super::change::Cause;
 use super::difference::newly_written;
 use super::files::{News, all_hops, server_files};
 use super::inotify::Watcher;
+use super::merge::Inputs;
+use super::refusal::Refusal;
 use super::sources::{Found, SourceId};
 use super::{Control, Outcome, unix_now};
 use crate::config::{Config, Global};
+use crate::state::WorkerId;
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadReport {
+    /// What is different now, one line each; empty = nothing.
+    pub changed: Vec<String>,
+    /// What the operator should know, one line each.
+    pub warnings: Vec<String>,
+    /// Settings that come into force with the next start only.
+    pub needs_restart: Vec<String>,
+}
 
 /// A burst of changes ends when nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(100);
@@ -26,7 +42,7 @@ impl Control {
     ///
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
-    pub(crate) async fn reload(&self, cause: Cause) -> Result<ReloadReport, String> {
+    pub(crate) async fn reload(self: &Rc<Self>, cause: Cause) -> Result<ReloadReport, String> {
         // Rotated files are let go whether the configuration is taken or not.
         if let Some(logs) = &*self.logs.borrow() {
             logs.reopen();
@@ -48,11 +64,13 @@ impl Control {
             if let Some(watcher) = &mut watcher {
                 let mut paths = self.paths.clone();
                 paths.extend(server_files(&self.inputs.borrow().config));
+                paths.extend(self.generation().tls.paths());
                 watcher.arm(&all_hops(paths).await);
             }
             // After arming, so that nothing falls between. What is wrong is in the log.
             let before = Arc::clone(&self.inputs.borrow().config);
             let _ = self.look(None).await;
+            self.refresh_certificates().await;
             if !Arc::ptr_eq(&before, &self.inputs.borrow().config) {
                 // It may name other server files.
                 continue;
@@ -112,7 +130,7 @@ impl Control {
 
     /// Looks at the files, and brings into force what is new. `asked` = somebody
     /// waits for the answer: all is read, whether it changed or not.
-    async fn look(&self, asked: Option<Cause>) -> Result<ReloadReport, String> {
+    async fn look(self: &Rc<Self>, asked: Option<Cause>) -> Result<ReloadReport, String> {
         // Looks are one after the other, so that an older content never wins.
         let mut files = self.files.lock().await;
         let current = Arc::clone(&self.inputs.borrow().config);
@@ -133,6 +151,16 @@ impl Control {
             warnings,
             ..ReloadReport::default()
         };
+        if is_asked {
+            self.refresh_certificates().await;
+        }
+        let tls = match &news.config {
+            Some(Ok(loaded)) => {
+                self.prepare_tls(&Arc::new(loaded.config.clone()), &sets)
+                    .await
+            }
+            _ => self.prepare_tls(&current, &sets).await,
+        };
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
         let mut is_new = false;
@@ -143,6 +171,7 @@ impl Control {
         let refused = match news.config.take() {
             None => None,
             Some(Err(errors)) => Some(errors.render(false)),
+            Some(Ok(_)) if tls.is_err() => tls.err().map(|error| error.to_string()),
             Some(Ok(loaded)) => {
                 *self.expanded.borrow_mut() = loaded.expanded.into();
                 let is_other = loaded.config != *inputs.config;
@@ -161,7 +190,7 @@ impl Control {
             Some(text) => Err(text),
             None => {
                 let before = self.differences.borrow().clone();
-                let brought = self.bring(&turn, inputs, &cause, None).await;
+                let brought = self.bring_written(&turn, inputs, &cause).await;
                 brought.map_err(|error| error.to_string()).map(|brought| {
                     let now = unix_now();
                     let differences = self.differences.borrow();
@@ -174,6 +203,7 @@ impl Control {
                     let named = named.map(|difference| difference.sentence(now));
                     report.warnings.extend(named);
                     report.warnings.extend(brought.warnings);
+                    report.warnings.extend(late(&brought.late));
                     report.changed = brought.changed;
                 })
             }
@@ -196,6 +226,30 @@ impl Control {
         Ok(report)
     }
 
+    /// Brings what a file says into force, admin sockets included.
+    ///
+    /// # Errors
+    /// A bind or an admin socket cannot be opened; everything goes on as before.
+    pub(super) async fn bring_written(
+        self: &Rc<Self>,
+        turn: &Turn<'_>,
+        inputs: Inputs,
+        cause: &Cause,
+    ) -> Result<Brought, ApplyError> {
+        // A process that ends opens nothing any more.
+        let is_stopping = self.stop.get().is_some();
+        let wanted = Arc::clone(&inputs.config);
+        let prepared = match is_stopping {
+            true => None,
+            false => Some(self.admin.borrow().prepare(&wanted.global.admin)?),
+        };
+        let brought = self.bring(turn, inputs, cause, None).await?;
+        if let Some(prepared) = prepared {
+            AdminSockets::take(self, prepared).await;
+        }
+        Ok(brought)
+    }
+
     /// Settings that came into force at the start and stay as they were then.
     fn needs_restart(&self, written: &Global) -> Vec<String> {
         let started = &self.started;
@@ -216,7 +270,10 @@ impl Control {
                 "global.close_idle_after",
                 written.close_idle_after != started.close_idle_after,
             ),
-            ("global.admin", written.admin != started.admin),
+            (
+                "global.tls_handshakes_max",
+                written.tls_handshakes_max != started.tls_handshakes_max,
+            ),
             ("global.user", written.user != started.user),
             ("global.group", written.group != started.group),
         ];
@@ -234,6 +291,12 @@ impl ReloadReport {
             tracing::warn!("{setting} comes into force with the next start only");
         }
     }
+}
+
+/// Workers that have not said in time that they passed it.
+fn late(workers: &[WorkerId]) -> Option<String> {
+    let late = || Refusal::Late(workers.iter().map(|worker| worker.0).collect());
+    (!workers.is_empty()).then(|| late().to_string())
 }
 
 /// What changed, by the names of files.

@@ -59,6 +59,8 @@ impl Control {
         let draining = supervise("drain", || Rc::clone(self).drain_always());
         let sampling = supervise("sample", || Rc::clone(self).sample_always());
         let following = supervise("files", || Rc::clone(self).follow_files());
+        let discovering = supervise("sources", || Rc::clone(self).follow_sources());
+        let expiring = supervise("expiry", || Rc::clone(self).watch_expiry());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
         let living = supervise("watchdog", || Rc::clone(self).live_always());
@@ -69,6 +71,8 @@ impl Control {
             never = draining => never,
             never = sampling => never,
             never = following => never,
+            never = discovering => never,
+            never = expiring => never,
             never = saving => never,
             never = settling => never,
             never = living => never,
@@ -126,7 +130,7 @@ impl Control {
             Command::Apply(config, done) => {
                 let control = Rc::clone(self);
                 tokio::task::spawn_local(async move {
-                    let applied = control.replace_config(config, &Cause::Engine).await;
+                    let applied = control.replace_config(config).await;
                     // Whoever asked may have gone.
                     let _ = done.send(applied);
                 });

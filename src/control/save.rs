@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::change::Refusal;
 use super::merge::Inputs;
+use super::refusal::Refusal;
 use super::snapshot::{Restored, Snapshot};
 use super::takeover::Predecessor;
 use super::{Control, Outcome, unix_now};
@@ -48,6 +48,7 @@ impl Control {
                 saved: unix_now(),
                 overrides: inputs.overrides.clone(),
                 sources: inputs.sources.clone(),
+                heard: self.heard(),
             };
             (directory, snapshot)
         };
@@ -92,6 +93,7 @@ impl Control {
             let mut inputs = self.inputs.borrow_mut();
             inputs.overrides = predecessor.overrides.clone();
             inputs.sources = predecessor.sources.clone();
+            self.heard.replace(predecessor.heard.clone());
             return;
         }
         let Some(directory) = config.global.state_dir.clone() else {
@@ -103,6 +105,11 @@ impl Control {
         match restored {
             Ok(Restored::Nothing) => {}
             Ok(Restored::Snapshot(snapshot)) => {
+                let mut heard = snapshot.heard;
+                for (id, _) in snapshot.sources.discovered() {
+                    heard.entry(id.clone()).or_insert(snapshot.saved);
+                }
+                self.heard.replace(heard);
                 let mut inputs = self.inputs.borrow_mut();
                 *inputs = Inputs {
                     config: Default::default(),

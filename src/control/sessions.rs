@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Control;
 use super::apply::ask;
-use super::change::Refusal;
+use super::refusal::Refusal;
 use crate::state::WorkerId;
 use crate::worker::{Order, SessionRow};
 
@@ -36,13 +36,13 @@ impl Control {
         let generation = self.generation();
         let backend = generation.backend(backend).ok_or(Refusal::NoSuchBackend)?;
         let server = backend.server(server).ok_or(Refusal::NoSuchServer)?.id();
-        let asked = ask(&self.workers, |done| Order::CloseServer {
+        let ended = ask(&self.workers, |done| Order::CloseServer {
             server,
-            by_operator: true,
+            asked: true,
             done,
         })
         .await;
-        Ok(asked.into_iter().filter_map(|(_, ended)| ended).sum())
+        Ok(ended.into_iter().filter_map(|(_, ended)| ended).sum())
     }
 
     /// `shutdown session`.

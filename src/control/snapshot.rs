@@ -1,14 +1,16 @@
 //! What is kept over a restart: overrides and the last good answers of the
 //! sources, in one file of `state_dir`. Everything here blocks.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::overrides::Overrides;
-use super::sources::Sources;
+use super::sources::{SourceId, Sources};
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,9 @@ pub(crate) struct Snapshot {
     /// The last good answers.
     #[serde(default)]
     pub(crate) sources: Sources,
+    /// When each of them was heard last, Unix seconds; not there = when this was saved.
+    #[serde(default)]
+    pub(crate) heard: BTreeMap<SourceId, u64>,
 }
 
 /// What was found at the start.
@@ -62,7 +67,10 @@ impl Snapshot {
         };
         let mut text = serde_json::to_vec_pretty(&versioned)?;
         text.push(b'\n');
-        let mut file = File::create(&temporary)?;
+        // Labels of containers may hold secrets.
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&temporary)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
@@ -116,7 +124,7 @@ fn parse(text: &[u8]) -> Result<Snapshot, String> {
 mod tests {
     use super::*;
     use crate::control::overrides::{Set, Stamp};
-    use crate::control::sources::{Found, SourceId};
+    use crate::control::sources::Found;
     use crate::generation::testing::server;
     use crate::state::Admin;
 

@@ -2,14 +2,14 @@
 //! each: an error never means "no servers".
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::Spec;
+use super::spec::{Spec, WEIGHT_MAX};
 use crate::config;
+use crate::discovery::Member;
+pub(crate) use crate::discovery::SourceId;
 
 /// The last good answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,11 +17,6 @@ use crate::config;
 pub(crate) struct Sources {
     sets: BTreeMap<SourceId, Arc<Answer>>,
 }
-
-/// Names a source: its kind, a colon, what it is called there.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct SourceId(String);
 
 /// One good answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,19 +34,9 @@ pub(crate) struct Found {
     pub(crate) key: Arc<str>,
     /// Settings; the name is what the source suggests.
     pub(crate) spec: Spec,
-}
-
-impl SourceId {
-    /// A server file.
-    pub(crate) fn file(path: &Path) -> Self {
-        Self(format!("file:{}", path.display()))
-    }
-}
-
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+    /// All its source says; `None` for a server file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<Arc<Member>>,
 }
 
 impl Found {
@@ -60,6 +45,22 @@ impl Found {
         Self {
             key: Arc::clone(&server.name),
             spec: Spec(server),
+            member: None,
+        }
+    }
+
+    /// A member of a source of this kind. Sources of one kind that know the same
+    /// one name it alike, so in a backend it is there once.
+    pub(crate) fn discovered(kind: &str, member: &Member) -> Self {
+        let address = config::ServerAddress::Ip(member.address);
+        Self {
+            key: format!("{kind}/{}", member.id).into(),
+            spec: Spec(config::Server {
+                weight: member.weight.min(u32::from(WEIGHT_MAX)) as u16,
+                backup: member.tier > 0,
+                ..config::Server::new(&*member.name, address)
+            }),
+            member: Some(Arc::new(member.clone())),
         }
     }
 
@@ -85,6 +86,18 @@ impl Sources {
         true
     }
 
+    /// The sources that gave a good answer, but for files.
+    pub(crate) fn discovered(&self) -> impl Iterator<Item = (&SourceId, Vec<Member>)> {
+        let sets = self.sets.iter().filter(|(id, _)| id.kind() != "file");
+        sets.map(|(id, answer)| {
+            let members = answer
+                .members
+                .iter()
+                .filter_map(|found| found.member.as_ref());
+            (id, members.map(|member| Member::clone(member)).collect())
+        })
+    }
+
     /// Whether this source ever gave a good answer.
     pub(crate) fn has(&self, id: &SourceId) -> bool {
         self.sets.contains_key(id)
@@ -106,5 +119,5 @@ impl Sources {
 
 /// The sources of a backend, in the order of the file.
 pub(crate) fn ids_of(backend: &config::Backend) -> impl Iterator<Item = SourceId> {
-    backend.server_files.iter().map(|path| SourceId::file(path))
+    backend.sources.iter().map(SourceId::of)
 }

@@ -35,6 +35,8 @@ pub(crate) struct Vitals {
     pub(crate) workers: usize,
     /// Those whose tick is late.
     pub(crate) workers_late: usize,
+    /// Sources that never answered, nor had anything to begin with.
+    pub(crate) sources_waiting: usize,
 }
 
 /// A worker this late is not well.
@@ -61,7 +63,10 @@ impl Control {
 
     /// Everything there is to see, now, as plain data.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.with_view(Snapshot::take)
+        Snapshot {
+            sources: self.sources(),
+            ..self.with_view(Snapshot::take)
+        }
     }
 
     /// Whether the process itself is well.
@@ -75,6 +80,7 @@ impl Control {
             draining: self.is_stopping(),
             workers: self.workers.len(),
             workers_late: late.count(),
+            sources_waiting: self.discovery.borrow().waiting(),
         }
     }
 
@@ -90,6 +96,11 @@ impl Control {
             tick.tick().await;
             self.with_view(|view, samples| samples.sample(view));
         }
+    }
+
+    /// What is counted by now was counted by another process.
+    pub(super) fn begin_samples(&self) {
+        self.with_view(|view, samples| samples.begin(view));
     }
 
     /// `clear counters`: the maxima, or `all`.

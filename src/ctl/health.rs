@@ -14,7 +14,7 @@ pub(crate) struct HealthArgs {
     #[command(flatten)]
     socket: SocketArgs,
 
-    /// Also fail while it drains
+    /// Also fail while it drains, and until each source of servers answered once
     #[arg(long)]
     ready: bool,
 }
@@ -58,6 +58,11 @@ fn judge(table: &str, ready: bool) -> Result<(), String> {
     if draining && ready {
         return Err("it drains".to_owned());
     }
+    // An older process has no such column.
+    let waiting = cell("sources_waiting").unwrap_or(0);
+    if waiting > 0 && ready {
+        return Err(format!("{waiting} sources of servers did not answer yet"));
+    }
     let (open, wanted) = (cell("binds_open")?, cell("binds")?);
     // One that drains has closed them on purpose.
     if !draining && open < wanted {
@@ -83,5 +88,9 @@ mod tests {
         assert!(judge(&table("3 2 0 2 0"), false).is_err());
         assert!(judge(&table("3 3 0 2 1"), false).is_err());
         assert!(judge("", false).is_err());
+        let waiting =
+            "# binds binds_open draining workers workers_late sources_waiting\n1 1 0 2 0 2\n";
+        assert!(judge(waiting, false).is_ok());
+        assert!(judge(waiting, true).unwrap_err().starts_with("2 sources"));
     }
 }

@@ -68,6 +68,9 @@ struct Wait(Option<Duration>);
 /// A `wait` of the socket, and a reload of a large file, may take a while.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
+/// How the answer to a command that is none begins.
+const UNKNOWN: &str = "Unknown command";
+
 /// Why a command was not done.
 #[derive(Debug)]
 enum Failure {
@@ -137,14 +140,28 @@ fn obey(args: &CtlArgs) -> Result<String, Failure> {
         line += " json";
     }
     let answer = ask(&args.socket.address()?, &line, ANSWER_MAX)?;
-    if line == "reload" {
-        return reloaded(&answer);
+    match &*line {
+        "reload" => {
+            return outcome(
+                &answer,
+                "the files are refused; everything goes on as before",
+            );
+        }
+        "upgrade" => {
+            return outcome(
+                &answer,
+                "nothing has taken over; everything goes on as before",
+            );
+        }
+        _ => {}
     }
     match answer {
         Answer {
             refusal: Some(sentence),
             ..
         } => Err(Failure::Refused(sentence)),
+        // HAProxy calls it information, and lists what there is.
+        Answer { text, .. } if text.starts_with(UNKNOWN) => Err(Failure::Refused(text)),
         Answer { text, .. } if args.raw || args.json || !io::stdout().is_terminal() => Ok(text),
         Answer { text, .. } => Ok(table::readable(&text)),
     }
@@ -169,7 +186,7 @@ fn line(words: &[&str]) -> String {
 }
 
 /// `Success=1` or `Success=0`, `--`, and what there is to read.
-fn reloaded(answer: &Answer) -> Result<String, Failure> {
+fn outcome(answer: &Answer, refused: &str) -> Result<String, Failure> {
     if let Some(sentence) = &answer.refusal {
         return Err(Failure::Refused(sentence.clone()));
     }
@@ -180,9 +197,7 @@ fn reloaded(answer: &Answer) -> Result<String, Failure> {
     if first.trim() == "Success=1" {
         return Ok(lines.to_owned());
     }
-    Err(Failure::Refused(format!(
-        "the files are refused; everything goes on as before\n{lines}"
-    )))
+    Err(Failure::Refused(format!("{refused}\n{lines}")))
 }
 
 fn wait(text: &str) -> Result<Wait, String> {

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Server};
+use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Origin, Server};
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
 use crate::state::{
     BackendState, BindId, EndpointId, FrontendState, GenerationId, Operational, ServerState,
 };
+use crate::tls;
 
 /// What a new generation brought, for those who act on it.
 #[derive(Debug, Default)]
@@ -33,6 +34,7 @@ impl Generation {
             id: GenerationId::next(),
             frontends: Box::default(),
             backends: Box::default(),
+            tls: Arc::default(),
         };
         nothing.next(desired, workers)
     }
@@ -68,6 +70,7 @@ impl Generation {
                     .get(&*config.name)
                     .filter(|b| b.config.mode == config.mode);
                 next_backend(
+                    &self.tls,
                     before.copied(),
                     config,
                     members,
@@ -102,6 +105,7 @@ impl Generation {
                 id: GenerationId::next(),
                 frontends,
                 backends,
+                tls: Arc::clone(&self.tls),
             },
             change,
         )
@@ -133,12 +137,14 @@ impl Generation {
                 |f| Arc::clone(&f.state),
             ),
             paused: *paused,
+            tls: config.tls.as_ref().and_then(|tls| self.tls.acceptor(tls)),
             config: config.clone(),
         })
     }
 }
 
 fn next_backend(
+    tls: &tls::Registry,
     before: Option<&Arc<Backend>>,
     config: &config::Backend,
     members: &[Member],
@@ -155,7 +161,7 @@ fn next_backend(
         Some(before) if *before.config == *config => Arc::clone(&before.config),
         _ => Arc::new(config.clone()),
     };
-    let check = config.check.clone().map(Arc::new);
+    let mut checks = Vec::new();
     let servers: Box<[_]> = members
         .iter()
         .map(|member| {
@@ -164,7 +170,8 @@ fn next_backend(
             next_server(
                 before.or_else(back),
                 member,
-                check.as_ref(),
+                origin(tls, before.or_else(back), member, &config),
+                shared(member.check(&config), &mut checks),
                 workers,
                 change,
             )
@@ -198,6 +205,7 @@ fn assemble(
     before: Option<&Arc<Backend>>,
     workers: usize,
 ) -> Backend {
+    pardon(config.panic, &servers);
     let wanted = |server: &Server| !server.backup && server.weight > 0 && server.state.is_usable();
     let matching = servers
         .iter()
@@ -234,6 +242,40 @@ fn assemble(
     }
 }
 
+/// One `Arc` for servers that are checked alike.
+fn shared(
+    check: Option<config::Check>,
+    known: &mut Vec<Arc<config::Check>>,
+) -> Option<Arc<config::Check>> {
+    let check = check?;
+    if let Some(same) = known.iter().find(|known| ***known == check) {
+        return Some(Arc::clone(same));
+    }
+    let check = Arc::new(check);
+    known.push(Arc::clone(&check));
+    Some(check)
+}
+
+/// Too few that pass their own check would drown under the load of all: below
+/// the share of `panic` (percent) each that its source and the operator want
+/// serves, whatever our checks say.
+fn pardon(panic: u8, servers: &[Arc<Server>]) {
+    let active = |server: &&Arc<Server>| !server.backup && server.weight > 0;
+    let wanted = servers
+        .iter()
+        .filter(active)
+        .filter(|s| s.state.is_wanted());
+    let (mut all, mut passing) = (0, 0);
+    for server in wanted {
+        all += 1;
+        passing += usize::from(server.state.passes());
+    }
+    let panics = passing * 100 < all * usize::from(panic);
+    for server in servers {
+        server.state.set_pardoned(panics && active(&server));
+    }
+}
+
 fn same(before: &Backend, fresh: &Backend) -> bool {
     Arc::ptr_eq(&before.config, &fresh.config)
         && before.active == fresh.active
@@ -248,25 +290,28 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 fn next_server(
     before: Option<&Arc<Server>>,
     member: &Member,
-    check: Option<&Arc<config::Check>>,
+    tls: Option<Arc<tls::Origin>>,
+    check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
 ) -> Arc<Server> {
     let settings = &member.settings;
-    let check = check.filter(|_| settings.check != Some(false));
+    let starts_unproven = member.origin != Origin::Written && check.is_some();
     let fresh = |state: Arc<ServerState>, endpoint| Server {
         key: Arc::clone(&member.key),
         name: Arc::clone(&settings.name),
         address: settings.address.clone(),
         endpoint,
+        tls: tls.clone(),
         weight: member.weight,
         initial_weight: settings.weight,
         backup: settings.backup,
-        check: check.map(|check| match before.and_then(|b| b.check.as_ref()) {
-            Some(old) if old == check => Arc::clone(old),
-            _ => Arc::clone(check),
-        }),
+        check: match (&check, before.and_then(|b| b.check.as_ref())) {
+            (Some(check), Some(old)) if old == check => Some(Arc::clone(old)),
+            (check, _) => check.clone(),
+        },
         check_enabled: member.check_enabled,
+        starts_unproven,
         check_address: check_address(settings),
         state,
     };
@@ -275,11 +320,18 @@ fn next_server(
         // Before the schedule is built: a server that starts in maintenance gets no slot.
         state.set_admin(member.admin, 0);
         state.set_operational(member.health.unwrap_or(Operational::Up), 0);
+        state.set_refused(member.refused);
+        state.set_unproven(starts_unproven && member.check_enabled);
         let server = Arc::new(fresh(Arc::new(state), EndpointId::next()));
         change.started.push(Arc::clone(&server));
         return server;
     };
-    let moved = before.address != settings.address;
+    let is_same_tls = match (&before.tls, &tls) {
+        (None, None) => true,
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        _ => false,
+    };
+    let moved = before.address != settings.address || !is_same_tls;
     let endpoint = if moved {
         EndpointId::next()
     } else {
@@ -296,6 +348,31 @@ fn next_server(
     server
 }
 
+/// How the server is spoken to with TLS; as before, with the sessions to resume, if
+/// address, settings and what was read for them are the same.
+fn origin(
+    registry: &tls::Registry,
+    before: Option<&Arc<Server>>,
+    member: &Member,
+    backend: &config::Backend,
+) -> Option<Arc<tls::Origin>> {
+    let settings = member.settings.tls.of(backend.tls.as_ref())?;
+    let connector = registry.connector_or_none_trusted(settings);
+    let known = before.filter(|before| before.address == member.settings.address);
+    let known = known.and_then(|before| before.tls.as_ref());
+    let speaks_h2 = backend.protocol == config::Protocol::Http2;
+    let is_same = |known: &&Arc<tls::Origin>| {
+        Arc::ptr_eq(&known.connector, &connector) && known.speaks_h2 == speaks_h2
+    };
+    match known.filter(is_same) {
+        Some(known) => Some(Arc::clone(known)),
+        None => {
+            let origin = connector.origin(&member.settings.address, speaks_h2);
+            Some(Arc::new(origin))
+        }
+    }
+}
+
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
         && a.weight == b.weight
@@ -303,6 +380,7 @@ fn unchanged(a: &Server, b: &Server) -> bool {
         && a.backup == b.backup
         && a.check == b.check
         && a.check_enabled == b.check_enabled
+        && a.starts_unproven == b.starts_unproven
         && a.check_address == b.check_address
 }
 

@@ -41,6 +41,21 @@ pub(crate) struct Member {
     pub(crate) check_enabled: bool,
     /// The operator's word on the health of a server that is not checked.
     pub(crate) health: Option<Operational>,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
+    /// Its source says that it must not serve.
+    pub(crate) refused: bool,
+}
+
+/// Where a server comes from, which decides how it starts and who checks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A file: UP until a check says otherwise, as in HAProxy.
+    Written,
+    /// The admin socket: used only if nobody else can be until its first check passed.
+    Added,
+    /// A source: the same, and without a written check it gets a connect.
+    Found,
 }
 
 impl Member {
@@ -56,8 +71,31 @@ impl Member {
             },
             check_enabled: true,
             health: None,
+            origin: Origin::Written,
+            refused: false,
             settings: settings.clone(),
         }
+    }
+}
+
+impl Member {
+    /// The check it has in this backend, made or not.
+    pub(crate) fn check(&self, backend: &config::Backend) -> Option<config::Check> {
+        match (&backend.check, self.origin) {
+            _ if self.settings.check == Some(false) => None,
+            (Some(check), _) => Some(check.clone()),
+            (None, Origin::Found) if backend.check_discovered => Some(config::Check {
+                probe: config::Probe::Tcp,
+                ..config::Check::default()
+            }),
+            (None, _) => None,
+        }
+    }
+
+    /// Whether it has one.
+    pub(crate) fn has_check(&self, backend: &config::Backend) -> bool {
+        self.settings.check != Some(false)
+            && (backend.check.is_some() || self.origin == Origin::Found && backend.check_discovered)
     }
 }
 

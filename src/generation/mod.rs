@@ -20,10 +20,10 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{Change, Returning};
-pub(crate) use desired::{Desired, Entrance, Member};
+pub(crate) use desired::{Desired, Entrance, Member, Origin};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};
-pub(crate) use route::RequestFacts;
+pub(crate) use route::{RequestFacts, without_port};
 #[cfg(test)]
 pub(crate) use status::status_text;
 pub(crate) use status::{check_info, status};

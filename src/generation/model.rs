@@ -9,6 +9,7 @@ use crate::state::{
     BackendState, BindId, EndpointId, FrontendId, FrontendState, GenerationId, ServerId,
     ServerState,
 };
+use crate::tls;
 
 /// Everything that is served, at one moment. Never mutated.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Generation {
     pub(crate) frontends: Box<[Arc<Frontend>]>,
     /// In the order of the file; frontends refer to them by index.
     pub(crate) backends: Box<[Arc<Backend>]>,
+    /// What was loaded for their TLS; all generations of a process share it.
+    pub(crate) tls: Arc<tls::Registry>,
 }
 
 impl Generation {
@@ -28,6 +31,18 @@ impl Generation {
         self.frontends
             .iter()
             .find(|frontend| frontend.state.id == id)
+    }
+
+    /// What answers handshakes on this bind; `None` = clients speak in plain there.
+    pub(crate) fn acceptor(
+        &self,
+        frontend: FrontendId,
+        bind: BindId,
+    ) -> Option<&Arc<tls::Acceptor>> {
+        let frontend = self.frontend(frontend)?;
+        let index = frontend.bind_ids.iter().position(|id| *id == bind)?;
+        let is_secure = frontend.config.binds.get(index)?.tls;
+        frontend.tls.as_ref().filter(|_| is_secure)
     }
 
     /// A backend by name.
@@ -52,8 +67,18 @@ pub(crate) struct Frontend {
     pub(crate) bind_ids: Box<[BindId]>,
     /// Its listeners are closed; what came in goes on.
     pub(crate) paused: bool,
+    /// Answers the handshakes on its binds with `tls`.
+    pub(crate) tls: Option<Arc<tls::Acceptor>>,
     /// Shared by its generations.
     pub(crate) state: Arc<FrontendState>,
+}
+
+impl Frontend {
+    /// A bind by identity.
+    pub(crate) fn bind(&self, id: BindId) -> Option<&config::Bind> {
+        let index = self.bind_ids.iter().position(|bind| *bind == id)?;
+        self.config.binds.get(index)
+    }
 }
 
 /// A set of servers.
@@ -101,6 +126,8 @@ pub(crate) struct Server {
     pub(crate) address: config::ServerAddress,
     /// Names the address: a new address under the same identity is a new endpoint.
     pub(crate) endpoint: EndpointId,
+    /// Handshakes with it; `None` = it is spoken to in plain. A change is another endpoint.
+    pub(crate) tls: Option<Arc<tls::Origin>>,
     /// Effective weight, 0-256.
     pub(crate) weight: u16,
     /// Weight as written.
@@ -111,6 +138,8 @@ pub(crate) struct Server {
     pub(crate) check: Option<Arc<config::Check>>,
     /// Whether it is made; an operator may pause it.
     pub(crate) check_enabled: bool,
+    /// It starts as unproven: its first check must pass before it serves beside others.
+    pub(crate) starts_unproven: bool,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
     /// Shared by its generations.

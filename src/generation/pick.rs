@@ -42,6 +42,16 @@ impl Backend {
             .or_else(|| self.usable(false).next())
             .or_else(|| self.usable(true).find(others))
             .or_else(|| self.usable(true).next())
+            .or_else(|| self.share(self.unproven(false).filter(others)))
+            .or_else(|| self.unproven(false).next())
+            .or_else(|| self.unproven(true).next())
+    }
+
+    /// Those whose first check is still to come: better than an error.
+    fn unproven(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
+        self.servers.iter().filter(move |server| {
+            server.backup == backup && server.weight > 0 && server.state.is_last_resort()
+        })
     }
 
     /// All of them, not only those of the schedule: one that has just come UP is

@@ -74,7 +74,7 @@ where
 
 /// The host of an authority; `[v6]:port` keeps its brackets. A final dot is the
 /// root and means the same name.
-fn without_port(authority: &[u8]) -> &[u8] {
+pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
     let host = match authority.iter().rposition(|byte| *byte == b':') {
         Some(colon) if authority[colon..].contains(&b']') => authority,
         Some(colon) => &authority[..colon],

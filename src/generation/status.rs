@@ -9,6 +9,9 @@ use crate::state::{Admin, CheckCode, LastCheck, Operational};
 /// `DRAIN`, `no check`.
 pub(crate) fn status(server: &Server) -> String {
     let state = &server.state;
+    if state.is_refused() && state.admin() == Admin::Ready {
+        return "DOWN".to_owned();
+    }
     let operational = state.operational();
     let checked = match server.check.as_ref().filter(|_| server.check_enabled) {
         Some(check) => status_text(operational, state.health(), check.rise, check.fall),

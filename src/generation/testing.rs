@@ -18,6 +18,7 @@ pub(crate) fn server(port: u16, weight: u16) -> Server {
         check: None,
         check_port: None,
         check_address: None,
+        tls: TlsChoice::Backend,
     }
 }
 
@@ -29,8 +30,10 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         balance: Balance::RoundRobin,
         retries: 3,
         servers,
-        server_files: Vec::new(),
+        sources: Vec::new(),
         check: None,
+        check_discovered: true,
+        panic: 0,
         timeouts: ServerTimeouts {
             connect: Duration::from_secs(5),
             server: Duration::from_secs(60),
@@ -42,6 +45,7 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         observe_connect: false,
         drain_timeout: None,
         retry_after: Duration::from_secs(5),
+        ..Backend::new(name, Mode::Http)
     }
 }
 
@@ -62,7 +66,7 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         limits: RequestLimits::default(),
         forwarded: Forwarded::default(),
         keep_alive_requests: 0,
-        monitor: None,
+        ..Frontend::new(name, Mode::Http)
     }
 }
 
@@ -73,6 +77,7 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         frontends,
         backends,
         logs: Vec::new(),
+        discovery: Discovery::default(),
     }))
 }
 

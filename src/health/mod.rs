@@ -115,6 +115,7 @@ impl Health {
             let Some(subject) = Subject::of(backend, server) else {
                 // Without a check it is UP, whatever the check said last.
                 changed |= old.is_some() && self.reset(server, 0);
+                changed |= server.state.set_unproven(false);
                 continue;
             };
             if server.state.admin() == Admin::Maint || server.state.is_retired() {
@@ -123,6 +124,7 @@ impl Health {
             }
             let check = Arc::clone(&subject.target.check);
             if !server.check_enabled {
+                changed |= server.state.set_unproven(false);
                 let machine = match old {
                     Some(Presence::Checked(running)) => running.task.machine(),
                     Some(Presence::Disabled(_, machine)) => machine,
@@ -152,9 +154,12 @@ impl Health {
                     machine
                 }
                 _ => {
-                    let (machine, to) = self.first(backend, server, &check);
+                    let (machine, to, is_known) = self.first(backend, server, &check);
                     changed |= self.reset(server, machine.health());
                     changed |= server.state.set_operational(to, self.now_ms());
+                    server
+                        .state
+                        .set_unproven(server.starts_unproven && !is_known);
                     machine
                 }
             };
@@ -181,8 +186,13 @@ impl Health {
         server.state.set_operational(to, self.now_ms())
     }
 
-    /// How a server that is new to us starts.
-    fn first(&self, backend: &Backend, server: &Server, check: &Check) -> (Machine, Operational) {
+    /// How a server that is new to us starts, and whether another process knew it.
+    fn first(
+        &self,
+        backend: &Backend,
+        server: &Server,
+        check: &Check,
+    ) -> (Machine, Operational, bool) {
         let known = match self.expected.is_empty() {
             true => None,
             false => {
@@ -191,11 +201,11 @@ impl Health {
             }
         };
         match known.filter(|known| known.address == server.address.to_string()) {
-            None => (Machine::new(check.rise, check.fall), Operational::Up),
+            None => (Machine::new(check.rise, check.fall), Operational::Up, false),
             Some(known) => {
                 let is_up = known.operational != Operational::Down;
                 let machine = Machine::known(check.rise, check.fall, known.health, is_up);
-                (machine, known.operational)
+                (machine, known.operational, true)
             }
         }
     }
@@ -216,7 +226,12 @@ impl Health {
         starting.sort_by_key(|(_, state, _)| mix(self.seed ^ state.id.get()));
         for (position, (subject, state, machine)) in (0..count).zip(starting) {
             let interval = subject.target.check.interval;
-            let first = now + interval.mul_f64(f64::from(position) / f64::from(count));
+            let spread = interval.mul_f64(f64::from(position) / f64::from(count));
+            // One that serves only after its first check is asked at once.
+            let first = match state.is_unproven() {
+                true => now,
+                false => now + spread,
+            };
             let id = state.id;
             let task = Task::new(subject, state, machine, Rc::clone(&self.context));
             let running = Running::start(task, first);

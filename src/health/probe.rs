@@ -15,10 +15,12 @@ use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
 use crate::config::{Check, Probe, ServerAddress};
 use crate::generation::Server;
 use crate::state::{CheckCode, LastCheck};
+use crate::tls::Origin;
 
 /// Whom to ask, and what.
 #[derive(Debug, PartialEq)]
@@ -29,6 +31,18 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// Its settings.
     pub(crate) check: Arc<Check>,
+    /// Handshakes with it, as traffic does.
+    pub(crate) tls: Option<Secure>,
+}
+
+/// An [`Origin`], compared by identity.
+#[derive(Debug, Clone)]
+pub(crate) struct Secure(Arc<Origin>);
+
+impl PartialEq for Secure {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Target {
@@ -41,6 +55,7 @@ impl Target {
         Self {
             address: server.check_address.clone(),
             host,
+            tls: server.tls.clone().filter(|_| check.tls).map(Secure),
             check: Arc::clone(check),
         }
     }
@@ -98,8 +113,28 @@ where
         Ok(Err(error)) => return connect_failure(&error),
         Err(_) => return Outcome::of(CheckCode::L4Tout),
     };
+    let Some(Secure(origin)) = &target.tls else {
+        return ask_plain(target, deadline, stream, CheckCode::L4Ok).await;
+    };
+    let (config, name) = origin.probe();
+    let shaking = TlsConnector::from(config).connect(name, stream);
+    match timeout_at(deadline, shaking).await {
+        Ok(Ok(stream)) => ask_plain(target, deadline, stream, CheckCode::L6Ok).await,
+        Ok(Err(error)) => {
+            tracing::debug!(address = %target.address, %error, "TLS handshake of a check failed");
+            Outcome::of(CheckCode::L6Rsp)
+        }
+        Err(_) => Outcome::of(CheckCode::L6Tout),
+    }
+}
+
+/// What is asked above connect and handshake; `reached` = that is all.
+async fn ask_plain<S>(target: &Target, deadline: Instant, stream: S, reached: CheckCode) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let Probe::Http { expect, .. } = &target.check.probe else {
-        return Outcome::of(CheckCode::L4Ok);
+        return Outcome::of(reached);
     };
     let Ok(request) = request(target) else {
         return Outcome::of(CheckCode::SockErr);
@@ -255,6 +290,7 @@ mod tests {
                 timeout: Duration::from_secs(20),
                 ..Check::default()
             }),
+            tls: None,
         }
     }
 

@@ -130,6 +130,7 @@ impl Task {
 
     /// The operator knows better, until the next check.
     pub(super) fn force(&self, to: Operational) {
+        self.state.set_unproven(false);
         let mut machine = self.machine.get();
         machine.force(to != Operational::Down);
         self.machine.set(machine);
@@ -233,7 +234,9 @@ impl Task {
             false => Operational::Down,
         };
         let now = millis(Instant::now() - self.context.epoch);
-        if self.state.set_operational(to, now) {
+        // The first check of one that nobody knew: it serves from now on.
+        let is_proven = self.state.set_unproven(false);
+        if self.state.set_operational(to, now) || is_proven {
             let event = HealthEvent {
                 backend: Arc::clone(&self.subject.backend),
                 server: Arc::clone(&self.subject.server),

@@ -17,6 +17,8 @@ pub(crate) struct Canned<'a> {
     pub(crate) reason: Option<&'a str>,
     /// Seconds.
     pub(crate) retry_after: Option<u64>,
+    /// Where the client is sent.
+    pub(crate) location: Option<&'a [u8]>,
     pub(crate) keep_alive: bool,
     /// Of the client.
     pub(crate) version: Version,
@@ -43,6 +45,9 @@ pub(crate) fn write_canned(answer: &Canned<'_>, out: &mut Vec<u8>) {
     if let Some(seconds) = answer.retry_after {
         put_number(out, b"Retry-After: ", seconds);
     }
+    if let Some(location) = answer.location {
+        put(out, &[b"Location: ", location, b"\r\n"]);
+    }
     let length = status.len() + text.len() + 2;
     put_number(out, b"Content-Length: ", length as u64);
     put_connection(out, answer.keep_alive, answer.version);
@@ -64,6 +69,11 @@ pub(crate) fn write_date(unix_seconds: u64, out: &mut [u8; 29]) {
 fn status_text(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
@@ -96,6 +106,7 @@ mod tests {
             status,
             reason: None,
             retry_after: None,
+            location: None,
             keep_alive: false,
             version: Version::Http11,
             head: false,

@@ -52,6 +52,8 @@ pub(crate) enum FieldKind {
     MaxForwards,
     /// Named by Connection: not passed on (9110 7.6.1).
     Nominated,
+    /// X-SSL-Client-*: what a client's certificate said, by our word alone.
+    ClientCertificate,
     /// One of the above written with `_` for `-`: CGI-like servers would take it for that one.
     Shadow,
 }
@@ -82,17 +84,29 @@ impl FieldKind {
             (16, b'x') => (b"x-forwarded-host", Self::XForwardedHost),
             (17, b't') => (b"transfer-encoding", Self::TransferEncoding),
             (17, b'x') => (b"x-forwarded-proto", Self::XForwardedProto),
-            _ => return Self::Other,
+            _ => return Self::of_others(name, first),
         };
         if name.eq_ignore_ascii_case(known) {
             kind
         } else if shadows(name, known) {
             Self::Shadow
         } else {
-            Self::Other
+            Self::of_others(name, first)
+        }
+    }
+
+    #[inline]
+    fn of_others(name: &[u8], first: u8) -> Self {
+        let known = CLIENT_CERTIFICATE;
+        match first == b'x' && name.len() > known.len() && shadows(&name[..known.len()], known) {
+            true => Self::ClientCertificate,
+            false => Self::Other,
         }
     }
 }
+
+/// Fields that begin so tell of a client's certificate.
+const CLIENT_CERTIFICATE: &[u8] = b"x-ssl-client-";
 
 /// A set of kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,15 +190,8 @@ impl Connection {
 }
 
 impl<'b> Section<'b> {
-    /// `raw` is the head from its first line to its last byte, `fields` are slices
-    /// of it. httparse takes LF alone for a line end: not so here (9112 2.2).
-    #[inline]
-    pub(super) fn read(
-        raw: &'b [u8],
-        fields: &[Header<'b>],
-        kinds: &mut [FieldKind],
-    ) -> Result<Self, Fault> {
-        let mut section = Self {
+    fn new() -> Self {
+        Self {
             seen: Kinds::of(&[]),
             connection: Connection::default(),
             body: BodyFields::default(),
@@ -194,7 +201,30 @@ impl<'b> Section<'b> {
             upgrades: 0,
             expectations_known: true,
             te_trailers: false,
-        };
+        }
+    }
+
+    /// Of fields that came as such, without lines: those of HTTP/2.
+    pub(super) fn of_fields(fields: &[Header<'b>], kinds: &mut [FieldKind]) -> Result<Self, Fault> {
+        let mut section = Self::new();
+        for (field, kind) in fields.iter().zip(kinds.iter_mut()) {
+            *kind = FieldKind::of(field.name);
+            if *kind != FieldKind::Other {
+                section.note(*kind, field.value)?;
+            }
+        }
+        Ok(section)
+    }
+
+    /// `raw` is the head from its first line to its last byte, `fields` are slices
+    /// of it. httparse takes LF alone for a line end: not so here (9112 2.2).
+    #[inline]
+    pub(super) fn read(
+        raw: &'b [u8],
+        fields: &[Header<'b>],
+        kinds: &mut [FieldKind],
+    ) -> Result<Self, Fault> {
+        let mut section = Self::new();
         let base = raw.as_ptr().addr();
         for (field, kind) in fields.iter().zip(kinds.iter_mut()) {
             let start = field.name.as_ptr().addr().wrapping_sub(base);

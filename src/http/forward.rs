@@ -21,6 +21,8 @@ pub(crate) struct Client<'a> {
     pub(crate) trusted: bool,
     /// Made by the caller when [`Forwarded::request_id`] names a field.
     pub(crate) request_id: Option<&'a [u8]>,
+    /// X-SSL-Client-* lines, each with its end; `None` = clients are not asked for certificates.
+    pub(crate) certificate: Option<&'a [u8]>,
 }
 
 /// Upper bound of what [`write_request`] appends.
@@ -39,6 +41,7 @@ pub(crate) fn request_bound(
         + rules.via.as_ref().map_or(0, String::len)
         + rules.request_id.as_ref().map_or(0, String::len)
         + client.request_id.map_or(0, <[u8]>::len)
+        + client.certificate.map_or(0, <[u8]>::len)
         + 512
 }
 
@@ -105,13 +108,16 @@ fn write_end_to_end(
 ) -> bool {
     let mut pass = Kinds::of(&[FieldKind::Other, FieldKind::Date, FieldKind::Via]);
     // To be ignored in 1.0 (9110 10.1.1), and what we send is 1.1.
-    pass.add_if(FieldKind::Expect, head.version == Version::Http11);
+    pass.add_if(FieldKind::Expect, head.version != Version::Http10);
     pass.add_if(FieldKind::MaxForwards, head.max_forwards.is_none());
     pass.add_if(FieldKind::XForwardedFor, rules.for_ == ForwardedFor::Off);
     pass.add_if(FieldKind::XForwardedProto, client.trusted);
     pass.add_if(FieldKind::XForwardedPort, client.trusted);
     pass.add_if(FieldKind::XForwardedHost, client.trusted);
     pass.add_if(FieldKind::Forwarded, client.trusted);
+
+    let is_told = client.trusted && client.certificate.is_none();
+    pass.add_if(FieldKind::ClientCertificate, is_told);
 
     let id_name = rules.request_id.as_deref();
     let mut has_id = false;
@@ -176,6 +182,9 @@ fn write_forwarded(
     if rules.host && set(FieldKind::XForwardedHost) && !head.host.is_empty() {
         put(out, &[b"X-Forwarded-Host: ", head.host, b"\r\n"]);
     }
+    if let Some(lines) = client.certificate {
+        out.extend_from_slice(lines);
+    }
     if rules.rfc7239 {
         write_rfc7239(head, client, out);
     }
@@ -210,6 +219,7 @@ pub(super) fn put_via(out: &mut Vec<u8>, version: Version, pseudonym: &str) {
     let received: &[u8] = match version {
         Version::Http10 => b"Via: 1.0 ",
         Version::Http11 => b"Via: 1.1 ",
+        Version::Http2 => b"Via: 2 ",
     };
     put(out, &[received, pseudonym.as_bytes(), b"\r\n"]);
 }

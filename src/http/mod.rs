@@ -1,4 +1,5 @@
-//! HTTP/1.1 as bytes and rules: heads, framing, forwarding, bodies, own answers.
+//! HTTP/1.1 as bytes and rules: heads, framing, forwarding, bodies, own answers; and
+//! what is different where a head came, or leaves, in HTTP/2.
 //!
 //! Three rules cover most of it: a head is parsed once, strictly, into fields and
 //! every forwarded head is built anew from them; each message has one framing
@@ -17,6 +18,7 @@ mod error;
 mod field;
 mod forward;
 mod framing;
+mod h2;
 mod reply;
 mod request;
 mod response;
@@ -32,6 +34,10 @@ pub(crate) use error::{BadResponse, BodyError, Refused};
 pub(crate) use field::{FieldKind, Slots};
 pub(crate) use forward::{Client, request_bound, write_request};
 pub(crate) use framing::{Framing, ResponseFraming};
+pub(crate) use h2::{
+    filter_trailers, join_cookies, read_h2_request, read_trailers, relay_h2_response, to_h2_answer,
+    to_h2_request, to_h2_response, write_trailers,
+};
 pub(crate) use reply::{Reply, reply_framing, response_bound, write_response};
 pub(crate) use request::{MethodKind, RequestHead, Scheme, may_complete, parse_request};
 pub(crate) use response::{Asked, ResponseHead, parse_response};
@@ -42,4 +48,6 @@ pub(crate) enum Version {
     Http10,
     /// 1.1, and any higher minor version (9110 2.5).
     Http11,
+    /// Its frames are read elsewhere; its heads come here as fields (9113 8).
+    Http2,
 }

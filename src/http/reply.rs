@@ -23,7 +23,7 @@ pub(crate) struct Reply<'a> {
 #[inline]
 pub(crate) fn reply_framing(head: &ResponseHead<'_, '_>, client: Version) -> ResponseFraming {
     match (head.framing, client) {
-        (ResponseFraming::UntilClose, Version::Http11) => ResponseFraming::Chunked,
+        (ResponseFraming::UntilClose, Version::Http11 | Version::Http2) => ResponseFraming::Chunked,
         (ResponseFraming::Chunked, Version::Http10) => ResponseFraming::UntilClose,
         (framing, _) => framing,
     }
@@ -115,12 +115,12 @@ pub(super) fn put_connection(out: &mut Vec<u8>, keep_alive: bool, client: Versio
     match (keep_alive, client) {
         (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
         (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-        (true, Version::Http11) => {}
+        (true, Version::Http11 | Version::Http2) => {}
     }
 }
 
 /// What has a meaning for requests alone is end-to-end here.
-const END_TO_END: Kinds = Kinds::of(&[
+pub(super) const END_TO_END: Kinds = Kinds::of(&[
     FieldKind::Other,
     FieldKind::Date,
     FieldKind::Via,

@@ -71,7 +71,7 @@ pub(crate) enum MethodKind {
 
 impl MethodKind {
     /// Case-sensitive (9110 9.1).
-    fn of(method: &str) -> Self {
+    pub(super) fn of(method: &str) -> Self {
         match method {
             "GET" => Self::Get,
             "HEAD" => Self::Head,
@@ -275,7 +275,7 @@ fn may_upgrade(value: &[u8]) -> bool {
 }
 
 #[cold]
-fn max_forwards(fields: &[Header<'_>], kinds: &[FieldKind]) -> Result<u64, Refused> {
+pub(super) fn max_forwards(fields: &[Header<'_>], kinds: &[FieldKind]) -> Result<u64, Refused> {
     let mut values = fields
         .iter()
         .zip(kinds)

@@ -22,7 +22,7 @@ pub(super) fn sanitise(section: &[u8]) -> Result<Vec<u8>, BodyError> {
 
 /// Not what frames, routes, authenticates, controls or describes the content
 /// (9110 6.5.1), nor what has a place in our rules.
-fn may_pass(name: &str) -> bool {
+pub(super) fn may_pass(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     FieldKind::of(name) == FieldKind::Other
         && !REFUSED_PREFIXES.iter().any(|p| lower.starts_with(p))

@@ -10,6 +10,7 @@ use super::tables::DrainRow;
 use super::totals::{FrontendTotals, Latency, Mean, Means, Totals, to_millis};
 use super::{Numbers, ProcessFacts};
 use crate::config::Balance;
+use crate::discovery::SourceRow;
 use crate::generation::{Backend, Frontend, Generation, Server, check_info, status};
 use crate::state::{BackendId, CheckCode, Counters, FrontendId, LastCheck, PerWorker, ServerId};
 
@@ -63,6 +64,8 @@ pub(crate) struct Snapshot {
     /// In HAProxy's order: each frontend (with its servers and backend if it is a
     /// `[[listen]]`), then the other backends, as in the file.
     pub(crate) proxies: Vec<Proxy>,
+    /// Where servers come from; filled in by whoever has them.
+    pub(crate) sources: Vec<SourceRow>,
     /// What drains.
     pub(crate) drains: Vec<DrainRow>,
     /// The servers of `drains`, in the same order.
@@ -90,6 +93,7 @@ impl Snapshot {
                 totals: samples.all_frontends(),
             },
             proxies: taker.proxies(),
+            sources: Vec::new(),
             drains: view.departing.iter().map(drain_row).collect(),
             draining: view.departing.iter().map(|d| d.server.id()).collect(),
         }

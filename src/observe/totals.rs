@@ -1,12 +1,15 @@
 //! Sums over workers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::{Average, CLASSES, Counters, FrontendCounters, Histogram, PerWorker, Times};
 
 /// A struct of sums with one field per counter of that name.
 macro_rules! totals {
     ($(#[$doc:meta])* $name:ident of $counters:ident { $($field:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
         pub(crate) struct $name {
             $(
                 #[doc = concat!("Sum of [`", stringify!($counters), "::", stringify!($field), "`].")]
@@ -34,6 +37,14 @@ macro_rules! totals {
                 $(self.$field = self.$field.wrapping_add(other.$field);)*
                 for (own, other) in self.responses.iter_mut().zip(other.responses) {
                     *own = own.wrapping_add(other);
+                }
+            }
+
+            /// Adds all of it to one slot; only the owner of the slot may call this.
+            pub(crate) fn add_to(&self, slot: &$counters) {
+                $(slot.$field.add(self.$field);)*
+                for (counter, more) in slot.responses.iter().zip(self.responses) {
+                    counter.add(more);
                 }
             }
 
@@ -217,6 +228,8 @@ mod tests {
         let mut twice = totals;
         twice.add(&totals);
         assert_eq!(twice.since(&totals), totals);
+        totals.add_to(&counters.slot(WorkerId(2)));
+        assert_eq!(Totals::of(&counters), twice);
         assert_eq!(totals.since(&twice), Totals::default(), "never below zero");
     }
 

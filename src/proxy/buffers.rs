@@ -2,6 +2,10 @@
 //! readiness, borrow one, and give it back.
 
 use std::cell::RefCell;
+use std::io;
+use std::task::{Context, Poll};
+
+use crate::net::Stream;
 
 /// Bytes before the payload that a chunk head may need.
 pub(crate) const HEADROOM: usize = crate::http::CHUNK_HEAD_MAX;
@@ -125,6 +129,33 @@ impl Buffers {
             start: HEADROOM,
             end: HEADROOM,
         }
+    }
+
+    /// Reads an answer behind what is `held` of it. Who waits holds no more than
+    /// what came.
+    pub(crate) fn poll_fill(
+        &self,
+        held: &mut Option<Buf>,
+        from: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = held.take().unwrap_or_else(|| self.take(BODY));
+        if buf.room().is_empty() {
+            let wanted = buf.len() + 1;
+            buf = self.grow(buf, wanted);
+        }
+        let read = from.poll_read(cx, buf.room());
+        if let Poll::Ready(Ok(n)) = read {
+            buf.filled(n);
+        }
+        if buf.is_empty() {
+            self.give(buf);
+        } else if read.is_pending() {
+            *held = Some(self.shrink(buf));
+        } else {
+            *held = Some(buf);
+        }
+        read
     }
 
     /// A buffer of exactly the bytes of `from`, for those who wait with half a head.

@@ -1,16 +1,21 @@
 //! The client's side of a session.
 
+use std::future::poll_fn;
 use std::io::Write;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Poll;
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::Shard;
-use super::buffers::Buf;
+use super::buffers::{Buf, REQUEST};
+use super::end::{Cause, SessionEnd};
 use super::sessions::Slot;
 use crate::generation::{Frontend, Generation};
+use crate::http;
 use crate::net::{Peer, Stream};
 use crate::state::FrontendCounters;
 
@@ -33,6 +38,8 @@ pub(crate) struct Client {
     pub(crate) port: Text<5>,
     /// Whether it lies in the frontend's trusted networks.
     pub(crate) trusted: bool,
+    /// What its certificate said, as fields for servers; `None` = it was not asked for one.
+    pub(crate) certificate: Option<Box<[u8]>>,
     /// Bytes read ahead; idle connections have none.
     pub(crate) ahead: Option<Buf>,
     /// It will send no more.
@@ -41,6 +48,8 @@ pub(crate) struct Client {
     pub(crate) requests: u32,
     /// When it was accepted, or the first byte of its last request came.
     pub(crate) began_us: u64,
+    /// Its first bytes decide whether it speaks HTTP/2.
+    pub(crate) may_speak_http2: bool,
     _place: Place,
 }
 
@@ -54,17 +63,19 @@ impl Client {
         counters.sessions.add(1);
         Self {
             slot: Slot::open(shard, Arc::clone(&frontend.state), peer),
-            ip: Text::of(peer.address.ip()),
-            port: Text::of(local_port),
+            ip: Text::of_ip(peer.address.ip()),
+            port: Text::of_number(local_port),
             trusted: is_trusted(frontend, peer),
             frontend: Arc::clone(frontend),
             counters,
             peer,
             stream,
+            certificate: None,
             ahead: None,
             fin: false,
             requests: 0,
             began_us: place.shard.clock.now_us(),
+            may_speak_http2: false,
             _place: place,
         }
     }
@@ -88,10 +99,55 @@ impl Client {
         }
     }
 
-    /// Whether bytes behind the last request are there, as far as the driver knows.
-    pub(crate) fn has_unread(&self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.ahead.is_some() || self.stream.poll_read_ready(&mut cx).is_ready()
+    /// Closes after an answer to a request that was not read to its end: closing
+    /// at once would make the kernel send a reset, which eats the answer on its way
+    /// (RFC 9112 9.6).
+    pub(crate) async fn linger(&mut self) {
+        self.stream.shutdown_write();
+        self.slot.arm(LINGER);
+        let mut left = LINGER_MAX;
+        poll_fn(|cx| {
+            while left > 0 {
+                let mut buf = self.slot.shard().buffers.take(REQUEST);
+                let read = self.stream.poll_read(cx, buf.room());
+                self.slot.shard().buffers.give(buf);
+                match read {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(n)) => left = left.saturating_sub(n),
+                    Poll::Pending if self.slot.expired() || self.slot.killed().is_some() => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// What its servers are told of it.
+    #[inline]
+    pub(crate) fn about<'a>(&'a self, request_id: Option<&'a [u8; 32]>) -> http::Client<'a> {
+        http::Client {
+            ip: self.peer.address.ip(),
+            ip_text: self.ip.as_bytes(),
+            local_port_text: self.port.as_bytes(),
+            https: self.stream.is_secure(),
+            trusted: self.trusted,
+            request_id: request_id.map(<[u8; 32]>::as_slice),
+            certificate: self.certificate.as_deref(),
+        }
+    }
+
+    /// Whether bytes behind the last request are there. `last` = the client said that it
+    /// sends no more: then only what is known already counts, no system call is spent.
+    pub(crate) fn has_unread(&self, last: bool) -> bool {
+        self.ahead.is_some() || self.stream.has_unread(!last)
+    }
+
+    /// What is answered here without any error.
+    pub(crate) fn count_intercepted(&self, end: SessionEnd) {
+        if end.cause == Cause::Local {
+            self.counters.intercepted.add(1);
+        }
     }
 
     /// Whether the connection may stay open for another request.
@@ -102,6 +158,11 @@ impl Client {
             && (limit == 0 || self.requests < limit)
     }
 }
+
+/// nginx waits 5 s; a client that has not stopped by now will not.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes thrown away at most.
+const LINGER_MAX: usize = 256 << 10;
 
 fn is_trusted(frontend: &Frontend, peer: Peer) -> bool {
     frontend
@@ -186,18 +247,84 @@ pub(crate) struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    fn of(value: impl std::fmt::Display) -> Self {
-        let mut bytes = [0; N];
-        let mut rest = &mut bytes[..];
-        // What does not fit is cut; N is chosen so that everything does.
-        let _ = write!(rest, "{value}");
-        let len = (N - rest.len()) as u8;
-        Self { bytes, len }
+    const EMPTY: Self = Self {
+        bytes: [0; N],
+        len: 0,
+    };
+
+    /// An IPv4 address without `fmt`, which takes 900 instructions for it.
+    fn of_ip(ip: IpAddr) -> Self {
+        let mut text = Self::EMPTY;
+        match ip {
+            IpAddr::V4(ip) => {
+                for (i, octet) in ip.octets().into_iter().enumerate() {
+                    if i > 0 {
+                        text.push(b'.');
+                    }
+                    text.push_number(octet.into());
+                }
+            }
+            IpAddr::V6(ip) => {
+                let mut rest = &mut text.bytes[..];
+                // What does not fit is cut; N is chosen so that everything does.
+                let _ = write!(rest, "{ip}");
+                text.len = (N - rest.len()) as u8;
+            }
+        }
+        text
+    }
+
+    fn of_number(number: u16) -> Self {
+        let mut text = Self::EMPTY;
+        text.push_number(number);
+        text
+    }
+
+    fn push_number(&mut self, number: u16) {
+        let mut unit = 10_000;
+        while unit > 1 && number < unit {
+            unit /= 10;
+        }
+        while unit > 0 {
+            self.push(b'0' + (number / unit % 10) as u8);
+            unit /= 10;
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
+            *place = byte;
+            self.len += 1;
+        }
     }
 
     /// The text.
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_ports_are_written_as_display_writes_them() {
+        for ip in [
+            "0.0.0.0",
+            "10.200.3.45",
+            "255.255.255.255",
+            "192.168.100.9",
+            "::1",
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ] {
+            let parsed: IpAddr = ip.parse().unwrap();
+            assert_eq!(Text::<39>::of_ip(parsed).as_bytes(), ip.as_bytes());
+        }
+        for port in [0, 7, 10, 99, 100, 8080, 9999, 10_000, 65_535] {
+            let text = port.to_string();
+            assert_eq!(Text::<5>::of_number(port).as_bytes(), text.as_bytes());
+        }
     }
 }

@@ -67,6 +67,18 @@ pub(crate) struct NoConnection {
     pub(crate) redispatched: bool,
 }
 
+/// Before any server was tried.
+impl From<SessionEnd> for NoConnection {
+    fn from(end: SessionEnd) -> Self {
+        Self {
+            end,
+            server: None,
+            retries: 0,
+            redispatched: false,
+        }
+    }
+}
+
 /// Where a failed try goes next.
 enum Again {
     Same,
@@ -133,7 +145,9 @@ pub(crate) async fn establish(
             // A backend that left the configuration while we dialled: nobody else is
             // left to do it, and what a server that left has in hand it may finish.
             Attempt::Connected(stream)
-                if server.state.is_usable() || is_gone(shard, plan.backend) =>
+                if server.state.is_usable()
+                    || server.state.is_last_resort()
+                    || is_gone(shard, plan.backend) =>
             {
                 return Ok(Dialled {
                     stream,
@@ -198,19 +212,48 @@ enum Attempt {
 
 async fn attempt(slot: &Slot, server: &Use) -> Attempt {
     // Boxed: dialling is rare, and its future would widen every session's.
-    let mut dialling = Box::pin(dial::dial(&server.address));
+    let mut dialling = Box::pin(dial(server));
     poll_fn(|cx| {
         if let Some(kill) = slot.killed() {
             return Poll::Ready(Attempt::Ended(killed(kill, During::Connect)));
         }
         match dialling.as_mut().poll(cx) {
-            Poll::Ready(Ok(stream)) => Poll::Ready(Attempt::Connected(stream)),
-            Poll::Ready(Err(error)) => Poll::Ready(refused(server, &error)),
+            Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending if slot.expired() => Poll::Ready(Attempt::TimedOut),
             Poll::Pending => Poll::Pending,
         }
     })
     .await
+}
+
+/// Connects, and handshakes where the server speaks TLS; both within the time for a connect.
+async fn dial(server: &Use) -> Attempt {
+    let mut stream = match dial::dial(&server.address).await {
+        Ok(stream) => stream,
+        Err(error) => return refused(server, &error),
+    };
+    let Some(origin) = &server.tls else {
+        return Attempt::Connected(stream);
+    };
+    let shaken = match origin.connect() {
+        Ok(session) => {
+            stream.secure(session);
+            poll_fn(|cx| stream.poll_handshake(cx)).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    match shaken {
+        Ok(()) => Attempt::Connected(stream),
+        Err(error) => {
+            tracing::warn!(
+                backend = &*server.backend,
+                server = &*server.name,
+                %error,
+                "TLS handshake with a server failed",
+            );
+            Attempt::Refused
+        }
+    }
 }
 
 fn refused(server: &Use, error: &io::Error) -> Attempt {

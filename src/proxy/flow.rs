@@ -54,6 +54,8 @@ pub(crate) struct Flow {
     joined: bool,
     /// Bytes were moved since [`Self::take_progress`].
     progress: bool,
+    /// The receiver's stream holds bytes that count as sent: records for a full socket.
+    held: bool,
     /// Payload bytes that may still come; only chunked bodies need it.
     allowed: u64,
     /// Bytes read from the source as body (framing included).
@@ -150,6 +152,7 @@ impl Flow {
             || !self.out.is_empty()
             || self.tail_sent < self.tail.bytes().len()
             || self.pipe.is_some()
+            || self.held
     }
 
     /// Replaces the head by one that holds interim answers, before the final one.
@@ -184,6 +187,7 @@ impl Flow {
         self.out = 0..0;
         self.tail = Tail::None;
         self.tail_sent = 0;
+        self.held = false;
     }
 
     /// Whether any byte moved since the last call.
@@ -205,6 +209,7 @@ impl Flow {
         }
         self.ended = false;
         self.progress = false;
+        self.held = false;
         self.received = 0;
         self.sent = 0;
         self.spliced = 0;
@@ -231,7 +236,14 @@ impl Flow {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), FlowError>> {
         while self.is_pending() {
-            let written = if self.pipe.is_some() {
+            let written = if self.held {
+                match ready!(to.poll_flush(cx)) {
+                    Ok(()) => self.held = false,
+                    Err(_) => return Poll::Ready(Err(FlowError::Sink)),
+                }
+                self.progress = true;
+                continue;
+            } else if self.pipe.is_some() {
                 ready!(self.poll_drain(to, shard, cx))
             } else {
                 ready!(self.poll_write(to, cx))
@@ -242,6 +254,7 @@ impl Flow {
             };
             self.progress = true;
             self.sent += written as u64;
+            self.held = to.holds_back();
         }
         Poll::Ready(Ok(()))
     }
@@ -263,7 +276,7 @@ impl Flow {
                 self.decode().map_err(FlowError::Framing)?;
                 continue;
             }
-            let read = match self.take_pipe(from, shard) {
+            let read = match self.take_pipe(from, to, shard) {
                 Some(pipe) => ready!(self.poll_splice(pipe, from, shard, cx)),
                 None => ready!(self.poll_fill(from, &shard.buffers, cx)),
             };
@@ -281,10 +294,11 @@ impl Flow {
     }
 
     /// A pipe, if the rest of the body is worth one and there is one.
-    fn take_pipe(&mut self, from: &Stream, shard: &Shard) -> Option<Pipe> {
+    fn take_pipe(&mut self, from: &Stream, to: &Stream, shard: &Shard) -> Option<Pipe> {
         let worth = self.coding == Coding::Plain
             && self.decoder.left()? >= SPLICE_FROM
-            && !from.is_urgent();
+            && from.may_splice()
+            && !to.is_secure();
         let pipe = worth.then(|| shard.pipes.take())??;
         if let Some(buf) = self.buf.take() {
             shard.buffers.give(buf);

@@ -4,15 +4,20 @@
 //! pooled server connections, a deadline. It holds a server, never a
 //! generation, and nothing here is shared with another thread but the atomics
 //! of `state/`. This room must not know control.
-//! Start at [`http1::serve`] and [`tcp::serve`], then `connect.rs`.
+//! Start at [`http1::serve`], [`http2::serve`] and [`tcp::serve`], then `connect.rs`.
 
+mod account;
+mod answer;
 mod buffers;
+mod choose;
 mod client;
 mod clock;
 mod connect;
 mod end;
 mod flow;
+pub(crate) mod handshake;
 pub(crate) mod http1;
+pub(crate) mod http2;
 mod record;
 mod sessions;
 mod shard;

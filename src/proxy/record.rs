@@ -3,37 +3,12 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::Client;
-use super::end::SessionEnd;
+use super::account::Asker;
 use super::shard::Shard;
 use super::upstream::Upstream;
-use crate::log::{Facts, Kind, Record};
+use crate::http::{RequestHead, Version};
+use crate::log::{Facts, Record};
 use crate::state::{BackendId, BackendState};
-
-/// What is in force for this client and backend, beside the exchange itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Stages {
-    /// The first byte, or the accept.
-    pub(super) began_us: u64,
-    /// As in [`Facts`].
-    pub(super) request: i64,
-    pub(super) queue: i64,
-    pub(super) connect: i64,
-    pub(super) response: i64,
-}
-
-/// How it went.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Course {
-    pub(super) kind: Kind,
-    pub(super) end: SessionEnd,
-    pub(super) status: u16,
-    pub(super) retries: u32,
-    pub(super) redispatched: bool,
-    pub(super) reused: bool,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-}
 
 /// Where it went.
 #[derive(Debug, Clone, Copy)]
@@ -49,38 +24,16 @@ pub(super) enum Way<'a> {
     },
 }
 
-/// Puts one record into the worker's ring. To be called when somebody wants it.
-#[cold]
-pub(super) fn write(client: &Client, way: Way<'_>, stages: Stages, course: &Course, line: &[u8]) {
-    let shard = client.shard();
-    let now_us = shard.clock.now_us();
-    let mut facts = Facts {
-        kind: course.kind,
-        tls: false,
-        reused: course.reused,
-        redispatched: course.redispatched,
-        end: course.end.letters(),
-        status: course.status,
-        retries: u16::try_from(course.retries).unwrap_or(u16::MAX),
-        ip: client.peer.address.ip(),
-        port: client.peer.address.port(),
-        began_us: stages.began_us,
-        request: stages.request,
-        queue: stages.queue,
-        connect: stages.connect,
-        response: stages.response,
-        total: now_us.saturating_sub(stages.began_us) as i64,
-        bytes_out: course.bytes_out,
-        bytes_in: course.bytes_in,
-        actconn: count(shard.published.connections() as u64),
-        feconn: count(client.frontend.state.connections() as u64),
-        beconn: 0,
-        srvconn: 0,
-    };
+/// Puts one record into the worker's ring, with what only looks around tell: to be
+/// called when somebody wants it.
+pub(super) fn write(asker: &Asker<'_>, way: Way<'_>, mut facts: Facts, line: &[u8]) {
+    let shard = asker.shard;
+    facts.actconn = count(shard.published.connections() as u64);
+    facts.feconn = count(asker.frontend.state.connections() as u64);
     let put = |facts, backend: &str, server: &str| {
         shard.log.push(&Record {
             facts,
-            frontend: &client.frontend.config.name,
+            frontend: &asker.frontend.config.name,
             backend,
             server,
             line,
@@ -100,6 +53,19 @@ pub(super) fn write(client: &Client, way: Way<'_>, stages: Stages, course: &Cour
             facts.srvconn = server.saturating_sub(own);
             put(facts, &upstream.backend, &upstream.name);
         }
+    }
+}
+
+/// The buffer of the head is another's by the time the line is logged.
+pub(super) fn keep_line(line: &mut Vec<u8>, head: &RequestHead<'_, '_>, line_max: usize) {
+    let version: &[u8] = match head.version {
+        Version::Http10 => b" HTTP/1.0",
+        Version::Http11 => b" HTTP/1.1",
+        Version::Http2 => b" HTTP/2.0",
+    };
+    for part in [head.method.as_bytes(), b" ", head.target, version] {
+        let room = line_max.saturating_sub(line.len());
+        line.extend_from_slice(&part[..part.len().min(room)]);
     }
 }
 

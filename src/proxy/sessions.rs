@@ -4,9 +4,10 @@
 //! tick looks at all of them (100,000 in 0.03 ms) and wakes what has expired.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::Shard;
@@ -192,9 +193,18 @@ impl Slot {
         &self.shard
     }
 
-    /// Remembers whom to wake; a task's waker stays the same, so once is enough.
+    /// Remembers whom to wake.
     pub(crate) fn register(&self, waker: &Waker) {
         self.with(|entry| entry.waker = Some(waker.clone()));
+    }
+
+    /// Remembers to wake this task, whose waker stays the same, so once is enough.
+    pub(crate) async fn register_task(&self) {
+        poll_fn(|cx| {
+            self.register(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// The session is woken `after` this long, unless the deadline is moved.

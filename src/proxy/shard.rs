@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Cache};
+use tokio::sync::Semaphore;
 
 use super::buffers::Buffers;
 use super::clock::Clock;
@@ -44,6 +45,8 @@ pub(crate) struct Shard {
     pub(crate) upstreams: Upstreams,
     /// Where records of the access log go.
     pub(crate) log: Producer,
+    /// Places for TLS handshakes with clients.
+    pub(crate) handshakes: Semaphore,
     #[expect(clippy::vec_box, reason = "what is pooled is the allocation")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     request_ids: Cell<u64>,
@@ -57,6 +60,7 @@ impl Shard {
         workers: usize,
         published: Arc<Published>,
         pipes_max: usize,
+        handshakes_max: usize,
         origin: Instant,
         log: Producer,
     ) -> Rc<Self> {
@@ -70,6 +74,7 @@ impl Shard {
             pipes: Pipes::new(Arc::clone(&published.pipes), pipes_max),
             upstreams: Upstreams::default(),
             log,
+            handshakes: Semaphore::new(handshakes_max.div_ceil(workers.max(1))),
             exchanges: RefCell::default(),
             request_ids: Cell::new(0),
             seed: RandomState::new().hash_one(origin),

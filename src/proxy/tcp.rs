@@ -1,24 +1,19 @@
 //! TCP mode: one server per connection, bytes both ways.
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
 use super::Client;
+use super::account::Asker;
 use super::connect::{self, NO_SERVER, NoConnection, Plan};
 use super::end::{Cause, During, SessionEnd};
-use super::record::{self, Course, Stages, Way};
+use super::record::{self, Way};
 use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
-use crate::log::{Kind, NEVER};
+use crate::log::{Facts, Kind, NEVER};
 
 /// Serves one client until either side is done.
 pub(crate) async fn serve(mut client: Client) {
-    poll_fn(|cx| {
-        client.slot.register(cx.waker());
-        Poll::Ready(())
-    })
-    .await;
+    client.slot.register_task().await;
     let Some((plan, limits, server)) = assign(&mut client) else {
         return log(&client, Way::Nowhere, &Session::ended(NO_SERVER));
     };
@@ -107,7 +102,18 @@ fn log(client: &Client, way: Way<'_>, session: &Session) {
         return;
     }
     let since = |us: u64| us.saturating_sub(client.began_us) as i64;
-    let stages = Stages {
+    let shard = client.shard();
+    let relayed = &session.relayed;
+    let facts = Facts {
+        kind: Kind::Tcp,
+        tls: client.stream.is_secure(),
+        reused: false,
+        redispatched: session.redispatched,
+        end: relayed.end.letters(),
+        status: 0,
+        retries: u16::try_from(session.retries).unwrap_or(u16::MAX),
+        ip: client.peer.address.ip(),
+        port: client.peer.address.port(),
         began_us: client.began_us,
         request: NEVER,
         queue: match way {
@@ -116,18 +122,22 @@ fn log(client: &Client, way: Way<'_>, session: &Session) {
         },
         connect: session.connected_us.map_or(NEVER, since),
         response: NEVER,
+        total: since(shard.clock.now_us()),
+        bytes_out: relayed.bytes_out,
+        bytes_in: relayed.bytes_in,
+        actconn: 0,
+        feconn: 0,
+        beconn: 0,
+        srvconn: 0,
     };
-    let course = Course {
-        kind: Kind::Tcp,
-        end: session.relayed.end,
-        status: 0,
-        retries: session.retries,
-        redispatched: session.redispatched,
-        reused: false,
-        bytes_in: session.relayed.bytes_in,
-        bytes_out: session.relayed.bytes_out,
+    let asker = Asker {
+        shard,
+        frontend: &client.frontend,
+        counters: &client.counters,
+        peer: client.peer,
+        is_secure: client.stream.is_secure(),
     };
-    record::write(client, way, stages, &course, b"");
+    record::write(&asker, way, facts, b"");
 }
 
 fn assign(client: &mut Client) -> Option<(Plan, Limits, Option<Use>)> {

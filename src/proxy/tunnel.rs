@@ -210,7 +210,7 @@ impl Half {
                 self.give_back(shard);
                 return Poll::Ready(Ok(()));
             }
-            let read = if self.spliced {
+            let read = if self.spliced && !to.is_secure() {
                 ready!(self.poll_splice(from, shard, cx))
             } else {
                 ready!(self.poll_copy(from, shard, cx))
@@ -238,7 +238,7 @@ impl Half {
             self.moved += written;
             self.piped += written;
         }
-        Poll::Ready(Ok(()))
+        to.poll_flush(cx)
     }
 
     fn poll_copy(
@@ -289,7 +289,7 @@ impl Half {
         }
         // A pipe is borrowed only while bytes are under way; none to be had: copy.
         // Nor is a stream with urgent data spliced: splice would wait at the mark for ever.
-        if from.is_urgent() {
+        if !from.may_splice() {
             self.give_back(shard);
             self.spliced = false;
             return self.poll_copy(from, shard, cx);

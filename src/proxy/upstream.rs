@@ -11,11 +11,13 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use super::Shard;
+use super::http2;
 use super::record::Load;
 use crate::config::ServerAddress;
 use crate::generation::{Backend, Server};
 use crate::net::Stream;
 use crate::state::{Counters, EndpointId, ServerState};
+use crate::tls::Origin;
 
 /// An upstream nobody used for this long is forgotten.
 const FORGET_MS: u32 = 60_000;
@@ -33,6 +35,8 @@ pub(crate) struct Upstream {
     pub(crate) backend: Arc<str>,
     /// Where it listens.
     pub(crate) address: ServerAddress,
+    /// Handshakes with it; `None` = it is spoken to in plain.
+    pub(crate) tls: Option<Arc<Origin>>,
     /// This worker's slot.
     pub(crate) counters: Arc<CachePadded<Counters>>,
     /// This worker's slot of the backend.
@@ -41,6 +45,8 @@ pub(crate) struct Upstream {
     pub(super) load: Load,
     /// Oldest in front, newest taken first.
     idle: RefCell<VecDeque<Idle>>,
+    /// Where it speaks HTTP/2: connections that many share.
+    pub(super) http2: http2::Pool,
     used_ms: Cell<u32>,
 }
 
@@ -86,6 +92,10 @@ impl Upstream {
     fn sweep(&self, now_ms: u32) {
         let mut idle = self.idle.borrow_mut();
         let all = !self.state.may_pool();
+        if all {
+            self.http2.close();
+        }
+        self.http2.sweep(now_ms);
         while let Some(oldest) = idle.front() {
             if !all && now_ms.wrapping_sub(oldest.until_ms) >= u32::MAX / 2 {
                 break;
@@ -176,10 +186,12 @@ impl Upstreams {
                 name: Arc::clone(&server.name),
                 backend: Arc::clone(&backend.name),
                 address: server.address.clone(),
+                tls: server.tls.clone(),
                 counters: server.state.counters.slot(shard.worker),
                 backend_counters: backend.state.counters.slot(shard.worker),
                 load: Load::of(Arc::clone(&backend.state)),
                 idle: RefCell::default(),
+                http2: http2::Pool::default(),
                 used_ms: Cell::new(0),
             })
         });
@@ -190,6 +202,7 @@ impl Upstreams {
     /// Closes what is pooled to an endpoint that nobody uses any more.
     pub(crate) fn close(&self, endpoint: EndpointId) {
         if let Some(upstream) = self.by_endpoint.borrow_mut().remove(&endpoint) {
+            upstream.http2.close();
             while upstream.idle.borrow_mut().pop_front().is_some() {
                 upstream.counters.idle.down();
             }
@@ -203,6 +216,7 @@ impl Upstreams {
             let is_recent = now_ms.wrapping_sub(upstream.used_ms.get()) < FORGET_MS;
             Rc::strong_count(upstream) > 1
                 || !upstream.idle.borrow().is_empty()
+                || !upstream.http2.is_empty()
                 || (is_recent && !upstream.state.is_retired())
         });
     }

@@ -298,6 +298,12 @@ pub(crate) struct FrontendCounters {
     pub(crate) intercepted: Counter,
     /// Failures of our own: eint.
     pub(crate) internal_errors: Counter,
+    /// TLS handshakes that led to a session: ssl_sess.
+    pub(crate) tls_handshakes: Counter,
+    /// Those of them that resumed an earlier session: ssl_reused_sess.
+    pub(crate) tls_resumed: Counter,
+    /// Those that led nowhere: ssl_failed_handshake.
+    pub(crate) tls_failed: Counter,
 }
 
 /// Index into the `responses` arrays.

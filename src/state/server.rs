@@ -1,6 +1,6 @@
 //! What a server keeps over generations: its status, its last check, its counters.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,10 +37,11 @@ pub(crate) struct ServerState {
     pub(crate) id: ServerId,
     /// Per worker.
     pub(crate) counters: PerWorker<Counters>,
-    /// Operational x administrative x life in one byte, 0 = usable, so that a
-    /// pick costs one load. Control writes, workers read; relaxed, since a
-    /// command that promises an effect waits for every worker anyway.
-    status: AtomicU8,
+    /// Operational x administrative x life x source, and whether that makes it
+    /// usable, so that a pick costs one load. Control writes, workers read;
+    /// relaxed, since a command that promises an effect waits for every worker
+    /// anyway.
+    status: AtomicU16,
     /// Consecutive check results as HAProxy's `health`, 0..rise+fall-1. Control writes.
     health: AtomicU32,
     /// Packed [`LastCheck`]. Control writes.
@@ -55,12 +56,20 @@ pub(crate) struct ServerState {
     down_ms: AtomicU64,
 }
 
-const DOWN: u8 = 1;
-const STOPPING: u8 = 1 << 1;
-const DRAIN: u8 = 1 << 2;
-const MAINT: u8 = 1 << 3;
-const RETIRED: u8 = 1 << 4;
-const CUT: u8 = 1 << 5;
+const DOWN: u16 = 1;
+const STOPPING: u16 = 1 << 1;
+const DRAIN: u16 = 1 << 2;
+const MAINT: u16 = 1 << 3;
+const RETIRED: u16 = 1 << 4;
+const CUT: u16 = 1 << 5;
+/// Its source says that it must not serve.
+const REFUSED: u16 = 1 << 6;
+/// It has a check, and none was made yet.
+const UNPROVEN: u16 = 1 << 7;
+/// Too few pass their check: what ours says of it does not count.
+const PARDONED: u16 = 1 << 8;
+/// What the others come to.
+const UNUSABLE: u16 = 1 << 15;
 
 impl ServerState {
     /// A new server that is usable at once.
@@ -68,7 +77,7 @@ impl ServerState {
         Self {
             id: ServerId::next(),
             counters: PerWorker::new(workers),
-            status: AtomicU8::new(0),
+            status: AtomicU16::new(0),
             health: AtomicU32::new(0),
             last_check: AtomicU64::new(0),
             changed_ms: AtomicU64::new(0),
@@ -81,7 +90,53 @@ impl ServerState {
     /// Whether new work may be given to it.
     #[inline]
     pub(crate) fn is_usable(&self) -> bool {
-        self.status.load(Relaxed) == 0
+        self.status.load(Relaxed) & UNUSABLE == 0
+    }
+
+    /// Whether nothing is known of it but that it is there: to be used if nobody
+    /// else can be.
+    pub(crate) fn is_last_resort(&self) -> bool {
+        self.status.load(Relaxed) & !UNUSABLE == UNPROVEN
+    }
+
+    /// Whether only our own check, if anything, speaks against it: what may be
+    /// pardoned.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.status.load(Relaxed) & !(UNUSABLE | PARDONED | DOWN | UNPROVEN) == 0
+    }
+
+    /// Whether our own check is content with it, or it has none.
+    pub(crate) fn passes(&self) -> bool {
+        self.status.load(Relaxed) & (DOWN | UNPROVEN) == 0
+    }
+
+    /// Whether its source says that it must not serve.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.status.load(Relaxed) & REFUSED != 0
+    }
+
+    /// Sets what its source says; true if it changed. Control only.
+    pub(crate) fn set_refused(&self, refused: bool) -> bool {
+        let before = self.is_refused();
+        self.replace(REFUSED, if refused { REFUSED } else { 0 });
+        before != refused
+    }
+
+    /// Whether its first check is still to come.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.status.load(Relaxed) & UNPROVEN != 0
+    }
+
+    /// Sets whether its first check is still to come; true if it changed. Control only.
+    pub(crate) fn set_unproven(&self, unproven: bool) -> bool {
+        let before = self.is_unproven();
+        self.replace(UNPROVEN, if unproven { UNPROVEN } else { 0 });
+        before != unproven
+    }
+
+    /// Sets whether our own check counts. Control only.
+    pub(crate) fn set_pardoned(&self, pardoned: bool) {
+        self.replace(PARDONED, if pardoned { PARDONED } else { 0 });
     }
 
     /// Whether what still runs on it must end now.
@@ -98,7 +153,7 @@ impl ServerState {
     /// Whether connections to it may be kept for later requests.
     #[inline]
     pub(crate) fn may_pool(&self) -> bool {
-        self.status.load(Relaxed) & (DOWN | DRAIN | MAINT | RETIRED | CUT) == 0
+        self.status.load(Relaxed) & (DOWN | DRAIN | MAINT | RETIRED | CUT | REFUSED) == 0
     }
 
     /// The operational axis.
@@ -174,9 +229,14 @@ impl ServerState {
     }
 
     /// Replaces the bits of `mask`. Control is the only writer, so load and store do.
-    fn replace(&self, mask: u8, bits: u8) {
-        self.status
-            .store(self.status.load(Relaxed) & !mask | bits, Relaxed);
+    fn replace(&self, mask: u16, bits: u16) {
+        let status = self.status.load(Relaxed) & !(mask | UNUSABLE) | bits;
+        let against = match status & PARDONED {
+            0 => status,
+            _ => status & !(PARDONED | DOWN | UNPROVEN),
+        };
+        let unusable = if against == 0 { 0 } else { UNUSABLE };
+        self.status.store(status | unusable, Relaxed);
     }
 
     /// Records one finished check. Control only.
@@ -187,6 +247,13 @@ impl ServerState {
             self.check_failures
                 .store(self.check_failures.load(Relaxed) + 1, Relaxed);
         }
+    }
+
+    /// Goes on from what another process has counted. Control only.
+    pub(crate) fn inherit_checks(&self, failures: u64, downs: u64, down_ms: u64) {
+        self.check_failures.store(failures, Relaxed);
+        self.downs.store(downs, Relaxed);
+        self.down_ms.store(down_ms, Relaxed);
     }
 
     /// The last finished check; `None` before the first.
@@ -382,5 +449,25 @@ mod tests {
         assert!(server.is_cut());
         server.revive();
         assert!(server.is_usable());
+    }
+
+    #[test]
+    fn a_pardon_covers_our_own_check_and_nothing_else() {
+        let server = ServerState::new(1);
+        server.set_unproven(true);
+        assert!(!server.is_usable() && server.is_last_resort() && server.is_wanted());
+        server.set_pardoned(true);
+        assert!(server.is_usable());
+        assert!(server.set_unproven(false) && !server.set_unproven(false));
+        server.set_operational(Operational::Down, 1);
+        assert!(server.is_usable() && !server.passes());
+        assert!(server.set_refused(true));
+        assert!(!server.is_usable() && !server.is_wanted() && !server.is_last_resort());
+        server.set_refused(false);
+        server.set_admin(Admin::Maint, 1);
+        assert!(!server.is_usable());
+        server.set_admin(Admin::Ready, 1);
+        server.set_pardoned(false);
+        assert!(!server.is_usable() && server.is_wanted());
     }
 }

@@ -10,10 +10,10 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::Mode;
+use crate::config::{BindProtocol, Mode};
 use crate::generation::Frontend;
 use crate::net::{Accept, Peer, Stream, listen};
-use crate::proxy::{Client, Place, Shard, http1, tcp};
+use crate::proxy::{Client, Place, Shard, handshake, http1, http2, tcp};
 use crate::state::{BindId, FrontendId};
 
 /// Wait after EMFILE and friends: sessions must end before accepting helps.
@@ -41,7 +41,10 @@ struct Listener {
 struct Door {
     shard: Rc<Shard>,
     accept: Accept,
+    bind: BindId,
     frontend: FrontendId,
+    /// Clients speak TLS here; another choice would be another bind.
+    is_secure: bool,
     local_port: Option<u16>,
 }
 
@@ -63,7 +66,7 @@ impl Listeners {
         fd: OwnedFd,
         running: oneshot::Sender<io::Result<()>>,
     ) {
-        match self.door(frontend, fd) {
+        match self.door(bind, frontend, fd) {
             Ok(door) => {
                 let accepting = accept_loop(Rc::clone(&door), self.budget);
                 let task = tokio::task::spawn_local(async move {
@@ -78,12 +81,17 @@ impl Listeners {
         }
     }
 
-    fn door(&self, frontend: FrontendId, fd: OwnedFd) -> io::Result<Rc<Door>> {
+    fn door(&self, bind: BindId, frontend: FrontendId, fd: OwnedFd) -> io::Result<Rc<Door>> {
         let local = SockRef::from(&fd).local_addr()?;
         Ok(Rc::new(Door {
             shard: Rc::clone(&self.shard),
             accept: Accept::from_fd(fd)?,
+            bind,
             frontend,
+            is_secure: self.shard.with_generation(|generation| {
+                let acceptor = generation.acceptor(frontend, bind);
+                acceptor.is_some()
+            }),
             local_port: local.as_socket().map(|address| address.port()),
         }))
     }
@@ -204,11 +212,32 @@ impl Door {
     /// Who serves a fresh connection: here, the worker that accepted it. The seam
     /// where an overloaded worker would hand it to another.
     fn admit(&self, place: Place, frontend: &Frontend, stream: Stream, peer: Peer) {
-        let client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
-        match frontend.config.mode {
-            Mode::Http => drop(tokio::task::spawn_local(http1::serve(client))),
-            Mode::Tcp => drop(tokio::task::spawn_local(tcp::serve(client))),
+        let mut client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
+        if !self.is_secure {
+            let protocol = frontend.bind(self.bind).map(|bind| bind.protocol);
+            client.may_speak_http2 = protocol == Some(BindProtocol::Both);
+            return serve(client, protocol == Some(BindProtocol::Http2));
         }
+        // Without one the frontend has given up TLS, and this socket is about to be closed.
+        if let Some(acceptor) = &frontend.tls {
+            let handshaking = handshake::accept(client, Arc::clone(acceptor));
+            drop(tokio::task::spawn_local(async move {
+                if let Some(client) = handshaking.await {
+                    let is_h2 = client.stream.is_h2();
+                    serve(client, is_h2);
+                }
+            }));
+        }
+    }
+}
+
+/// Serves a client with which everything below its protocol is settled, on this
+/// worker, in a task of its own.
+fn serve(client: Client, is_h2: bool) {
+    match client.frontend.config.mode {
+        Mode::Http if is_h2 => drop(tokio::task::spawn_local(http2::serve(client))),
+        Mode::Http => drop(tokio::task::spawn_local(http1::serve(client))),
+        Mode::Tcp => drop(tokio::task::spawn_local(tcp::serve(client))),
     }
 }
 

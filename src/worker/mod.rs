@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) accept_budget: usize,
     /// Pipes of the process.
     pub(crate) pipes_max: usize,
+    /// TLS handshakes with clients at once, of the process.
+    pub(crate) tls_handshakes_max: usize,
     /// On stop an idle client is closed once idle for this long.
     pub(crate) close_idle_after: Duration,
     /// Time zero of all clocks of the process.
@@ -175,6 +177,7 @@ async fn run(
         settings.workers,
         published,
         settings.pipes_max,
+        settings.tls_handshakes_max,
         settings.origin,
         Producer::new(&settings.rings, id.0),
     );
@@ -227,13 +230,10 @@ fn obey(order: Order, shard: &Rc<Shard>, listeners: &mut Listeners) {
         }
         Order::CloseServer {
             server,
-            by_operator,
+            asked,
             done,
         } => {
-            let why = match by_operator {
-                true => Kill::Admin,
-                false => Kill::ServerCut,
-            };
+            let why = if asked { Kill::Admin } else { Kill::ServerCut };
             let cut = |session: &crate::proxy::SessionInfo| session.server == Some(server);
             let _ = done.send(shard.sessions.kill(why, cut));
         }

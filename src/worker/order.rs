@@ -48,8 +48,8 @@ pub(crate) enum Order {
     CloseServer {
         /// Which.
         server: ServerId,
-        /// Somebody asked for it; else its time to drain is over.
-        by_operator: bool,
+        /// The operator asked for it; else its drain is over.
+        asked: bool,
         /// How many were ended.
         done: oneshot::Sender<usize>,
     },

@@ -90,6 +90,16 @@ fn commands_are_done_refused_or_not_reached() {
         (String::new(), "error: No such server.\n".into())
     );
 
+    let unknown = ctl(&["shwo", "info"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(text(&unknown.stdout), "");
+    let said = text(&unknown.stderr);
+    assert!(
+        said.starts_with("error: Unknown command: 'shwo', but maybe"),
+        "{said}"
+    );
+    assert!(said.contains("  show info "), "{said}");
+
     let nobody = rlb(&dir.path().join("none"), &["ctl", "show", "info"]);
     assert_eq!(nobody.status.code(), Some(2));
     assert!(text(&nobody.stderr).contains("is rlb running"));
@@ -281,8 +291,22 @@ fn the_demo_offers_commands_whose_effect_is_seen() {
     let http = words.split("curl http://").nth(1).unwrap();
     let address = http.split('/').next().unwrap().parse().unwrap();
     let mut client = RawClient::connect(address);
-    let lines: Vec<&str> = words.lines().filter(|l| l.contains("rlb ctl")).collect();
+    let started_as = concat!(env!("CARGO_BIN_EXE_rlb"), " ctl -s ");
+    let lines: Vec<&str> = words.lines().filter(|l| l.contains(started_as)).collect();
     assert_eq!(lines.len(), 3);
+    // The explanations stand in one column, beside their command or below it.
+    let column = words
+        .lines()
+        .find_map(|line| line.find("what the origin is told"));
+    for what in [
+        "again and again",
+        "curl meets",
+        "and s1 again",
+        "six of nine",
+    ] {
+        let line = words.lines().find(|line| line.contains(what)).unwrap();
+        assert_eq!(line.find(what), column, "{line}");
+    }
     let expected: [fn(&str) -> bool; 3] = [
         |nine| !nine.contains('1'),
         |nine| nine.contains('1'),

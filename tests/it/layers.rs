@@ -40,7 +40,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("discovery", &["config", "generation", "net", "state"]),
     (
         "observe",
-        &["config", "generation", "health", "net", "state"],
+        &[
+            "config",
+            "discovery",
+            "generation",
+            "health",
+            "net",
+            "state",
+        ],
     ),
     (
         "control",

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::support::real::{self, Part};
 use crate::support::{
     Origin, PATIENCE, Process, RawClient, Rlb, answers, free_addr, temp_dir, wait_until,
 };
@@ -198,10 +199,34 @@ fn a_descriptor_that_was_not_inherited_is_a_sentence() {
     assert!(said.contains("descriptor 77 was not inherited"), "{said}");
 }
 
-#[test]
-fn the_unit_file_is_sound() {
+fn unit_file() -> String {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rlb.service");
-    let text = std::fs::read_to_string(unit).unwrap();
+    std::fs::read_to_string(unit).unwrap()
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_unit_file() {
+    let Some(analyze) = real::tool(Part::SystemdAnalyze) else {
+        return;
+    };
+    let dir = temp_dir();
+    let unit = dir.path().join("rlb.service");
+    let complaints = |text: &str| {
+        std::fs::write(&unit, text).unwrap();
+        let args = ["verify".as_ref(), "--man=no".as_ref(), unit.as_os_str()];
+        let said = analyze.run(args);
+        said.stdout + &said.stderr
+    };
+    // It looks whether what is to be started is there.
+    let sound = unit_file().replace("/usr/local/bin/rlb", env!("CARGO_BIN_EXE_rlb"));
+    assert_eq!(complaints(&sound), "");
+    let unsound = sound.replace("WatchdogSec", "WatchdogSeconds");
+    assert!(complaints(&unsound).contains("WatchdogSeconds"));
+}
+
+#[test]
+fn the_unit_file_notifies_and_drains() {
+    let text = unit_file();
     for line in [
         "Type=notify",
         "NotifyAccess=all",

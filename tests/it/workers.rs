@@ -222,6 +222,20 @@ fn an_abstract_socket_is_served() {
     client.read_exact(&mut [0; 12]).unwrap();
     let said = refusal(&config(1, &format!("\"unix:@{name}\""), &origin));
     assert!(said.contains("in use by another process"), "{said}");
+
+    // Other options, then another frontend: one socket, which nobody finds closed.
+    let backlog = format!("{{ address = \"unix:@{name}\", backlog = 7 }}");
+    lb.apply(&config(2, &backlog, &origin)).unwrap();
+    let answered = |mut client: UnixStream| {
+        client.write_all(GET.as_bytes()).unwrap();
+        client.read_exact(&mut [0; 12]).unwrap();
+    };
+    answered(abstract_client(&name));
+    let renamed = config(2, &backlog, &origin).replace("\"web\"", "\"other\"");
+    lb.apply(&renamed).unwrap();
+    for _ in 0..20 {
+        answered(abstract_client(&name));
+    }
     drop(lb);
 }
 

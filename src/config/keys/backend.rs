@@ -31,7 +31,17 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
     key("observe_connect", Takes::Flag),
     key("drain_timeout", duration(0, DAYS_24)),
     key("retry_after", seconds(0, 24 * HOUR)),
-    later("panic"),
+    key(
+        "protocol",
+        Takes::Words {
+            now: &["h1", "h2"],
+            later: &[],
+        },
+    ),
+    key(
+        "panic",
+        text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
+    ),
 ];
 
 pub(super) static BACKEND: Section = Section {
@@ -43,8 +53,10 @@ pub(super) static BACKEND: Section = Section {
         BACKEND_ITSELF,
         BACKEND_SETTINGS,
         &[
+            key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
             key("timeouts", Takes::Table(&SERVER_TIMEOUTS)),
             key("limits", Takes::Table(&RESPONSE_LIMITS)),
+            key("http2", Takes::Table(&SERVER_HTTP2)),
         ],
     ],
 };
@@ -92,7 +104,7 @@ pub(super) static SERVER: Section = Section {
         key("check_port", number(1, 65_535)),
         key("check_address", text("an IP address", parses!(grammar::ip))),
         later("maxconn"),
-        later("tls"),
+        key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
         later("proxy_protocol"),
         later("slow_start"),
         later("cookie"),
@@ -107,9 +119,22 @@ pub(super) static SOURCE: Section = Section {
             "file",
             text("the path of a server file", grammar::file_path),
         ),
-        key("consul", Takes::Later("only `file` can be a source now")),
-        key("docker", Takes::Later("only `file` can be a source now")),
-        key("dns", Takes::Later("only `file` can be a source now")),
+        key(
+            "consul",
+            text("the name of a service in Consul", grammar::consul_name),
+        ),
+        key(
+            "tags",
+            Takes::List(&text("a tag of Consul", grammar::consul_tag)),
+        ),
+        key(
+            "docker",
+            Takes::Later("only `file` and `consul` can be a source now"),
+        ),
+        key(
+            "dns",
+            Takes::Later("only `file` and `consul` can be a source now"),
+        ),
     ]],
 };
 
@@ -144,6 +169,6 @@ pub(super) static CHECK: Section = Section {
         key("timeout", TIMEOUT),
         key("rise", number(1, 1_000)),
         key("fall", number(1, 1_000)),
-        later("tls"),
+        key("tls", Takes::Flag),
     ]],
 };

@@ -26,7 +26,11 @@ pub(super) static FRONTEND_SETTINGS: &[Key] = &[
     key("keep_alive_requests", number(0, 4_294_967_295)),
     key("forwarded", Takes::Table(&FORWARDED)),
     later("discovered_routes"),
-    later("tls"),
+    key("tls", Takes::Table(&FRONTEND_TLS)),
+    key(
+        "redirect_https",
+        Takes::FlagOr(&Takes::Table(&REDIRECT_HTTPS)),
+    ),
 ];
 
 pub(super) const DEFAULT_BACKEND: &[Key] = &[key(
@@ -46,6 +50,7 @@ pub(super) static FRONTEND: Section = Section {
         &[
             key("timeouts", Takes::Table(&CLIENT_TIMEOUTS)),
             key("limits", Takes::Table(&REQUEST_LIMITS)),
+            key("http2", Takes::Table(&CLIENT_HTTP2)),
             later("stats"),
         ],
     ],
@@ -56,7 +61,7 @@ pub(super) const CLIENT_WAITS: &[Key] = &[
     key("http_request", TIMEOUT),
     key("keep_alive", TIMEOUT),
     key("half_closed", TIMEOUT),
-    later("tls_handshake"),
+    key("tls_handshake", TIMEOUT),
 ];
 
 pub(super) static CLIENT_TIMEOUTS: Section = Section {
@@ -137,7 +142,14 @@ pub(super) static BIND: Section = Section {
         key("mode", OCTAL),
         key("user", ACCOUNT),
         key("group", ACCOUNT),
-        later("tls"),
+        key("tls", Takes::Flag),
+        key(
+            "protocol",
+            Takes::Words {
+                now: &["h1", "h2", "both"],
+                later: &[],
+            },
+        ),
         later("proxy_protocol"),
     ]],
 };

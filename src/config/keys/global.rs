@@ -22,6 +22,7 @@ pub(super) static GLOBAL: Section = Section {
         key("accept_budget", number(1, 65_536)),
         key("user", ACCOUNT),
         key("group", ACCOUNT),
+        key("tls_handshakes_max", number(1, 1_000_000)),
         later("ready_timeout"),
     ]],
 };

@@ -15,16 +15,22 @@ macro_rules! parses {
 }
 
 mod backend;
+mod discovery;
 mod frontend;
 mod global;
+mod http2;
 mod log;
+mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
+use discovery::DISCOVERY;
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
 use global::GLOBAL;
+use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 use log::LOG;
+use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.
 #[derive(Debug)]
@@ -104,6 +110,11 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
+    /// Whether the key is planned only.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self, Self::Later(_))
+    }
+
     /// The table one stands for, also in a list or beside a flag.
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
@@ -238,7 +249,7 @@ pub(crate) static ROOT: Section = Section {
         key("log", Takes::List(&Takes::Table(&LOG))),
         later("stats"),
         later("register"),
-        later("discovery"),
+        key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };
 
@@ -287,6 +298,7 @@ static DEFAULTS: Section = Section {
 static BOTH_SIDES: &[Key] = &[
     key("timeouts", Takes::Table(&ALL_TIMEOUTS)),
     key("limits", Takes::Table(&ALL_LIMITS)),
+    key("http2", Takes::Table(&ALL_HTTP2)),
 ];
 
 const TUNNEL_WAIT: &[Key] = &[key("tunnel", TIMEOUT)];

@@ -1,20 +1,20 @@
 //! `[[backend]]`, and the back half of `[[listen]]`.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{check, mode, server};
+use super::{check, discovery, http2, mode, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
-use crate::config::tree::{Node, Reader, Value};
+use crate::config::grammar;
+use crate::config::tree::{Reader, Value};
 use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
 
 pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
     let mode = mode(reader);
     let default = Backend::new("", mode);
-    let server_files = reader
+    let sources = reader
         .list("source")
         .iter()
-        .filter_map(|node| source(node, problems))
+        .filter_map(|node| discovery::source(node, problems))
         .collect();
     let backend = Backend {
         name: reader.text("name").unwrap_or_default().into(),
@@ -22,8 +22,15 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         balance: Balance::RoundRobin,
         retries: reader.number("retries").unwrap_or(default.retries),
         servers: server::servers(reader.list("server"), problems),
-        server_files,
+        sources,
         check: check::check(reader, mode, problems),
+        check_discovered: !matches!(
+            reader.node("check").map(|node| &node.value),
+            Some(Value::Bool(false))
+        ),
+        panic: reader
+            .parsed("panic", grammar::percent)
+            .unwrap_or(default.panic),
         timeouts: timeouts(reader),
         limits: limits(&reader.table("limits")),
         pool_max: reader.number("pool_max").unwrap_or(default.pool_max),
@@ -34,6 +41,13 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         retry_after: reader
             .duration("retry_after")
             .unwrap_or(default.retry_after),
+        tls: match reader.own("bind").is_some() {
+            // Of a `[[listen]]` it is the other half's.
+            true => None,
+            false => tls::backend(reader, problems),
+        },
+        protocol: http2::protocol(reader),
+        http2: http2::of_servers(&reader.table("http2")),
     };
     checks_that_never_run(reader, &backend, problems);
     backend
@@ -64,30 +78,12 @@ fn limits(reader: &Reader<'_>) -> ResponseLimits {
     }
 }
 
-/// The server file of a `source`; its path is relative to the file that names
-/// it, because a service's working directory is nobody's choice.
-fn source(node: &Node, problems: &Problems) -> Option<PathBuf> {
-    let table = node.as_table()?;
-    if let Some(file) = Reader::of(node).text("file") {
-        let named_in = problems.source(node.place)?;
-        return Some(match Path::new(&named_in.name).parent() {
-            Some(directory) => directory.join(file),
-            None => PathBuf::from(file),
-        });
-    }
-    if table.entries.is_empty() {
-        let diagnostic = Diagnostic::error("a source is named by one key");
-        problems.missing(node.place, "write { file = \"...\" }", diagnostic);
-    }
-    None
-}
-
 /// Warns of checks somebody wrote and nothing will do.
 fn checks_that_never_run(reader: &Reader<'_>, backend: &Backend, problems: &Problems) {
     let has_check = backend.check.is_some();
     if let (Some(entry), true) = (reader.own("check"), has_check) {
         let off = |server: &Server| server.check == Some(false);
-        let why = if !backend.server_files.is_empty() || reader.own("source").is_some() {
+        let why = if !backend.sources.is_empty() || reader.own("source").is_some() {
             None
         } else if backend.servers.is_empty() {
             Some("the backend has no servers and no source")

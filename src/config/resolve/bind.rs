@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::http2;
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
@@ -78,6 +79,8 @@ pub(super) fn bind(
         socket_mode: reader.parsed("mode", grammar::octal_mode),
         user: reader.some_text("user"),
         group: reader.some_text("group"),
+        tls: reader.flag("tls").unwrap_or(default.tls),
+        protocol: http2::bind_protocol(&reader),
     };
     refuse_misplaced(&reader, &bind.address, problems);
     if let (Mode::Tcp, Some(entry), Some(_)) = (mode, reader.own("defer_accept"), bind.defer_accept)

@@ -28,6 +28,7 @@ pub(super) fn check(backend: &Reader<'_>, mode: Mode, problems: &Problems) -> Op
         timeout: or_interval("timeout"),
         rise: reader.number("rise").unwrap_or(default.rise),
         fall: reader.number("fall").unwrap_or(default.fall),
+        tls: reader.flag("tls").unwrap_or(default.tls),
     })
 }
 

@@ -1,6 +1,6 @@
 //! `[[frontend]]`, and the front half of `[[listen]]`.
 
-use super::{BackendNames, bind, mode, route};
+use super::{BackendNames, bind, http2, mode, route, tls};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
@@ -23,7 +23,7 @@ pub(super) fn frontend(
 ) -> Frontend {
     let problems = context.problems;
     let mode = mode(reader);
-    let binds = reader
+    let binds: Vec<_> = reader
         .list("bind")
         .iter()
         .filter_map(|node| bind::bind(node, mode, listening, problems))
@@ -39,6 +39,11 @@ pub(super) fn frontend(
             .backends
             .find(reader.node("default_backend")?, mode, problems)
     });
+    let tls = tls::frontend(reader, mode, &binds, problems);
+    let redirect_https = match mode {
+        Mode::Http => tls::redirect(reader, &binds, problems),
+        Mode::Tcp => None,
+    };
     let frontend = Frontend {
         name: reader.text("name").unwrap_or_default().into(),
         mode,
@@ -51,6 +56,9 @@ pub(super) fn frontend(
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
         monitor: monitor(reader, mode, context),
+        tls,
+        redirect_https,
+        http2: http2::of_clients(&reader.table("http2")),
     };
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()
@@ -112,6 +120,7 @@ fn timeouts(reader: &Reader<'_>) -> ClientTimeouts {
         keep_alive: wait("keep_alive", default.keep_alive),
         tunnel: wait("tunnel", default.tunnel),
         half_closed: wait("half_closed", default.half_closed),
+        tls_handshake: wait("tls_handshake", default.tls_handshake),
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) fn global(reader: &Reader<'_>, problems: &Problems) -> Global {
             .unwrap_or(default.accept_budget),
         user: reader.some_text("user"),
         group: reader.some_text("group"),
+        tls_handshakes_max: reader
+            .number("tls_handshakes_max")
+            .unwrap_or(default.tls_handshakes_max),
     }
 }
 

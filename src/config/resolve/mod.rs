@@ -12,11 +12,14 @@ use super::{Backend, Config, Mode};
 mod backend;
 mod bind;
 mod check;
+mod discovery;
 mod frontend;
 mod global;
+mod http2;
 mod log;
 mod route;
 mod server;
+mod tls;
 
 pub(crate) use server::servers;
 
@@ -52,6 +55,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         };
         let frontend = frontend::frontend(&section.reader, &context, &mut listening);
         names.used_by(&frontend);
+        http2::refuse_h1_to_h2(section, &frontend, &backends, problems);
         frontends.push(frontend);
     }
     for section in &sections {
@@ -70,6 +74,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         frontends,
         backends,
         logs: log::logs(&root, problems),
+        discovery: discovery::discovery(&root.table("discovery"), problems),
     }
 }
 
@@ -156,6 +161,9 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "limits",
         "monitor",
         "pool_max",
+        "redirect_https",
+        "http2",
+        "protocol",
     ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::tls;
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
@@ -55,6 +56,7 @@ fn server(node: &Node, problems: &Problems) -> Option<Server> {
         check: reader.flag("check"),
         check_port: reader.number("check_port"),
         check_address: reader.parsed("check_address", grammar::ip),
+        tls: tls::choice(&reader, problems),
         ..default
     };
     // The other half cannot be taken from a Unix socket's address.

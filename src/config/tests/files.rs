@@ -53,7 +53,10 @@ fn files_of_a_directory_are_joined_in_the_order_of_their_names() {
     let seconds = Duration::from_secs;
     assert_eq!(config.frontends[0].timeouts.client, seconds(7));
     assert_eq!(config.backends[0].timeouts.server, seconds(8));
-    assert_eq!(config.backends[1].server_files, [dir.join("nodes.list")]);
+    assert_eq!(
+        config.backends[1].sources,
+        [Source::File(dir.join("nodes.list"))]
+    );
 }
 
 #[test]

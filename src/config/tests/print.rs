@@ -18,6 +18,7 @@ pub(super) fn print(config: &Config) -> String {
     for backend in &config.backends {
         self::backend(&mut out, backend);
     }
+    discovery(&mut out, &config.discovery);
     out
 }
 
@@ -38,6 +39,7 @@ fn global(out: &mut String, global: &Global) {
     pair(out, "worker_stall", duration(global.worker_stall));
     pair(out, "pipes_max", global.pipes_max);
     pair(out, "accept_budget", global.accept_budget);
+    pair(out, "tls_handshakes_max", global.tls_handshakes_max);
     pair(out, "user", optional_text(&global.user));
     pair(out, "group", optional_text(&global.group));
 }
@@ -123,12 +125,100 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "timeouts.keep_alive", duration(timeouts.keep_alive));
     pair(out, "timeouts.tunnel", duration(timeouts.tunnel));
     pair(out, "timeouts.half_closed", duration(timeouts.half_closed));
+    pair(
+        out,
+        "timeouts.tls_handshake",
+        duration(timeouts.tls_handshake),
+    );
     let limits = &frontend.limits;
     pair(out, "limits.uri", size(limits.uri as u64));
     pair(out, "limits.head", size(limits.head as u64));
     pair(out, "limits.headers", limits.headers);
     pair(out, "limits.body", or(limits.body, "off", size));
+    client_http2(out, &frontend.http2);
     forwarded(out, &frontend.forwarded);
+    if let Some(tls) = &frontend.tls {
+        frontend_tls(out, tls);
+    }
+    if let Some(redirect) = frontend.redirect_https {
+        pair(out, "redirect_https.code", redirect.code);
+        pair(out, "redirect_https.port", redirect.port);
+    }
+}
+
+fn frontend_tls(out: &mut String, tls: &FrontendTls) {
+    let path = |path: &PathBuf| text(&path.display().to_string());
+    pair(out, "tls.certificates", list(&tls.certificates, path));
+    pair(out, "tls.strict_sni", tls.strict_sni);
+    pair(out, "tls.alpn", list(&tls.alpn, protocol));
+    let version = match tls.min_version {
+        TlsVersion::Tls12 => "1.2",
+        TlsVersion::Tls13 => "1.3",
+    };
+    pair(out, "tls.min_version", text(version));
+    pair(
+        out,
+        "tls.cipher_suites",
+        list(&tls.cipher_suites, |suite| text(suite)),
+    );
+    pair(out, "tls.tickets", tls.tickets);
+    let auth = match tls.client_auth {
+        ClientAuth::Off => "off",
+        ClientAuth::Optional => "optional",
+        ClientAuth::Required => "required",
+    };
+    pair(out, "tls.client_auth", text(auth));
+    if let Some(file) = &tls.ca_file {
+        pair(out, "tls.ca_file", path(file));
+    }
+}
+
+fn protocol(alpn: &Alpn) -> String {
+    text(std::str::from_utf8(alpn.as_bytes()).unwrap())
+}
+
+fn server_tls(tls: &ServerTls) -> String {
+    let path = |key: &str, path: &Option<PathBuf>| {
+        let text = text(&path.as_ref()?.display().to_string());
+        Some(format!("{key} = {text}"))
+    };
+    let mut keys = vec![
+        format!("verify = {}", tls.verify),
+        format!("alpn = {}", list(&tls.alpn, protocol)),
+    ];
+    keys.extend(path("ca_file", &tls.ca_file));
+    keys.extend(tls.sni.as_ref().map(|name| format!("sni = {}", text(name))));
+    keys.extend(
+        tls.host
+            .as_ref()
+            .map(|name| format!("host = {}", text(name))),
+    );
+    keys.extend(path("certificate", &tls.certificate));
+    keys.extend(path("key", &tls.key));
+    inline(&keys)
+}
+
+fn client_http2(out: &mut String, http2: &ClientHttp2) {
+    let floods = &http2.floods;
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.per", duration(floods.per));
+    pair(out, "http2.resets", floods.resets);
+    pair(out, "http2.faults", floods.faults);
+    pair(out, "http2.pings", floods.pings);
+    pair(out, "http2.settings", floods.settings);
+    pair(out, "http2.idle_frames", floods.idle_frames);
+    pair(out, "http2.continuations", floods.continuations);
+}
+
+fn server_http2(out: &mut String, http2: &ServerHttp2) {
+    pair(out, "http2.streams", http2.streams);
+    pair(out, "http2.window", size(http2.window.into()));
+    let connection = size(http2.connection_window.into());
+    pair(out, "http2.connection_window", connection);
+    pair(out, "http2.ping", or(http2.ping, "off", duration));
 }
 
 fn forwarded(out: &mut String, forwarded: &Forwarded) {
@@ -187,6 +277,13 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
+    keys.extend(bind.tls.then(|| "tls = true".to_owned()));
+    let protocol = match bind.protocol {
+        BindProtocol::Http1 => "h1",
+        BindProtocol::Http2 => "h2",
+        BindProtocol::Both => "both",
+    };
+    keys.push(format!("protocol = \"{protocol}\""));
     inline(&keys)
 }
 
@@ -227,6 +324,44 @@ fn header(header: &HeaderMatch) -> String {
     }
 }
 
+fn source(source: &Source) -> String {
+    match source {
+        Source::File(path) => format!("{{ file = {} }}", text(&path.display().to_string())),
+        Source::Consul(consul) => {
+            let tags = list(&consul.tags, |tag| text(tag));
+            format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
+        }
+    }
+}
+
+fn discovery(out: &mut String, discovery: &Discovery) {
+    out.push_str("\n[discovery]\n");
+    pair(out, "coalesce", duration(discovery.coalesce));
+    pair(out, "max_delay", duration(discovery.max_delay));
+    pair(out, "empty_hold", duration(discovery.empty_hold));
+    pair(out, "stale_warn", duration(discovery.stale_warn));
+    pair(out, "backoff.min", duration(discovery.backoff.min));
+    pair(out, "backoff.max", duration(discovery.backoff.max));
+    let consul = &discovery.consul;
+    let path = |path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| path.display().to_string());
+        text(&path.unwrap_or_default())
+    };
+    let address = consul.address.as_ref().map(ToString::to_string);
+    pair(out, "consul.address", optional_text(&address));
+    pair(out, "consul.token_file", path(&consul.token_file));
+    pair(out, "consul.ca_file", path(&consul.ca_file));
+    pair(out, "consul.datacenter", optional_text(&consul.datacenter));
+    pair(out, "consul.stale", consul.stale);
+    pair(out, "consul.wait", duration(consul.wait));
+    pair(out, "consul.max_watches", consul.max_watches);
+    let expose = match consul.expose {
+        Expose::Named => "named",
+        Expose::Tagged => "tagged",
+    };
+    pair(out, "consul.expose", text(expose));
+}
+
 fn backend(out: &mut String, backend: &Backend) {
     out.push_str("\n[[backend]]\n");
     pair(out, "name", text(&backend.name));
@@ -234,15 +369,18 @@ fn backend(out: &mut String, backend: &Backend) {
     let Balance::RoundRobin = backend.balance;
     pair(out, "balance", "\"roundrobin\"");
     pair(out, "retries", backend.retries);
+    pair(out, "panic", text(&format!("{}%", backend.panic)));
     pair(out, "server", list(&backend.servers, server));
-    let source = |path: &PathBuf| format!("{{ file = {} }}", text(&path.display().to_string()));
-    pair(out, "source", list(&backend.server_files, source));
+    pair(out, "source", list(&backend.sources, source));
     pair(out, "pool_max", backend.pool_max);
     pair(out, "observe_connect", backend.observe_connect);
     if let Some(wait) = backend.drain_timeout {
         pair(out, "drain_timeout", duration(wait));
     }
     pair(out, "retry_after", duration(backend.retry_after));
+    if let Some(tls) = &backend.tls {
+        pair(out, "tls", server_tls(tls));
+    }
     let timeouts = &backend.timeouts;
     pair(out, "timeouts.connect", duration(timeouts.connect));
     pair(out, "timeouts.server", duration(timeouts.server));
@@ -252,8 +390,15 @@ fn backend(out: &mut String, backend: &Backend) {
     }
     pair(out, "limits.head", size(backend.limits.head as u64));
     pair(out, "limits.headers", backend.limits.headers);
+    let protocol = match backend.protocol {
+        Protocol::Http1 => "h1",
+        Protocol::Http2 => "h2",
+    };
+    pair(out, "protocol", text(protocol));
+    server_http2(out, &backend.http2);
     match &backend.check {
         Some(check) => self::check(out, check),
+        None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
 }
@@ -287,6 +432,7 @@ fn check(out: &mut String, check: &Check) {
     pair(out, "check.timeout", duration(check.timeout));
     pair(out, "check.rise", check.rise);
     pair(out, "check.fall", check.fall);
+    pair(out, "check.tls", check.tls);
 }
 
 fn server(server: &Server) -> String {
@@ -309,6 +455,11 @@ fn server(server: &Server) -> String {
             .check_address
             .map(|ip| format!("check_address = \"{ip}\"")),
     );
+    match &server.tls {
+        TlsChoice::Backend => {}
+        TlsChoice::Off => keys.push("tls = false".to_owned()),
+        TlsChoice::Own(tls) => keys.push(format!("tls = {}", server_tls(tls))),
+    }
     inline(&keys)
 }
 

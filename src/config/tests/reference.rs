@@ -73,7 +73,13 @@ fn what_the_reference_shows_is_the_default() {
         backends: vec![
             Backend {
                 servers: vec![Server::new("10.0.0.11:80", ip("10.0.0.11:80"))],
-                server_files: vec!["nodes.toml".into()],
+                sources: vec![
+                    Source::File("nodes.toml".into()),
+                    Source::Consul(ConsulSource {
+                        service: "web".to_owned(),
+                        tags: vec!["php".to_owned()],
+                    }),
+                ],
                 check: Some(Check {
                     probe: Probe::http(),
                     ..Check::default()
@@ -86,6 +92,7 @@ fn what_the_reference_shows_is_the_default() {
             },
         ],
         logs: vec![Log::to(LogTarget::Stdout)],
+        discovery: Discovery::default(),
     };
     assert_eq!(load_clean(REFERENCE), expected);
 }
@@ -199,6 +206,25 @@ fn the_examples_load_without_a_warning() {
     assert_eq!(minimal.backends[0].servers.len(), 2);
     let http = load_clean(include_str!("../../../config/http.toml"));
     assert_eq!(http.frontends[0].routes.len(), 2);
+    let tls = load_clean(include_str!("../../../config/tls.toml"));
+    assert!(tls.frontends.iter().all(|frontend| frontend.tls.is_some()));
+    assert!(tls.backends[0].tls.is_some());
     let tcp = load_clean(include_str!("../../../config/tcp.toml"));
     assert!(tcp.backends.iter().all(|backend| backend.check.is_some()));
+}
+
+#[test]
+fn planned_keys_are_not_offered() {
+    let said = refusal("qwertzuiop = 1\n").render(false);
+    let (_, keys) = said.split_once("the keys are ").unwrap();
+    let offered: Vec<_> = keys.lines().next().unwrap().split(", ").collect();
+    for key in ROOT.keys() {
+        let is_planned = matches!(key.takes, Takes::Later(_));
+        assert_eq!(
+            offered.contains(&key.name),
+            !is_planned,
+            "{}: {said}",
+            key.name
+        );
+    }
 }

@@ -49,8 +49,9 @@ fn configs() -> impl Strategy<Value = Config> {
         vec(backend(), 0..4),
         vec(frontend(), 0..4),
         vec(log(), 0..3),
+        discovery(),
     );
-    parts.prop_map(|(global, mut backends, mut frontends, logs)| {
+    parts.prop_map(|(global, mut backends, mut frontends, logs, discovery)| {
         distinct(&mut backends, |backend| &mut backend.name);
         distinct(&mut frontends, |frontend| &mut frontend.name);
         let mut ports = 1000_u16..;
@@ -62,6 +63,7 @@ fn configs() -> impl Strategy<Value = Config> {
             frontends,
             backends,
             logs: distinct_logs(logs),
+            discovery,
         }
     })
 }
@@ -122,6 +124,12 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
     if mode == Mode::Tcp {
         frontend.monitor = None;
     }
+    if mode == Mode::Tcp {
+        frontend.redirect_https = None;
+    }
+    // Without such a bind there is no such table.
+    let is_used = frontend.binds.iter().any(|bind| bind.tls);
+    frontend.tls = frontend.tls.take().filter(|_| is_used);
     for bind in &mut frontend.binds {
         let port = ports.next().unwrap();
         match &mut bind.address {
@@ -156,7 +164,7 @@ fn global() -> impl Strategy<Value = Global> {
         admins(),
         option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
         (wait(0), short_wait(), short_wait(), short_wait()),
-        (0_usize..1_000_000, 1_usize..65_536),
+        (0_usize..1_000_000, 1_usize..65_536, 1_usize..1_000_001),
         (option::of(account()), option::of(account())),
     )
         .prop_map(
@@ -172,6 +180,7 @@ fn global() -> impl Strategy<Value = Global> {
                 worker_stall: waits.3,
                 pipes_max: counts.0,
                 accept_budget: counts.1,
+                tls_handshakes_max: counts.2,
                 user: accounts.0,
                 group: accounts.1,
             },
@@ -229,33 +238,124 @@ fn frontend() -> impl Strategy<Value = Frontend> {
             any::<u32>(),
             option::of(monitor()),
         ),
-        [wait(1), wait(1), wait(1), wait(1), wait(1)],
+        [wait(1), wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
-        forwarded(),
+        (forwarded(), frontend_tls(), option::of(redirect())),
+        client_http2(),
     )
-        .prop_map(|(itself, counts, waits, limits, forwarded)| Frontend {
-            name: itself.0,
-            mode: itself.1,
-            binds: itself.2,
-            routes: itself.3,
-            maxconn: counts.0,
-            default_backend: counts.1,
-            keep_alive_requests: counts.2,
-            monitor: counts.3,
-            timeouts: ClientTimeouts {
-                client: waits[0],
-                http_request: waits[1],
-                keep_alive: waits[2],
-                tunnel: waits[3],
-                half_closed: waits[4],
+        .prop_map(
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), http2)| Frontend {
+                name: itself.0,
+                mode: itself.1,
+                binds: itself.2,
+                routes: itself.3,
+                maxconn: counts.0,
+                default_backend: counts.1,
+                keep_alive_requests: counts.2,
+                monitor: counts.3,
+                timeouts: ClientTimeouts {
+                    client: waits[0],
+                    http_request: waits[1],
+                    keep_alive: waits[2],
+                    tunnel: waits[3],
+                    half_closed: waits[4],
+                    tls_handshake: waits[5],
+                },
+                limits: RequestLimits {
+                    uri: limits.0,
+                    head: limits.1,
+                    headers: limits.2,
+                    body: limits.3,
+                },
+                forwarded,
+                tls: Some(tls),
+                redirect_https: redirect,
+                http2,
             },
-            limits: RequestLimits {
-                uri: limits.0,
-                head: limits.1,
-                headers: limits.2,
-                body: limits.3,
+        )
+}
+
+fn redirect() -> impl Strategy<Value = RedirectHttps> {
+    let code = prop::sample::select(vec![301, 302, 303, 307, 308]);
+    (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
+}
+
+fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
+    let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
+    let alpn = prop::sample::subsequence(vec![Alpn::H2, Alpn::Http11], 0..3);
+    (
+        vec(path(), 1..3),
+        any::<bool>(),
+        prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
+        prop::sample::subsequence(grammar::CIPHER_SUITES, 0..9),
+        (0_usize..17, alpn),
+        option::of((auth, path())),
+    )
+        .prop_map(
+            |(certificates, strict_sni, min_version, suites, (tickets, alpn), auth)| FrontendTls {
+                certificates,
+                strict_sni,
+                alpn,
+                min_version,
+                cipher_suites: suites.into_iter().map(str::to_owned).collect(),
+                tickets,
+                client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
+                ca_file: auth.map(|auth| auth.1),
             },
-            forwarded,
+        )
+}
+
+fn server_tls() -> impl Strategy<Value = ServerTls> {
+    let host = || option::of("[a-z]{1,9}(\\.[a-z]{1,9})?".prop_map(Arc::from));
+    let pair = option::of((path(), option::of(path())));
+    (option::of(path()), any::<bool>(), host(), host(), pair).prop_map(
+        |(ca_file, verify, sni, host, pair)| ServerTls {
+            ca_file: ca_file.filter(|_| verify),
+            verify,
+            sni,
+            host,
+            key: pair.as_ref().and_then(|pair| pair.1.clone()),
+            certificate: pair.map(|pair| pair.0),
+            alpn: Vec::new(),
+        },
+    )
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    "[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)
+}
+
+fn client_http2() -> impl Strategy<Value = ClientHttp2> {
+    let floods = (prop::array::uniform6(1_u32..1_000), 1_u64..3_600);
+    (server_http2(), floods).prop_map(|(both, (counts, per))| ClientHttp2 {
+        streams: both.streams,
+        window: both.window,
+        connection_window: both.connection_window,
+        floods: Floods {
+            per: Duration::from_secs(per),
+            resets: counts[0],
+            faults: counts[1],
+            pings: counts[2],
+            settings: counts[3],
+            idle_frames: counts[4],
+            continuations: counts[5],
+        },
+    })
+}
+
+fn server_http2() -> impl Strategy<Value = ServerHttp2> {
+    let ping = option::of((1_u64..3_600).prop_map(Duration::from_secs));
+    (
+        1_u32..10_001,
+        16_384_u32..1 << 30,
+        65_536_u32..1 << 30,
+        ping,
+    )
+        .prop_map(|(streams, window, connection_window, ping)| ServerHttp2 {
+            streams,
+            window,
+            connection_window,
+            ping,
         })
 }
 
@@ -333,26 +433,41 @@ fn bind() -> impl Strategy<Value = Bind> {
         option::of(account()),
         option::of(account()),
     );
-    (of_address, 1_u32..65_536, tcp, unix).prop_map(|(address, backlog, tcp, unix)| {
-        let mut bind = Bind {
-            address,
-            ..Bind::default()
-        };
-        if !matches!(bind.address, BindAddress::Fd(_)) {
-            bind.backlog = backlog;
-        }
-        match bind.address {
-            BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
-                (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
-                if !matches!(bind.address, BindAddress::Fd(_)) {
-                    bind.interface = tcp.3;
-                }
+    let protocol = prop::sample::select(vec![
+        BindProtocol::Http1,
+        BindProtocol::Http2,
+        BindProtocol::Both,
+    ]);
+    (
+        of_address,
+        1_u32..65_536,
+        tcp,
+        unix,
+        (protocol, any::<bool>()),
+    )
+        .prop_map(|(address, backlog, tcp, unix, (protocol, tls))| {
+            let mut bind = Bind {
+                address,
+                // With TLS it is agreed on by ALPN.
+                protocol: if tls { BindProtocol::Http1 } else { protocol },
+                tls,
+                ..Bind::default()
+            };
+            if !matches!(bind.address, BindAddress::Fd(_)) {
+                bind.backlog = backlog;
             }
-            BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
-            BindAddress::Abstract(_) => {}
-        }
-        bind
-    })
+            match bind.address {
+                BindAddress::Ip(_) | BindAddress::Any(_) | BindAddress::Fd(_) => {
+                    (bind.nodelay, bind.keepalive, bind.defer_accept) = (tcp.0, tcp.1, tcp.2);
+                    if !matches!(bind.address, BindAddress::Fd(_)) {
+                        bind.interface = tcp.3;
+                    }
+                }
+                BindAddress::Unix(_) => (bind.socket_mode, bind.user, bind.group) = unix,
+                BindAddress::Abstract(_) => {}
+            }
+            bind
+        })
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -384,50 +499,116 @@ fn route() -> impl Strategy<Value = Route> {
         })
 }
 
+fn source() -> impl Strategy<Value = Source> {
+    let file = "[a-z/$\u{e9}]{1,9}".prop_map(|path| Source::File(path.into()));
+    let consul = ("[a-z][a-z0-9_.-]{0,9}", vec("[a-z=\u{e9}\"]{1,9}", 0..3));
+    let consul = consul.prop_map(|(service, tags)| Source::Consul(ConsulSource { service, tags }));
+    prop_oneof![file, consul]
+}
+
+fn discovery() -> impl Strategy<Value = Discovery> {
+    let address = prop_oneof![
+        ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
+            .prop_map(|(host, port)| ApiAddress::Http(host, port)),
+        ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
+            .prop_map(|(host, port)| ApiAddress::Https(host, port)),
+        "/[a-z/]{1,9}".prop_map(|path| ApiAddress::Unix(path.into())),
+    ];
+    let path = || option::of("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from));
+    let waits = (
+        0_u64..60_000,
+        0_u64..60_000,
+        0_u64..86_400_000,
+        1_000_u64..86_400_000,
+    );
+    let backoff = (10_u64..1_000, 1_000_u64..60_000);
+    let consul = (
+        (
+            option::of(address),
+            path(),
+            path(),
+            option::of("[a-z0-9-]{1,9}"),
+        ),
+        (any::<bool>(), 1_000_u64..600_000, 1_usize..10_000),
+    );
+    (waits, backoff, consul).prop_map(|(waits, backoff, (places, counts))| {
+        let ms = Duration::from_millis;
+        Discovery {
+            coalesce: ms(waits.0),
+            max_delay: ms(waits.1),
+            empty_hold: ms(waits.2),
+            stale_warn: ms(waits.3),
+            backoff: Backoff {
+                min: ms(backoff.0),
+                max: ms(backoff.1),
+            },
+            consul: Consul {
+                address: places.0,
+                token_file: places.1,
+                ca_file: places.2,
+                datacenter: places.3,
+                stale: counts.0,
+                wait: ms(counts.1),
+                max_watches: counts.2,
+                expose: Expose::Named,
+            },
+        }
+    })
+}
+
 fn backend() -> impl Strategy<Value = Backend> {
     (
         (name(), mode(), vec(server(), 0..5), option::of(check())),
-        vec("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from), 0..3),
+        vec(source(), 0..3),
         (0_u32..101, 0_usize..1_000_000, any::<bool>()),
         (
             option::of(wait(0)),
             (0_u64..86_401).prop_map(Duration::from_secs),
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
-        (1_024_usize..61_440, 1_usize..257),
+        (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
+        server_http2(),
     )
-        .prop_map(|(itself, server_files, counts, own_waits, waits, limits)| {
-            let (name, mode, mut servers, check) = itself;
-            distinct(&mut servers, |server| &mut server.name);
-            if check.is_none() {
-                for server in &mut servers {
-                    server.check = server.check.filter(|check| !check);
+        .prop_map(
+            |(itself, sources, counts, own_waits, waits, limits, http2)| {
+                let (name, mode, mut servers, check) = itself;
+                distinct(&mut servers, |server| &mut server.name);
+                if check.is_none() {
+                    for server in &mut servers {
+                        server.check = server.check.filter(|check| !check);
+                    }
                 }
-            }
-            Backend {
-                name,
-                mode,
-                balance: Balance::RoundRobin,
-                retries: counts.0,
-                servers,
-                server_files,
-                check,
-                timeouts: ServerTimeouts {
-                    connect: waits.0,
-                    server: waits.1,
-                    pool_idle: waits.2,
-                    tunnel: waits.3,
-                },
-                limits: ResponseLimits {
-                    head: limits.0,
-                    headers: limits.1,
-                },
-                pool_max: counts.1,
-                observe_connect: counts.2,
-                drain_timeout: own_waits.0,
-                retry_after: own_waits.1,
-            }
-        })
+                Backend {
+                    name,
+                    mode,
+                    balance: Balance::RoundRobin,
+                    retries: counts.0,
+                    servers,
+                    sources,
+                    check_discovered: check.is_some() || counts.2,
+                    panic: (counts.0 % 101) as u8,
+                    check,
+                    timeouts: ServerTimeouts {
+                        connect: waits.0,
+                        server: waits.1,
+                        pool_idle: waits.2,
+                        tunnel: waits.3,
+                    },
+                    limits: ResponseLimits {
+                        head: limits.0,
+                        headers: limits.1,
+                    },
+                    pool_max: counts.1,
+                    observe_connect: counts.2,
+                    drain_timeout: own_waits.0,
+                    retry_after: own_waits.1,
+                    // Lifted from HTTP/1 binds to it, a file would be refused.
+                    protocol: Protocol::Http1,
+                    http2,
+                    tls: limits.2,
+                }
+            },
+        )
 }
 
 fn server() -> impl Strategy<Value = Server> {
@@ -442,17 +623,30 @@ fn server() -> impl Strategy<Value = Server> {
         option::of(any::<bool>()),
         option::of((1_u16.., any::<IpAddr>())),
     );
-    (name(), address, 0_u16..257, any::<[bool; 2]>(), check).prop_map(
-        |(name, address, weight, flags, (check, check_at))| Server {
-            weight,
-            backup: flags[0],
-            disabled: flags[1],
-            check,
-            check_port: check_at.map(|(port, _)| port),
-            check_address: check_at.map(|(_, ip)| ip),
-            ..Server::new(name, address)
-        },
+    let tls = prop_oneof![
+        Just(TlsChoice::Backend),
+        Just(TlsChoice::Off),
+        server_tls().prop_map(|tls| TlsChoice::Own(Box::new(tls))),
+    ];
+    (
+        name(),
+        address,
+        0_u16..257,
+        any::<[bool; 2]>(),
+        (check, tls),
     )
+        .prop_map(
+            |(name, address, weight, flags, ((check, check_at), tls))| Server {
+                tls,
+                weight,
+                backup: flags[0],
+                disabled: flags[1],
+                check,
+                check_port: check_at.map(|(port, _)| port),
+                check_address: check_at.map(|(_, ip)| ip),
+                ..Server::new(name, address)
+            },
+        )
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -477,8 +671,10 @@ fn check() -> impl Strategy<Value = Check> {
         [wait(1), wait(1), wait(1), wait(1)],
         1_u32..1_001,
         1_u32..1_001,
+        any::<bool>(),
     )
-        .prop_map(|(probe, waits, rise, fall)| Check {
+        .prop_map(|(probe, waits, rise, fall, tls)| Check {
+            tls,
             probe,
             interval: waits[0],
             fast_interval: waits[1],

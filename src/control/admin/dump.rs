@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 
 use super::answer::Reply;
 use super::mask::Mask;
+use crate::control::difference::ago;
 use crate::control::{DrainRow, GenerationRow, OverrideRow, Vitals};
+use crate::discovery::{Condition, SourceRow};
 use crate::observe::{self, Table, Tabular};
 
 /// One line of JSON.
@@ -102,13 +104,69 @@ pub(super) fn processes(uptime: Duration) -> String {
 /// `show health`.
 pub(super) fn health(vitals: &Vitals) -> String {
     format!(
-        "# binds binds_open draining workers workers_late\n{} {} {} {} {}\n",
+        "# binds binds_open draining workers workers_late sources_waiting\n{} {} {} {} {} {}\n",
         vitals.binds,
         vitals.binds_open,
         u8::from(vitals.draining),
         vitals.workers,
-        vitals.workers_late
+        vitals.workers_late,
+        vitals.sources_waiting
     )
+}
+
+/// `show sources`: a line for each source, under it those for its members and for
+/// what it left out.
+pub(super) fn sources(rows: &[SourceRow], as_json: bool) -> String {
+    if as_json {
+        return json(&rows);
+    }
+    let mut text = String::new();
+    for row in rows {
+        text += &source_line(row);
+        for member in row.members.iter() {
+            let (name, address, standing) = (&member.name, member.address, &member.standing);
+            text += &format!("  {name} {address} {}", standing.word());
+            if !standing.why().is_empty() {
+                text += &format!(": {}", standing.why());
+            }
+            text.push('\n');
+        }
+        for left_out in row.left_out.iter() {
+            text += &format!("  left out: {}: {}\n", left_out.who, left_out.why);
+        }
+    }
+    text
+}
+
+fn source_line(row: &SourceRow) -> String {
+    let state = match row.state {
+        Condition::Waiting => "waiting",
+        Condition::Up => "up",
+        Condition::Lost => "LOST",
+    };
+    let mut line = format!("{}: {state}", row.source);
+    if let Some(age) = row.age {
+        line += &format!(", heard {} ago", ago(age as u64));
+    }
+    line += &format!(
+        ", {} members, {} left out",
+        row.members.len(),
+        row.left_out.len()
+    );
+    if row.snapshot_in_use {
+        line += ", the last good set of before the start";
+    }
+    if row.empty_held {
+        line += ", empty and held";
+    }
+    if let Some(error) = &row.error {
+        let since = row
+            .lost_for
+            .map_or_else(String::new, |s| format!(" for {}", ago(s as u64)));
+        line += &format!("; lost{since}: {error}");
+    }
+    line.push('\n');
+    line
 }
 
 /// `show overrides`.

@@ -1,6 +1,7 @@
 //! The admin sockets of the process and who may come in.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep, timeout};
 
 use super::client;
-use super::socket::{Listener, OpenError, Rivals, open};
+use super::socket::{Bound, Listener, OpenError, Rivals, bind, open};
 use crate::config::{AdminAddress, AdminLevel, AdminSocket};
 use crate::control::Control;
 use crate::control::supervise::supervise;
@@ -25,6 +26,7 @@ pub(crate) struct AdminSockets {
 #[derive(Debug)]
 struct Open {
     socket: AdminSocket,
+    listener: Rc<Listener>,
     accepting: JoinHandle<()>,
     /// Accept what waits, then end.
     closing: Rc<Notify>,
@@ -34,6 +36,14 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// What a configuration wants of the admin sockets, as far as it may fail: dropped,
+/// everything is as before.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    wanted: Vec<AdminSocket>,
+    bound: Vec<(AdminSocket, Bound)>,
 }
 
 /// A client has its buffers, and perhaps one answer that it does not read.
@@ -91,7 +101,10 @@ impl AdminSockets {
                 continue;
             }
             match open(socket, rivals) {
-                Ok(listener) => control.admin.borrow_mut().add(control, socket, listener),
+                Ok(listener) => {
+                    let listener = Rc::new(listener);
+                    control.admin.borrow_mut().add(control, socket, listener);
+                }
                 Err(error) if *socket == AdminSocket::default() => {
                     tracing::warn!("{error}; going on without it");
                 }
@@ -99,6 +112,72 @@ impl AdminSockets {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// Binds what of `wanted` is not open yet. Our own sockets are no rivals.
+    ///
+    /// # Errors
+    /// The first that cannot be bound.
+    pub(crate) fn prepare(&self, wanted: &[AdminSocket]) -> Result<Prepared, OpenError> {
+        let ours = |address: &AdminAddress| self.open.iter().any(|o| o.socket.address == *address);
+        let mut bound = Vec::new();
+        for socket in wanted {
+            let is_open = self.open.iter().any(|open| open.socket == *socket);
+            let is_ours = ours(&socket.address);
+            // A TCP socket of ours stays, whatever else is different.
+            if is_open || is_ours && matches!(socket.address, AdminAddress::Tcp(_)) {
+                continue;
+            }
+            let rivals = if is_ours {
+                Rivals::Replace
+            } else {
+                Rivals::Respect
+            };
+            match bind(socket, rivals) {
+                Ok(fresh) => bound.push((socket.clone(), fresh)),
+                // As at the start.
+                Err(error) if *socket == AdminSocket::default() => {
+                    tracing::warn!("{error}; going on without it");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let wanted = wanted.to_vec();
+        Ok(Prepared { wanted, bound })
+    }
+
+    /// Makes the open sockets those that were prepared. Clients already in go on as
+    /// they came in.
+    pub(crate) async fn take(control: &Rc<Control>, prepared: Prepared) {
+        let Prepared { wanted, bound } = prepared;
+        let leaving: Vec<Open> = {
+            let mut sockets = control.admin.borrow_mut();
+            let leaves = |open: &mut Open| !wanted.contains(&open.socket);
+            sockets.open.extract_if(.., leaves).collect()
+        };
+        for (socket, bound) in bound {
+            match bound.place() {
+                Ok(listener) => control
+                    .admin
+                    .borrow_mut()
+                    .add(control, &socket, Rc::new(listener)),
+                Err(error) => tracing::error!("{error}"),
+            }
+        }
+        let mut closing = Vec::new();
+        for open in leaving {
+            let same = |socket: &&AdminSocket| socket.address == open.socket.address;
+            match wanted.iter().find(same) {
+                // Who waits in its queue comes in with the new level.
+                Some(socket) if matches!(*open.listener, Listener::Tcp(_)) => {
+                    let listener = Rc::clone(&open.listener);
+                    drop(open);
+                    control.admin.borrow_mut().add(control, socket, listener);
+                }
+                _ => closing.push(open),
+            }
+        }
+        finish(closing).await;
     }
 
     /// Stops listening, on TCP alone or everywhere. Clients already in, or waiting
@@ -135,6 +214,18 @@ impl AdminSockets {
         let _ = timeout(CLOSE_MAX, places.acquire_many(CLIENTS_MAX as u32)).await;
     }
 
+    /// A socket through which another process may take over.
+    pub(crate) fn for_successor(&self) -> Option<PathBuf> {
+        self.open
+            .iter()
+            .find_map(|open| match &open.socket.address {
+                AdminAddress::Unix(path) if open.socket.level == AdminLevel::Admin => {
+                    Some(path.clone())
+                }
+                _ => None,
+            })
+    }
+
     /// What `show cli sockets` lists.
     pub(crate) fn list(&self) -> impl Iterator<Item = (String, AdminLevel)> {
         self.open.iter().map(|open| {
@@ -147,9 +238,9 @@ impl AdminSockets {
         })
     }
 
-    fn add(&mut self, control: &Rc<Control>, socket: &AdminSocket, listener: Listener) {
+    fn add(&mut self, control: &Rc<Control>, socket: &AdminSocket, listener: Rc<Listener>) {
         let level = socket.level;
-        let listener = Rc::new(listener);
+        let kept = Rc::clone(&listener);
         let places = Arc::clone(&self.places);
         let control = Rc::clone(control);
         let closing = Rc::new(Notify::new());
@@ -165,6 +256,7 @@ impl AdminSockets {
         }));
         self.open.push(Open {
             socket: socket.clone(),
+            listener: kept,
             accepting,
             closing,
         });

@@ -69,28 +69,65 @@ impl Drop for SocketFile {
 /// Clients that wait to be accepted.
 const BACKLOG: i32 = 128;
 
+/// A socket that listens and that no client finds yet. Dropped, nothing is left.
+#[derive(Debug)]
+pub(super) enum Bound {
+    Unix {
+        listener: OwnedFd,
+        /// Where it is now.
+        file: SocketFile,
+        /// Where it belongs.
+        path: PathBuf,
+    },
+    Tcp(tokio::net::TcpListener),
+}
+
 /// Opens a socket. Needs a runtime.
 ///
 /// # Errors
 /// See [`OpenError`].
 pub(super) fn open(socket: &AdminSocket, rivals: Rivals) -> Result<Listener, OpenError> {
+    bind(socket, rivals)?.place()
+}
+
+/// All of [`open`] that may well fail. Needs a runtime.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(super) fn bind(socket: &AdminSocket, rivals: Rivals) -> Result<Bound, OpenError> {
     match &socket.address {
         AdminAddress::Tcp(address) => {
             let system = |error| OpenError::System(address.to_string(), error);
             let listener = tcp(*address).map_err(system)?;
-            Ok(Listener::Tcp(
+            Ok(Bound::Tcp(
                 tokio::net::TcpListener::from_std(listener).map_err(system)?,
             ))
         }
-        AdminAddress::Unix(path) => {
-            let (listener, file) = unix(socket, path, rivals)?;
-            let system = |error| OpenError::System(path.display().to_string(), error);
-            let listener = std::os::unix::net::UnixListener::from(listener);
-            Ok(Listener::Unix(
-                tokio::net::UnixListener::from_std(listener).map_err(system)?,
+        AdminAddress::Unix(path) => unix(socket, path, rivals),
+    }
+}
+
+impl Bound {
+    /// Lets clients find it: they met the old socket until now and meet the new one
+    /// from now on, with its final owner and mode, and never nothing.
+    ///
+    /// # Errors
+    /// The directory does not take it.
+    pub(super) fn place(self) -> Result<Listener, OpenError> {
+        let (listener, mut file, path) = match self {
+            Self::Tcp(listener) => return Ok(Listener::Tcp(listener)),
+            Self::Unix {
+                listener,
                 file,
-            ))
-        }
+                path,
+            } => (listener, file, path),
+        };
+        let system = |error| OpenError::System(path.display().to_string(), error);
+        fs::rename(&file.path, &path).map_err(system)?;
+        file.path.clone_from(&path);
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        let listener = tokio::net::UnixListener::from_std(listener).map_err(system)?;
+        Ok(Listener::Unix(listener, file))
     }
 }
 
@@ -106,13 +143,8 @@ fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Bound under a temporary name and renamed: clients find the old socket or the
-/// new one, with its final owner and mode, and never nothing.
-fn unix(
-    socket: &AdminSocket,
-    path: &Path,
-    rivals: Rivals,
-) -> Result<(OwnedFd, SocketFile), OpenError> {
+/// Bound under a temporary name, to be renamed.
+fn unix(socket: &AdminSocket, path: &Path, rivals: Rivals) -> Result<Bound, OpenError> {
     let system = |error| OpenError::System(path.display().to_string(), error);
     look_before(path, rivals)?;
     let temporary = temporary_name(path);
@@ -124,22 +156,17 @@ fn unix(
             Ok(listener)
         })
         .map_err(system)?;
-    let placed = own(socket, &temporary, path).and_then(|()| {
-        listener.listen(BACKLOG).map_err(system)?;
-        let identity = identity(&temporary).map_err(system)?;
-        fs::rename(&temporary, path).map_err(system)?;
-        Ok(identity)
-    });
-    match placed {
-        Ok(identity) => {
-            let path = path.to_owned();
-            Ok((listener.into(), SocketFile { path, identity }))
-        }
-        Err(error) => {
-            let _ = fs::remove_file(&temporary);
-            Err(error)
-        }
-    }
+    let file = SocketFile {
+        identity: identity(&temporary).map_err(system)?,
+        path: temporary,
+    };
+    own(socket, &file.path, path)?;
+    listener.listen(BACKLOG).map_err(system)?;
+    Ok(Bound::Unix {
+        listener: listener.into(),
+        file,
+        path: path.to_owned(),
+    })
 }
 
 /// A socket that nobody answers on may be replaced, anything else not.
@@ -203,11 +230,35 @@ mod tests {
         }
     }
 
+    /// As [`open`], without a runtime.
+    fn opened(socket: &AdminSocket, path: &Path) -> Result<(OwnedFd, SocketFile), OpenError> {
+        match unix(socket, path, Rivals::Respect)? {
+            Bound::Unix {
+                listener, mut file, ..
+            } => {
+                fs::rename(&file.path, path).unwrap();
+                file.path = path.to_owned();
+                Ok((listener, file))
+            }
+            Bound::Tcp(_) => unreachable!("a Unix socket was asked for"),
+        }
+    }
+
+    #[test]
+    fn what_is_bound_and_not_wanted_in_the_end_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let bound = unix(&at(&path), &path, Rivals::Respect).unwrap();
+        assert!(!path.exists());
+        drop(bound);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
     #[test]
     fn socket_has_its_mode_and_leaves_with_its_owner() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
-        let (listener, file) = unix(&at(&path), &path, Rivals::Respect).unwrap();
+        let (listener, file) = opened(&at(&path), &path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
         assert!(UnixStream::connect(&path).is_ok());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -219,12 +270,12 @@ mod tests {
     fn nobody_is_pushed_aside() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
-        let kept = unix(&at(&path), &path, Rivals::Respect).unwrap();
-        let refused = unix(&at(&path), &path, Rivals::Respect).unwrap_err();
+        let kept = opened(&at(&path), &path).unwrap();
+        let refused = opened(&at(&path), &path).unwrap_err();
         assert!(matches!(refused, OpenError::Taken(_)), "{refused}");
         drop(kept);
         fs::write(&path, "precious").unwrap();
-        let refused = unix(&at(&path), &path, Rivals::Respect).unwrap_err();
+        let refused = opened(&at(&path), &path).unwrap_err();
         assert!(matches!(refused, OpenError::NoSocket(_)), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
@@ -233,9 +284,9 @@ mod tests {
     fn file_of_a_dead_process_is_replaced_and_that_of_a_successor_is_left() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
-        let (listener, file) = unix(&at(&path), &path, Rivals::Respect).unwrap();
+        let (listener, file) = opened(&at(&path), &path).unwrap();
         drop(listener);
-        let (successor, successors) = unix(&at(&path), &path, Rivals::Respect).unwrap();
+        let (successor, successors) = opened(&at(&path), &path).unwrap();
         drop(file);
         assert!(UnixStream::connect(&path).is_ok());
         drop((successor, successors));
@@ -250,15 +301,11 @@ mod tests {
             user: Some("nobody-of-this-name".into()),
             ..at(&path)
         };
-        let refused = unix(&socket, &path, Rivals::Respect)
-            .unwrap_err()
-            .to_string();
+        let refused = opened(&socket, &path).unwrap_err().to_string();
         assert!(refused.contains("a.sock") && refused.contains("no user"));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         let nowhere = directory.path().join("none/a.sock");
-        let refused = unix(&at(&nowhere), &nowhere, Rivals::Respect)
-            .unwrap_err()
-            .to_string();
+        let refused = opened(&at(&nowhere), &nowhere).unwrap_err().to_string();
         assert!(refused.contains("none/a.sock"), "{refused}");
     }
 }

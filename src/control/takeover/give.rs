@@ -76,7 +76,10 @@ impl Control {
         };
         let mut stream = BufReader::new(stream);
         let refusal = match self.offer(&mut stream, version).await {
-            Ok(left) => return self.retire(left, pid).await,
+            Ok(left) => {
+                self.retire(left, pid).await;
+                return self.tell_upgrade(pid.unsigned_abs(), Ok(()));
+            }
             Err(sentence) => sentence,
         };
         if *self.shared.borrow() == Shared::Offered {
@@ -92,6 +95,8 @@ impl Control {
         };
         // It may be gone.
         let _ = write_line(&mut stream, &head).await;
+        let refusal = head.refused.unwrap_or_default();
+        self.tell_upgrade(pid.unsigned_abs(), Err(refusal));
     }
 
     async fn offer(
@@ -120,7 +125,8 @@ impl Control {
         let handed = self.hand_over_admin(stream).await;
         if handed.is_err() {
             // Its paths may be the successor's by now, and that one is gone.
-            if let Err(error) = AdminSockets::reopen(self, &self.started.admin).await {
+            let admin = self.inputs.borrow().config.global.admin.clone();
+            if let Err(error) = AdminSockets::reopen(self, &admin).await {
                 tracing::error!("{error}");
             }
         }
@@ -146,7 +152,9 @@ impl Control {
     }
 
     /// Duplicates of every listening socket, each socket once.
-    async fn duplicates(&self) -> Result<BTreeMap<BindId, Vec<OwnedFd>>, String> {
+    pub(in crate::control) async fn duplicates(
+        &self,
+    ) -> Result<BTreeMap<BindId, Vec<OwnedFd>>, String> {
         let mut all: BTreeMap<BindId, BTreeMap<u64, OwnedFd>> = BTreeMap::new();
         for (worker, answer) in ask(&self.workers, |done| Order::ShareBinds { done }).await {
             let shared = answer.ok_or_else(|| format!("worker {} does not answer", worker.0))?;
@@ -177,7 +185,7 @@ impl Control {
         let generation = self.generation();
         let checked = generation
             .servers()
-            .filter(|(_, server)| server.check.is_some());
+            .filter(|(_, server)| server.check.is_some() && !server.state.is_unproven());
         let servers = checked.map(|(backend, server)| SharedServer {
             backend: backend.name.to_string(),
             key: server.key.to_string(),
@@ -191,7 +199,9 @@ impl Control {
             binds: binds.collect(),
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
+            heard: self.heard(),
             servers: servers.collect(),
+            counters: self.shared_counters(),
         }
     }
 
@@ -201,7 +211,7 @@ impl Control {
             .map_err(|error| error.to_string())?;
         match read_line(stream).await?.as_str() {
             "done" => Ok(()),
-            other => Err(format!("the new process says {other:?}")),
+            other => Err(said(other)),
         }
     }
 
@@ -234,7 +244,7 @@ fn unix_stream(client: &impl AsFd) -> Option<(UnixStream, i32)> {
 }
 
 fn parse_ready(line: &str, ids: &[BindId]) -> Result<BTreeSet<BindId>, String> {
-    let wrong = || format!("the new process says {line:?}");
+    let wrong = || said(line);
     let left = line.strip_prefix("ready").ok_or_else(wrong)?;
     let left = left.split_whitespace().map(|index| {
         let index: usize = index.parse().ok()?;
@@ -274,6 +284,14 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> Result<String, String>
     }
 }
 
+/// What the new process says instead of what it should.
+fn said(line: &str) -> String {
+    match line.strip_prefix("failed ") {
+        Some(sentence) => format!("the new process says: {sentence}"),
+        None => format!("the new process says {line:?}"),
+    }
+}
+
 fn silence() -> String {
     format!("the new process was silent for {} s", SILENCE_MAX.as_secs())
 }
@@ -303,6 +321,8 @@ mod tests {
         for wrong in ["ready 3", "ready x", "steady", ""] {
             assert!(parse_ready(wrong, &ids).is_err(), "{wrong}");
         }
+        let failed = parse_ready("failed no such bind", &ids).unwrap_err();
+        assert_eq!(failed, "the new process says: no such bind");
     }
 
     #[test]

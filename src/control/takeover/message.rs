@@ -3,10 +3,13 @@
 //! A field that is added later has a default, so that a newer process reads what
 //! an older one wrote. A change of meaning is a new version.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::counters::SharedCounters;
 use crate::control::overrides::Overrides;
-use crate::control::sources::Sources;
+use crate::control::sources::{SourceId, Sources};
 use crate::state::Operational;
 
 /// Of the message; what we write, and the newest we read.
@@ -34,9 +37,15 @@ pub(super) struct HandOver {
     /// The last good answers.
     #[serde(default)]
     pub(super) sources: Sources,
+    /// When each of them was heard last, Unix seconds.
+    #[serde(default)]
+    pub(super) heard: BTreeMap<SourceId, u64>,
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,
+    /// What was counted so far.
+    #[serde(default)]
+    pub(super) counters: SharedCounters,
 }
 
 /// An open bind.
@@ -96,6 +105,7 @@ mod tests {
         let read: HandOver = serde_json::from_str(oldest).unwrap();
         assert_eq!(read.binds[0].sockets, 2);
         assert_eq!(read.overrides, Overrides::default());
+        assert_eq!(read.counters, SharedCounters::default());
     }
 
     #[test]

@@ -15,14 +15,21 @@
 //! Until `done` the predecessor serves as if nothing had happened: whatever goes
 //! wrong, end of the stream or silence, it goes on. Both accept from the same
 //! sockets meanwhile, so that nobody waits in a queue that is about to go.
-//! Start at `message.rs`; `take.rs` is the successor, `give.rs` the predecessor.
+//! A successor that fails says `failed` and a sentence where it would say `ready`
+//! or `done`. Start at `message.rs`; `take.rs` is the successor, `give.rs` the
+//! predecessor, `upgrade.rs` a predecessor that starts its successor itself.
 
+mod counters;
 mod give;
 mod message;
+mod program;
 mod take;
+mod upgrade;
 
 pub(super) use give::{Shared, requested};
+pub use program::Program;
 pub(crate) use take::{Predecessor, Taken, TakeoverError};
+pub(super) use upgrade::Outcomes;
 
 use std::time::Duration;
 

@@ -1,18 +1,19 @@
 //! The successor's side. Blocks: before the engine runs, or on a thread for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::counters::SharedCounters;
 use super::message::{HandOver, Head, SharedServer, VERSION};
 use super::{SILENCE_MAX, Shared};
 use crate::config::{AdminSocket, Bind};
 use crate::control::admin::{AdminSockets, Rivals};
 use crate::control::overrides::Overrides;
-use crate::control::sources::Sources;
+use crate::control::sources::{SourceId, Sources};
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
@@ -41,8 +42,15 @@ pub(crate) struct Predecessor {
     pub(in crate::control) taken: Vec<Taken>,
     pub(in crate::control) overrides: Overrides,
     pub(in crate::control) sources: Sources,
+    /// When each of them was heard last, Unix seconds.
+    pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
+    pub(in crate::control) counters: SharedCounters,
 }
+
+/// Where the running process hears what went wrong.
+#[derive(Debug)]
+pub(crate) struct Complaints(UnixStream);
 
 /// Listening sockets of a bind that was handed over; dropped, our duplicates close.
 #[derive(Debug)]
@@ -119,8 +127,19 @@ impl Predecessor {
             stream,
             overrides: given.overrides,
             sources: given.sources,
+            heard: given.heard,
             servers: given.servers,
+            counters: given.counters,
         })
+    }
+
+    /// Another way to reach it: it hears why we fail even when nothing of this is left.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub(crate) fn complaints(&self) -> Result<Complaints, TakeoverError> {
+        let stream = self.stream.try_clone().map_err(|error| lost(&error))?;
+        Ok(Complaints(stream))
     }
 
     /// What its checks found.
@@ -158,6 +177,15 @@ impl Predecessor {
     /// It is gone.
     pub(in crate::control) fn done(mut self) -> Result<(), TakeoverError> {
         say(&mut self.stream, "done")
+    }
+}
+
+impl Complaints {
+    /// Tells the running process why we do not take its place.
+    pub(crate) fn say(mut self, why: &str) {
+        let line: String = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        // It goes on either way, and at the latest when we have ended.
+        let _ = say(&mut self.0, &format!("failed {line}"));
     }
 }
 

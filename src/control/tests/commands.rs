@@ -257,9 +257,25 @@ fn added_server_starts_as_asked() {
         control.set_checks_enabled("web", "s2", true).await.unwrap();
         control.set_state("web", "s2", Admin::Ready).await.unwrap();
         assert!(server("s2").check_enabled);
+        let passed = async |name| {
+            until("its first check passed", async || {
+                !server(name).state.is_unproven()
+            })
+            .await;
+            until("it has its share", async || {
+                bench.answers(4).await.contains(&"b".to_owned())
+            })
+            .await;
+        };
+        passed("s2").await;
         assert_eq!(shares(&bench.answers(4).await), (2, 2));
         let added = control.add_server("web", spec("s3", &b), AddedState::Up);
         added.await.unwrap();
+        passed("s3").await;
+        until("its slots are there", async || {
+            shares(&bench.answers(6).await) == (2, 4)
+        })
+        .await;
         assert_eq!(shares(&bench.answers(6).await), (2, 4));
         bench.stop().await;
     });

@@ -38,6 +38,7 @@ impl Bench {
         let published = Arc::new(Published::new(Arc::new(generation), 1000, reports));
         let rings = Rings::new(WORKERS);
         let settings = workers::Settings {
+            tls_handshakes_max: 1_000,
             workers: WORKERS,
             pin: false,
             accept_budget: 16,

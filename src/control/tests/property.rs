@@ -1,7 +1,7 @@
 //! Any sequence of changes ends where one fresh start with the final desired
 //! state would.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -83,7 +83,9 @@ fn take(inputs: &mut Inputs, now: &mut u64, step: &Step) {
             });
             let web = Backend {
                 check: checked.then(Check::default),
-                server_files: vec![PathBuf::from("nodes"), PathBuf::from("found")],
+                sources: ["nodes", "found"]
+                    .map(|file| crate::config::Source::File(file.into()))
+                    .to_vec(),
                 ..backend("web", servers.collect())
             };
             inputs.config = Arc::new(Config {
@@ -101,6 +103,7 @@ fn take(inputs: &mut Inputs, now: &mut u64, step: &Step) {
             let found = servers.iter().map(|(n, w)| Found {
                 key: format!("docker/{n}-{w}").into(),
                 spec: Spec(server(*n, *w)),
+                member: None,
             });
             let id = SourceId::file(Path::new("found"));
             inputs.sources.set(id, found.collect());

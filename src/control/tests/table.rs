@@ -1,6 +1,6 @@
 //! Each row of the override table, pure.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Backend, Check, Config, Frontend, Server, ServerAddress};
@@ -115,7 +115,7 @@ const NODES: &str = "/etc/rlb/nodes.toml";
 
 fn web(servers: Vec<Server>) -> Backend {
     Backend {
-        server_files: vec![PathBuf::from(NODES)],
+        sources: vec![crate::config::Source::File(NODES.into())],
         ..backend("web", servers)
     }
 }
@@ -127,6 +127,7 @@ fn discovered(id: &str, name: &str, port: u16) -> Found {
             name: name.into(),
             ..server(port, 1)
         }),
+        member: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn client() -> Client<'static> {
         https: false,
         trusted: false,
         request_id: None,
+        certificate: None,
     }
 }
 
@@ -246,6 +247,7 @@ fn a_request_id_is_made_where_no_trusted_peer_sent_one() {
     };
     let with_id = |client| Client {
         request_id: Some(b"new"),
+        certificate: None,
         ..client
     };
     let came = "x-request-id: old\r\n";

@@ -18,6 +18,7 @@ use super::lines::{Kind, Line, RESPONSES};
 use super::rows::{Proxy, ServerRow};
 use super::totals::Latency;
 use super::value::Value;
+use crate::discovery::{Condition, SourceRow};
 use crate::state::{Admin, Histogram, Operational};
 use names::{CHECK_STATES, Metric, PROCESS, SERVER_STATES, Shape};
 pub(crate) use selection::Selection;
@@ -343,6 +344,57 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
         }
         for ((backend, server), left) in left {
             f.line(&[("proxy", backend), ("server", server)], left);
+        }
+    });
+    sources(writer, &snapshot.sources);
+}
+
+/// Where servers come from.
+fn sources(writer: &mut Writer<'_>, rows: &[SourceRow]) {
+    let mut family =
+        |name: &str, counter, about: &str, value: &dyn Fn(&SourceRow) -> Option<f64>| {
+            writer.family(name, counter, about, |f| {
+                for row in rows {
+                    if let Some(value) = value(row) {
+                        f.line(&[("source", &row.source)], value);
+                    }
+                }
+            });
+        };
+    let flag = |flag: bool| Some(f64::from(u8::from(flag)));
+    let about = "Whether the last answer of the source was good";
+    family("rlb_source_up", false, about, &|row| {
+        flag(row.state == Condition::Up)
+    });
+    let about = "Time since the last good answer of the source";
+    family(
+        "rlb_source_last_success_age_seconds",
+        false,
+        about,
+        &|row| row.age,
+    );
+    let about = "Servers of the source";
+    family("rlb_source_servers", false, about, &|row| {
+        Some(row.members.len() as f64)
+    });
+    let about = "Sets of the source that came into force";
+    family("rlb_source_changes_total", true, about, &|row| {
+        Some(row.changes_total as f64)
+    });
+    let about = "Whether the source is empty and its last good set is kept for now";
+    family("rlb_source_empty_held", false, about, &|row| {
+        flag(row.empty_held)
+    });
+    let about = "Whether the set of the source is one from before the start";
+    family("rlb_source_snapshot_in_use", false, about, &|row| {
+        flag(row.snapshot_in_use)
+    });
+    let about = "Tries to ask the source that failed";
+    writer.family("rlb_source_errors_total", true, about, |f| {
+        for row in rows {
+            for (kind, count) in &row.errors_total {
+                f.line(&[("source", &row.source), ("kind", kind)], *count);
+            }
         }
     });
 }

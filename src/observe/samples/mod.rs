@@ -79,6 +79,21 @@ impl Samples {
         process.cpu = view.process.cpu;
     }
 
+    /// What was counted by now is no work of this process: no rate, no use.
+    pub(crate) fn begin(&mut self, view: &View<'_>) {
+        self.look(view);
+        for series in self.frontends.values_mut() {
+            series.begin();
+        }
+        let backends = self.backends.values_mut().map(|b| &mut b.series);
+        for series in backends.chain(self.servers.values_mut()) {
+            series.begin();
+        }
+        let all = self.all_frontends();
+        self.process.sessions.begin(all.sessions);
+        self.process.bytes_out.begin(all.bytes_out);
+    }
+
     /// Maxima, ages and numbers as of now.
     pub(crate) fn look(&mut self, view: &View<'_>) {
         let now_ms = view.now_ms;

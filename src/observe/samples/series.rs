@@ -16,6 +16,11 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
+    /// From here on.
+    pub(super) fn begin(&mut self, total: u64) {
+        self.total = total;
+    }
+
     pub(super) fn sample(&mut self, total: u64, elapsed_ms: u64) {
         let events = u128::from(total.saturating_sub(self.total));
         let elapsed = u128::from(elapsed_ms);
@@ -112,6 +117,12 @@ impl Series {
         self.seen_ms = now_ms;
     }
 
+    /// From here on.
+    pub(super) fn begin(&mut self) {
+        self.used_ms = None;
+        self.sessions.begin(self.total);
+    }
+
     /// Every 30 seconds: what is recent begins later.
     pub(super) fn turn(&mut self, now: Latency) {
         self.older = std::mem::replace(&mut self.old, now);
@@ -190,6 +201,13 @@ pub(in crate::observe) struct FrontendSeries {
 }
 
 impl FrontendSeries {
+    /// From here on.
+    pub(super) fn begin(&mut self) {
+        self.connections.begin(self.totals.connections);
+        self.sessions.begin(self.totals.sessions);
+        self.requests.begin(self.totals.requests);
+    }
+
     pub(super) fn clear_maxima(&mut self) {
         self.peak = 0;
         for rate in [

@@ -20,6 +20,24 @@ struct Bench {
     samples: Samples,
 }
 
+#[test]
+fn what_another_process_counted_is_no_rate() {
+    let mut bench = Bench::new(&[1]);
+    bench.slot(2).0.sessions.add(1_000_000);
+    let frontend = &bench.generation.frontends[0].state;
+    frontend.counters.slot(WorkerId(2)).sessions.add(1_000_000);
+    let mut samples = std::mem::take(&mut bench.samples);
+    samples.begin(&bench.view(10));
+    bench.samples = samples;
+    bench.sample(20);
+    let series = bench.series();
+    assert_eq!((series.sessions.max, series.used_ms), (0, None));
+    assert_eq!(bench.samples.process().sessions.max, 0);
+    bench.slot(0).0.sessions.add(5);
+    bench.sample(1_020);
+    assert_eq!(bench.series().sessions.now, 5);
+}
+
 impl Bench {
     fn new(ports: &[u16]) -> Self {
         Self {

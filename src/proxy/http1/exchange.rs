@@ -2,29 +2,20 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::relay::Step;
-use crate::config::{ResponseLimits, ServerTimeouts};
-use crate::http::{self, Asked, BodyError, Canned, Decoder, Framing, RequestHead, Version};
+use crate::http::{self, Asked, BodyError, Decoder, Framing, RequestHead, Version};
 use crate::net::Stream;
 use crate::proxy::Client;
+use crate::proxy::answer::Answer;
 use crate::proxy::buffers::Buf;
-use crate::proxy::connect::{self, Plan};
+use crate::proxy::choose::Target;
+use crate::proxy::connect;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, Flow, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::record;
 use crate::proxy::tunnel;
 use crate::proxy::upstream::{Upstream, Use};
-
-/// What is needed of a backend, copied so that no generation is held.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Target {
-    pub(super) plan: Plan,
-    pub(super) timeouts: ServerTimeouts,
-    pub(super) limits: ResponseLimits,
-    pub(super) pool_max: usize,
-    pub(super) retry_after: Duration,
-}
 
 /// Where the response stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +59,8 @@ pub(crate) struct Exchange {
     pub(super) idempotent: bool,
     /// The request has no body.
     bodyless: bool,
+    /// The client asked for the close: no request follows.
+    pub(super) last: bool,
     /// The client's connection may stay.
     pub(super) keep_alive: bool,
     /// The server's connection may stay.
@@ -98,48 +91,6 @@ pub(crate) struct Exchange {
     pub(super) answered_us: Option<u64>,
 }
 
-/// An answer of our own.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
-    status: u16,
-    reason: &'static str,
-    retry_after: Duration,
-    close: bool,
-}
-
-impl Answer {
-    /// The connection may stay.
-    pub(super) const fn of(status: u16, reason: &'static str) -> Self {
-        Self {
-            status,
-            reason,
-            retry_after: Duration::ZERO,
-            close: false,
-        }
-    }
-
-    /// Of a frontend that is asked how it is.
-    pub(super) const fn monitor(is_well: bool) -> Self {
-        match is_well {
-            true => Self::of(200, "ready"),
-            false => Self::of(503, "not ready"),
-        }
-    }
-
-    /// Whether it refuses something.
-    pub(super) const fn is_error(&self) -> bool {
-        self.status >= 400
-    }
-
-    /// The connection is closed: what follows on it cannot be trusted or is not wanted.
-    pub(super) const fn closing(status: u16, reason: &'static str) -> Self {
-        Self {
-            close: true,
-            ..Self::of(status, reason)
-        }
-    }
-}
-
 impl Exchange {
     /// Makes a pooled exchange a new one.
     pub(super) fn reset(&mut self, now_us: u64) {
@@ -155,6 +106,7 @@ impl Exchange {
         self.version = None;
         self.idempotent = false;
         self.bodyless = false;
+        self.last = false;
         self.keep_alive = false;
         self.server_keep_alive = false;
         self.close_delimited = false;
@@ -177,25 +129,14 @@ impl Exchange {
     pub(super) fn describe(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
         self.understood = true;
         if let Some(line_max) = client.shard().log.wants() {
-            self.keep_line(head, line_max);
+            record::keep_line(&mut self.line, head, line_max);
         }
         self.asked = head.asked();
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
         self.bodyless = !head.framing.has_body();
+        self.last = !head.keep_alive;
         self.keep_alive = head.keep_alive;
-    }
-
-    /// The buffer of the head is another's by the time the line is logged.
-    fn keep_line(&mut self, head: &RequestHead<'_, '_>, line_max: usize) {
-        let version: &[u8] = match head.version {
-            Version::Http10 => b" HTTP/1.0",
-            Version::Http11 => b" HTTP/1.1",
-        };
-        for part in [head.method.as_bytes(), b" ", head.target, version] {
-            let room = line_max.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&part[..part.len().min(room)]);
-        }
     }
 
     /// Gives the request to a server: takes a pooled connection if there is one, and
@@ -220,14 +161,7 @@ impl Exchange {
         self.server = Some(server);
         let rules = &client.frontend.config.forwarded;
         let request_id = rules.request_id.as_ref().map(|_| shard.request_id());
-        let about = http::Client {
-            ip: client.peer.address.ip(),
-            ip_text: client.ip.as_bytes(),
-            local_port_text: client.port.as_bytes(),
-            https: false,
-            trusted: client.trusted,
-            request_id: request_id.as_ref().map(<[u8; 32]>::as_slice),
-        };
+        let about = client.about(request_id.as_ref());
         // A small body leaves with the head.
         let body = if self.bodyless {
             0
@@ -277,7 +211,7 @@ impl Exchange {
             if self.needs_connection() {
                 self.connect(client).await;
             }
-            client.slot.arm(self.patience(client));
+            self.arm(client);
             match poll_fn(|cx| self.poll(client, cx)).await {
                 Step::Done => return,
                 Step::Resend => {
@@ -345,15 +279,8 @@ impl Exchange {
         match end.status() {
             // An interim answer half sent leaves no place for another head.
             Some(status) if self.stage == Stage::Head && !self.down.is_pending() => {
-                let mut answer = Answer::of(status, reason(end));
-                answer.close = matches!(end.cause, Cause::Proxy | Cause::ClientTimeout)
-                    && end.during != During::Headers;
-                if status == 503 {
-                    answer.retry_after = self
-                        .target
-                        .map_or(Duration::ZERO, |target| target.retry_after);
-                }
-                self.answer(client, &answer);
+                let retry_after = self.target.map(|target| target.retry_after);
+                self.answer(client, &Answer::to(end, status, retry_after));
             }
             _ => self.abort(client),
         }
@@ -376,16 +303,16 @@ impl Exchange {
         self.close_delimited = false;
         self.status = answer.status;
         let shard = client.shard();
-        let mut head = shard.buffers.take_head(ANSWER_BOUND);
-        let canned = Canned {
-            status: answer.status,
-            reason: Some(answer.reason),
-            retry_after: (!answer.retry_after.is_zero()).then_some(answer.retry_after.as_secs()),
-            keep_alive: self.keep_alive,
-            version: self.version.unwrap_or(Version::Http11),
-            head: self.asked.head,
-            date: &shard.clock.date(),
-        };
+        let mut head = shard
+            .buffers
+            .take_head(ANSWER_BOUND + answer.location_len());
+        let date = shard.clock.date();
+        let canned = answer.canned(
+            self.version.unwrap_or(Version::Http11),
+            self.keep_alive,
+            self.asked.head,
+            &date,
+        );
         http::write_canned(&canned, &mut head);
         shard.buffers.give_head(std::mem::take(&mut self.down.head));
         self.down.start(head, Decoder::None, Coding::Plain, None);
@@ -404,24 +331,5 @@ impl Exchange {
     }
 }
 
-/// Sent as X-Rlb-Reason.
-fn reason(end: SessionEnd) -> &'static str {
-    match (end.cause, end.during) {
-        (Cause::Server, During::Connect) => "no server available",
-        (Cause::ServerTimeout, During::Connect) => "server connect timeout",
-        (Cause::Server, During::Headers) => "server closed without an answer",
-        (Cause::Proxy, During::Headers) => "bad answer from the server",
-        (Cause::ServerTimeout, _) => "server timeout",
-        (Cause::ClientTimeout, _) => "client timeout",
-        (Cause::Proxy, _) => "bad request",
-        (Cause::Down, _) => "server removed",
-        (Cause::Killed, _) => "ended by the operator",
-        (Cause::Resource, _) => "out of resources",
-        _ => "internal error",
-    }
-}
-
-/// Of a 413.
-pub(super) const BODY_TOO_LARGE: &str = "request body over the limit";
 /// Bytes of the largest answer of our own.
 const ANSWER_BOUND: usize = 1024;

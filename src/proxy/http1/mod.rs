@@ -10,60 +10,29 @@ mod finish;
 mod read;
 mod relay;
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use super::Client;
-use super::buffers::REQUEST;
+use super::http2;
 pub(crate) use exchange::Exchange;
 use finish::Next;
+use read::Wanted;
+pub(super) use relay::INTERIMS_MAX;
 
-use std::time::Duration;
-
-/// Serves one client until it leaves or is sent away.
+/// Serves one client until it leaves or is sent away, or turns out to speak HTTP/2.
 pub(crate) async fn serve(mut client: Client) {
-    poll_fn(|cx| {
-        client.slot.register(cx.waker());
-        Poll::Ready(())
-    })
-    .await;
-    while let Some(mut exchange) = read::next_request(&mut client).await {
+    client.slot.register_task().await;
+    loop {
+        let mut exchange = match read::next_request(&mut client).await {
+            Wanted::Exchange(exchange) => exchange,
+            Wanted::Nothing => return client.stream.farewell(),
+            // Boxed: it would widen every session.
+            Wanted::Http2 => return Box::pin(http2::serve(client)).await,
+        };
         exchange.run(&mut client).await;
         match exchange.finish(&mut client) {
             Next::Request => {}
-            Next::Close => return,
+            Next::Close => return client.stream.farewell(),
             Next::Reset => return client.stream.reset_on_close(),
-            Next::Linger => return linger(&mut client).await,
+            Next::Linger => return client.linger().await,
         }
     }
 }
-
-/// Closes after an answer to a request that was not read to its end: closing
-/// at once would make the kernel send a reset, which eats the answer on its way
-/// (RFC 9112 9.6).
-async fn linger(client: &mut Client) {
-    client.stream.shutdown_write();
-    client.slot.arm(LINGER);
-    let mut left = LINGER_MAX;
-    poll_fn(|cx| {
-        let shard = client.slot.shard();
-        while left > 0 {
-            let mut buf = shard.buffers.take(REQUEST);
-            let read = client.stream.poll_read(cx, buf.room());
-            shard.buffers.give(buf);
-            match read {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(n)) => left = left.saturating_sub(n),
-                Poll::Pending if client.slot.expired() || client.slot.killed().is_some() => break,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(())
-    })
-    .await;
-}
-
-/// nginx waits 5 s; a client that has not stopped by now will not.
-const LINGER: Duration = Duration::from_secs(2);
-/// Bytes thrown away at most.
-const LINGER_MAX: usize = 256 << 10;

@@ -1,22 +1,29 @@
 //! Waiting for a request, and from its head to an [`Exchange`].
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Exchange;
-use super::exchange::{Answer, BODY_TOO_LARGE, Target};
-use crate::config::{HeaderMatch, Monitor};
-use crate::generation::{Frontend, Generation, RequestFacts};
-use crate::http::{self, Framing, RequestHead, Slots};
+use crate::http::{self, Framing, Refused, Slots};
+use crate::proxy::Client;
+use crate::proxy::answer::Answer;
 use crate::proxy::buffers::{Buf, REQUEST};
-use crate::proxy::connect::{self, NO_SERVER, Plan};
+use crate::proxy::choose::{Found, find_server};
+use crate::proxy::connect::{self, NO_SERVER};
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::upstream::Use;
-use crate::proxy::{Client, Shard};
 
-/// The next request, ready to run; `None` = the connection is to be closed.
-pub(super) async fn next_request(client: &mut Client) -> Option<Box<Exchange>> {
+/// What a client wants next.
+pub(super) enum Wanted {
+    /// This request, ready to run.
+    Exchange(Box<Exchange>),
+    /// To speak HTTP/2; its first bytes are read ahead.
+    Http2,
+    /// Nothing: the connection is to be closed.
+    Nothing,
+}
+
+/// Waits for the next request.
+pub(super) async fn next_request(client: &mut Client) -> Wanted {
     let timeouts = client.frontend.config.timeouts;
     // A fresh connection owes its first request within http_request.
     let first = client.requests == 0;
@@ -55,13 +62,19 @@ impl Waiting {
             .arm(client.frontend.config.timeouts.http_request);
     }
 
-    fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Option<Box<Exchange>>> {
+    fn poll(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<Wanted> {
         loop {
             let mut buf = match client.ahead.take() {
                 Some(buf) if !buf.is_empty() && http::may_complete(buf.bytes(), self.tried) => {
                     self.tried = buf.len();
                     match prepare(client, buf) {
-                        Prepared::Ready(exchange) => return Poll::Ready(Some(exchange)),
+                        Prepared::Ready(exchange) => {
+                            return Poll::Ready(Wanted::Exchange(exchange));
+                        }
+                        Prepared::Http2(buf) => {
+                            client.ahead = Some(buf);
+                            return Poll::Ready(Wanted::Http2);
+                        }
                         Prepared::Incomplete(buf) => buf,
                     }
                 }
@@ -83,7 +96,10 @@ impl Waiting {
                 }
                 Poll::Ready(_) => {
                     client.shard().buffers.give(buf);
-                    return Poll::Ready(self.begun.then(|| given_up(client)));
+                    return Poll::Ready(match self.begun {
+                        true => Wanted::Exchange(given_up(client)),
+                        false => Wanted::Nothing,
+                    });
                 }
                 Poll::Pending => return self.wait(client, buf),
             }
@@ -91,7 +107,7 @@ impl Waiting {
     }
 
     /// Nothing to read: an idle connection holds no buffer, half a head one of its own size.
-    fn wait(&self, client: &mut Client, buf: Buf) -> Poll<Option<Box<Exchange>>> {
+    fn wait(&self, client: &mut Client, buf: Buf) -> Poll<Wanted> {
         let buffers = &client.slot.shard().buffers;
         if buf.is_empty() {
             buffers.give(buf);
@@ -99,13 +115,13 @@ impl Waiting {
             client.ahead = Some(buffers.shrink(buf));
         }
         if client.slot.killed().is_some() {
-            return Poll::Ready(None);
+            return Poll::Ready(Wanted::Nothing);
         }
         if !client.slot.expired() {
             return Poll::Pending;
         }
         if !self.begun {
-            return Poll::Ready(None);
+            return Poll::Ready(Wanted::Nothing);
         }
         client.counters.request_errors.add(1);
         let mut exchange = begin(client);
@@ -114,7 +130,7 @@ impl Waiting {
             client,
             SessionEnd::new(Cause::ClientTimeout, During::Request),
         );
-        Poll::Ready(Some(exchange))
+        Poll::Ready(Wanted::Exchange(exchange))
     }
 }
 
@@ -132,6 +148,7 @@ fn given_up(client: &Client) -> Box<Exchange> {
 
 enum Prepared {
     Incomplete(Buf),
+    Http2(Buf),
     Ready(Box<Exchange>),
 }
 
@@ -150,6 +167,9 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let head = match http::parse_request(buf.bytes(), &limits, &mut slots) {
         Ok(Some(head)) => head,
         Ok(None) => return Prepared::Incomplete(buf),
+        Err(Refused::Http2) if client.may_speak_http2 && client.requests == 0 => {
+            return Prepared::Http2(buf);
+        }
         Err(refused) => {
             let mut exchange = begin(client);
             exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
@@ -184,21 +204,14 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             exchange.answer(client, &Answer::of(503, "no route and no default backend"));
         }
         Found::NotForUs(answer) => {
-            let cause = if answer.is_error() {
-                Cause::Proxy
-            } else {
-                Cause::Local
-            };
-            exchange.end = SessionEnd::new(cause, During::Request);
-            if cause == Cause::Local {
-                client.counters.intercepted.add(1);
-            }
+            exchange.end = answer.end();
+            client.count_intercepted(exchange.end);
             exchange.answer(client, &answer);
         }
         Found::Monitor(is_well) => {
             exchange.unlogged = true;
             exchange.end = SessionEnd::new(Cause::Local, During::Request);
-            client.counters.intercepted.add(1);
+            client.count_intercepted(exchange.end);
             exchange.answer(client, &Answer::monitor(is_well));
         }
     }
@@ -225,109 +238,4 @@ fn settle(client: &mut Client, exchange: &mut Exchange, framing: Framing, buf: B
     } else {
         client.ahead = Some(buf);
     }
-}
-
-/// Requests that are whole but not for us.
-fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
-    if head.misdirected(false) {
-        return Some(Answer::closing(
-            421,
-            "this listener does not serve https targets",
-        ));
-    }
-    if head.max_forwards == Some(0) {
-        return Some(Answer::of(200, "Max-Forwards is 0"));
-    }
-    match (head.framing, client.frontend.config.limits.body) {
-        (Framing::Length(length), Some(limit)) if length > limit => {
-            Some(Answer::closing(413, BODY_TOO_LARGE))
-        }
-        _ => None,
-    }
-}
-
-enum Found {
-    Server(Target, Use),
-    NoServer(Target),
-    NoBackend,
-    NotForUs(Answer),
-    /// The frontend is asked how it is, and is well or not.
-    Monitor(bool),
-}
-
-/// Frontend, route, backend and server out of one look at one generation.
-fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
-    let shard = std::rc::Rc::clone(client.shard());
-    shard.with_generation(|generation| {
-        client.follow(generation);
-        if let Some(monitor) = &client.frontend.config.monitor
-            && path(head.target) == monitor.path.as_bytes()
-        {
-            return Found::Monitor(is_well(&shard, generation, monitor));
-        }
-        // Before a server is picked: who is refused takes nobody's turn.
-        if let Some(answer) = refusal(client, head) {
-            return Found::NotForUs(answer);
-        }
-        let Some(backend) = route(generation, &client.frontend, head) else {
-            return Found::NoBackend;
-        };
-        let target = Target {
-            plan: Plan::of(backend),
-            timeouts: backend.config.timeouts,
-            limits: backend.config.limits,
-            pool_max: backend.config.pool_max,
-            retry_after: backend.config.retry_after,
-        };
-        match connect::assign(&shard, backend) {
-            Some(server) => Found::Server(target, server),
-            None => Found::NoServer(target),
-        }
-    })
-}
-
-/// Of a target in origin-form; any other is nobody's monitor path.
-fn path(target: &[u8]) -> &[u8] {
-    target
-        .split(|byte| *byte == b'?')
-        .next()
-        .unwrap_or_default()
-}
-
-/// Whether a frontend with this monitor should get traffic.
-fn is_well(shard: &Shard, generation: &Generation, monitor: &Monitor) -> bool {
-    // As for routes: an index is only good for the generation it came from.
-    let has_enough = |(index, needed): &(usize, usize)| {
-        let backend = generation.backends.get(*index);
-        backend.is_some_and(|backend| backend.usable_count() >= *needed)
-    };
-    !shard.published.is_leaving() && monitor.fail_below.iter().all(has_enough)
-}
-
-fn route<'g>(
-    generation: &'g Generation,
-    frontend: &Frontend,
-    head: &RequestHead<'_, '_>,
-) -> Option<&'g Arc<crate::generation::Backend>> {
-    let facts = RequestFacts {
-        method: head.method,
-        host: head.host,
-        target: head.target,
-        has_field: |wanted: &HeaderMatch| {
-            head.fields.iter().any(|field| {
-                field.name.eq_ignore_ascii_case(&wanted.name)
-                    && wanted
-                        .value
-                        .as_ref()
-                        .is_none_or(|value| field.value == value.as_bytes())
-            })
-        },
-    };
-    // An index is only good for the generation it came from; a frontend that
-    // left may refer to what is no more.
-    let index = frontend.route(&facts)?;
-    if frontend.state.is_gone() {
-        return None;
-    }
-    generation.backends.get(index)
 }

@@ -4,10 +4,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Exchange;
-use super::exchange::{Answer, BODY_TOO_LARGE, Stage};
+use super::exchange::Stage;
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
-use crate::proxy::buffers::{BODY, Buf, REQUEST};
+use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
+use crate::proxy::buffers::{Buf, REQUEST};
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
@@ -24,8 +25,11 @@ pub(super) enum Step {
     Tunnel,
 }
 
+/// How long a client that was never waited for goes unwatched while its server thinks:
+/// one that leaves meanwhile is noticed after it.
+const UNWATCHED: Duration = Duration::from_millis(50);
 /// 1xx answers before the final one; more is an attack or a loop.
-const INTERIMS_MAX: u32 = 100;
+pub(crate) const INTERIMS_MAX: u32 = 100;
 /// Bytes of later requests read while an exchange runs.
 const AHEAD_MAX: usize = REQUEST / 2;
 
@@ -40,14 +44,30 @@ impl Exchange {
             return step;
         }
         if self.up.take_progress() | self.down.take_progress() {
-            client.slot.arm(self.patience(client));
+            self.arm(client);
         } else if client.slot.expired() {
+            if client.stream.watch() {
+                let left = self.patience(client).saturating_sub(UNWATCHED);
+                client.slot.arm(left);
+                return self.poll_both(client, cx);
+            }
             self.time_out(client);
             // Who takes no answer is cut the next time.
-            client.slot.arm(self.patience(client));
+            self.arm(client);
             return self.poll_both(client, cx);
         }
         Poll::Pending
+    }
+
+    /// Waits as long as the exchange may. A client nobody looked at yet is left alone
+    /// a little longer: most answers come before that.
+    pub(super) fn arm(&self, client: &Client) {
+        let patience = self.patience(client);
+        client.slot.arm(if client.stream.is_watched() {
+            patience
+        } else {
+            patience.min(UNWATCHED)
+        });
     }
 
     /// Ended from outside: the client is told if that goes at once.
@@ -178,29 +198,14 @@ impl Exchange {
             return Poll::Ready(Ok(0));
         };
         let buffers = &client.slot.shard().buffers;
-        let mut buf = self.answer.take().unwrap_or_else(|| buffers.take(BODY));
-        if buf.room().is_empty() {
-            let wanted = buf.len() + 1;
-            buf = buffers.grow(buf, wanted);
-        }
-        let read = stream.poll_read(cx, buf.room());
-        if let Poll::Ready(Ok(n)) = read {
-            buf.filled(n);
-        }
-        if buf.is_empty() {
-            buffers.give(buf);
-        } else if read.is_pending() {
-            self.answer = Some(buffers.shrink(buf));
-        } else {
-            self.answer = Some(buf);
-        }
-        read
+        buffers.poll_fill(&mut self.answer, stream, cx)
     }
 
     /// Looks at the client while the server thinks: a reset ends the exchange, a
     /// FIN behind a whole request does not; later requests are read ahead a little.
     fn watch(&self, client: &mut Client, cx: &mut Context<'_>) -> std::io::Result<()> {
         while !client.fin
+            && client.stream.is_watched()
             && client
                 .ahead
                 .as_ref()

@@ -169,3 +169,42 @@ fn changes_are_remembered() {
     );
     assert!(rlb.ask("show drain").starts_with('#'));
 }
+
+#[test]
+fn sessions_that_the_operator_ends_are_logged_as_killed() {
+    use crate::support::{PATIENCE, PlayedOrigin, RawClient, Rlb, free_addr, temp_dir, wait_until};
+    let (dir, bind, origin) = (temp_dir(), free_addr(), PlayedOrigin::listen());
+    let socket = dir.path().join("admin.sock");
+    let text = format!(
+        "[global]\nworkers = 1\nadmin = \"{}\"\n[[listen]]\nname = \"db\"\nmode = \"tcp\"\n\
+         bind = \"{bind}\"\nserver = {{ name = \"s1\", address = \"{}\" }}\n",
+        socket.display(),
+        origin.addr()
+    );
+    let rlb = Rlb::with(text)
+        .env("RLB_LOG", "trace")
+        .ready_on(bind)
+        .start();
+    let ask = |command: &str| {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        writeln!(stream, "{command}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let ended = |letters: &str| rlb.stderr().contains(&format!("end=\"{letters}\""));
+    let session = || {
+        let mut client = RawClient::connect(bind);
+        client.send("ping");
+        let server = origin.accept();
+        (client, server)
+    };
+    let _killed = session();
+    ask("shutdown sessions server db/s1");
+    wait_until(PATIENCE, "the operator ended it", || ended("KD"));
+    assert!(!ended("DD"));
+    let _cut = session();
+    ask("del server db/s1 drain 0s");
+    wait_until(PATIENCE, "its drain is over", || ended("DD"));
+}

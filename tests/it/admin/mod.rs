@@ -5,6 +5,7 @@ mod abuse;
 mod changes;
 mod clients;
 mod metrics;
+mod reopened;
 mod replies;
 mod wire;
 

@@ -6,9 +6,12 @@
 //! origin's thread gets to read what had been sent to it before.
 //!
 //! [`traffic`] is what goes on in the background, [`changes`] what changes. Some seconds;
-//! `RLB_SOAK_CHANGES=10000` makes it minutes, `RLB_SOAK_SEED` repeats an order.
+//! `RLB_SOAK_CHANGES=10000` makes it minutes (in a release build), `RLB_SOAK_SEED` repeats
+//! an order.
 
+mod answered;
 mod changes;
+mod databases;
 mod traffic;
 
 use std::net::SocketAddr;
@@ -16,19 +19,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use changes::{Changes, Kind};
 use traffic::{Tally, Wire};
 
-use crate::support::Origin;
+use rustix::process::Signal;
+
+use crate::support::real::{self, Part};
+use crate::support::{Origin, PATIENCE, Process, temp_dir, wait_until};
 
 const KEEP_ALIVE_CLIENTS: usize = 4;
-const TCP_SESSIONS: usize = 20;
+const TCP_SESSIONS: usize = 100;
+/// Threads that open connections, and what each has to do in a second.
+const FRESH_CLIENTS: usize = 4;
+const FRESH_RATE: u32 = 550;
+/// New connections in a second that a long run has to reach, all clients together.
+const FRESH_MIN: u64 = 2_000;
+/// How often each kind of change is to be made in a run of 10,000.
+const KIND_MIN: usize = 500;
 /// What the allocator may be off by in a run too short to level it out.
 const SLACK: usize = 1 << 20;
-/// Memory of fewer changes than this tells nothing.
-const MEMORY_FROM: usize = 3_000;
+/// Fewer changes than this tell nothing of memory, rates and counts.
+const LONG_FROM: usize = 3_000;
 
 #[test]
 fn changes_in_any_order_are_noticed_by_nobody() {
@@ -37,6 +50,14 @@ fn changes_in_any_order_are_noticed_by_nobody() {
     };
     let count = number("RLB_SOAK_CHANGES", 300) as usize;
     let mut random = Random(number("RLB_SOAK_SEED", 7));
+    let is_long = count >= LONG_FROM;
+    // A short run, or a debug build, has no cores to spare for them.
+    let share = if is_long && !cfg!(debug_assertions) {
+        1
+    } else {
+        4
+    };
+    let every = Duration::from_secs(1) / FRESH_RATE * share;
     let mut deck: Vec<Kind> = Kind::ALL.into_iter().cycle().take(count).collect();
     for i in (1..deck.len()).rev() {
         deck.swap(i, random.below(i as u64 + 1) as usize);
@@ -47,7 +68,7 @@ fn changes_in_any_order_are_noticed_by_nobody() {
     let mut changes = Changes::start(&tally, random);
     let (web, db) = (changes.web_addr(), changes.db_addr());
     let begun = Instant::now();
-    let (mut early, mut rss) = (0, 0);
+    let (mut early, mut rss, mut rate) = (0, 0, 0);
     let tally = &tally;
     thread::scope(|scope| {
         // Also when a change fails, so that the scope can end.
@@ -60,9 +81,13 @@ fn changes_in_any_order_are_noticed_by_nobody() {
             let failed = failed.clone();
             scope.spawn(move || tally.session(db, &failed));
         }
-        let fresh = failed.clone();
-        scope.spawn(move || tally.fresh(web, &fresh));
+        for _ in 0..FRESH_CLIENTS {
+            let failed = failed.clone();
+            scope.spawn(move || tally.fresh(web, every, &failed));
+        }
         changes.wait_for_load(TCP_SESSIONS);
+        let wrk = is_long.then(|| Wrk::start(web)).flatten();
+        let (since, before) = (Instant::now(), tally.fresh_so_far());
         for (index, kind) in deck.iter().enumerate() {
             changes.make(*kind);
             if let Ok(failure) = failures.try_recv() {
@@ -72,19 +97,66 @@ fn changes_in_any_order_are_noticed_by_nobody() {
                 early = changes.resident();
             }
         }
+        if let Some(wrk) = wrk {
+            wrk.end();
+        }
         rss = changes.resident();
+        let connections = tally.fresh_so_far() - before;
+        rate = connections * 1000 / (since.elapsed().as_millis() as u64).max(1);
     });
     drop(failed);
     let failures: Vec<String> = failures.iter().collect();
     println!("{:?}: {:?}", begun.elapsed(), changes.made());
-    println!("{tally:?}, {} failures", failures.len());
+    println!(
+        "{tally:?}, {} failures, {rate} new connections/s",
+        failures.len()
+    );
     println!("resident: {early} after a tenth, {rss} at the end");
     assert!(failures.is_empty(), "{failures:#?}");
-    if count >= MEMORY_FROM {
+    let kinds = changes.made().len();
+    assert_eq!(kinds, Kind::ALL.len().min(count));
+    if is_long {
+        let least = KIND_MIN * count / 10_000;
+        assert!(changes.made().values().all(|made| *made >= least));
+        // A debug build is no measure.
+        assert!(cfg!(debug_assertions) || rate >= FRESH_MIN, "{rate}");
         let most = early + early / 20 + SLACK;
         assert!(rss <= most, "{rss} bytes resident, {early} after a tenth");
     }
 }
+
+/// A client that is not ours; it knows of failures only, not of wrong answers.
+struct Wrk(Process);
+
+impl Wrk {
+    fn start(addr: SocketAddr) -> Option<Self> {
+        let wrk = real::tool(Part::Wrk)?;
+        let dir = temp_dir();
+        let pace = dir.path().join("pace.lua");
+        std::fs::write(&pace, WRK_PACE).expect("temporary directory");
+        let url = format!("http://{addr}/wrk/0");
+        let args = ["-t1", "-c8", "-d1h", "--latency", "-s"].map(std::ffi::OsString::from);
+        let process = wrk.start(args.into_iter().chain([pace.into(), url.into()]));
+        // It reads its script at the start.
+        wait_until(PATIENCE, "wrk is at work", || process.descriptors() > 8);
+        Some(Self(process))
+    }
+
+    #[track_caller]
+    fn end(mut self) {
+        self.0.signal(Signal::INT);
+        self.0.wait_exit();
+        let report = self.0.stdout();
+        println!("{report}");
+        assert!(report.contains("requests in"), "{report}");
+        for failure in ["Socket errors", "Non-2xx"] {
+            assert!(!report.contains(failure), "{report}");
+        }
+    }
+}
+
+/// 100 requests a second on each connection: two cores have more to do.
+const WRK_PACE: &str = "function delay() return 10 end\n";
 
 /// A server that answers a request with its target and body.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read as _, Result, Writ
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{PATIENCE, connect, dawdle};
 
@@ -55,6 +55,11 @@ impl Tally {
         self.sessions.load(Ordering::Acquire)
     }
 
+    /// New connections so far.
+    pub(super) fn fresh_so_far(&self) -> u64 {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
@@ -86,9 +91,11 @@ impl Tally {
         }
     }
 
-    /// New connections, one request each.
-    pub(super) fn fresh(&self, addr: SocketAddr, failed: &Sender<String>) {
+    /// New connections, one request each; one in `every`, late ones at once.
+    pub(super) fn fresh(&self, addr: SocketAddr, every: Duration, failed: &Sender<String>) {
+        let mut due = Instant::now();
         while !self.is_over() {
+            due += every;
             let target = format!("/web/{}", self.number());
             let answered = TcpStream::connect(addr).and_then(|stream| {
                 stream.set_read_timeout(Some(PATIENCE))?;
@@ -98,7 +105,7 @@ impl Tally {
             if let Err(error) = answered {
                 let _ = failed.send(format!("fresh, {target}: {error}"));
             }
-            dawdle(Duration::from_millis(1));
+            dawdle(due.saturating_duration_since(Instant::now()));
         }
     }
 
@@ -121,7 +128,7 @@ impl Tally {
             if self.is_over() {
                 return;
             }
-            dawdle(Duration::from_millis(20));
+            dawdle(Duration::from_millis(100));
         }
     }
 }

@@ -7,6 +7,8 @@
 //! (answers by itself) or [`PlayedOrigin`] (played by the test); real programs stand in
 //! [`real`].
 
+pub(crate) mod authority;
+pub(crate) mod consul;
 mod lb;
 mod load;
 mod origin;

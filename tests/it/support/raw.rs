@@ -121,6 +121,16 @@ impl RawClient {
         std::mem::replace(&mut self.ahead, rest)
     }
 
+    /// The same, or `None` where the peer closed before.
+    pub(crate) fn try_read_bytes(&mut self, n: usize) -> Option<Vec<u8>> {
+        while self.ahead.len() < n {
+            if !self.read_more() {
+                return None;
+            }
+        }
+        Some(self.read_bytes(n))
+    }
+
     /// A head and its body, by Content-Length or chunked.
     #[track_caller]
     pub(crate) fn read_response(&mut self) -> (Head, Vec<u8>) {

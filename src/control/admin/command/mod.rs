@@ -64,6 +64,8 @@ pub(crate) enum Command {
     SaveState,
     /// `reload`.
     Reload,
+    /// `upgrade`.
+    Upgrade,
 }
 
 /// A server as a client names it.

@@ -136,6 +136,10 @@ pub(super) fn reload(_: &Arguments<'_>) -> Parsed {
     Ok(Command::Reload)
 }
 
+pub(super) fn upgrade(_: &Arguments<'_>) -> Parsed {
+    Ok(Command::Upgrade)
+}
+
 pub(super) fn explain(arguments: &Arguments<'_>) -> Parsed {
     let [method, url, headers @ ..] = arguments.words else {
         return Err("Usage: explain <method> <url> [<name>:<value> ...].".into());

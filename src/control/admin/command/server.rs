@@ -301,6 +301,7 @@ impl Added {
                 check: Some(false),
                 check_port: None,
                 check_address: None,
+                tls: config::TlsChoice::Backend,
             },
             start: AddedState::Maint,
         };

@@ -30,6 +30,7 @@ pub(crate) enum Show {
     Generations(bool),
     Drain(bool),
     Health(bool),
+    Sources(bool),
 }
 
 /// Which sessions are shown.
@@ -147,6 +148,10 @@ pub(super) fn generations(arguments: &Arguments<'_>) -> Parsed {
 
 pub(super) fn drain(arguments: &Arguments<'_>) -> Parsed {
     show(Show::Drain(json(arguments)))
+}
+
+pub(super) fn sources(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Sources(json(arguments)))
 }
 
 pub(super) fn health(arguments: &Arguments<'_>) -> Parsed {

@@ -100,6 +100,7 @@ const ENTRIES: &[Entry] = &[
     entry(User, 3, "show servers conn [<backend>] [json]", "dump server connections status (all or for a single backend)", show::servers_conn),
     entry(User, 3, "show servers state [<backend>] [json]", "dump volatile server information (all or for a single backend)", show::servers_state),
     entry(Operator, 2, "show sess [<id>|server|backend|...]", "report the list of current sessions", show::sessions),
+    entry(Operator, 2, "show sources [json]", "where servers come from: state, age, members, and what is left out and why", show::sources),
     entry(Operator, 3, "show ssl ca-file [<cafile>]", "display the SSL CA files used in memory", unconfigured::show_certificate),
     entry(Operator, 3, "show ssl cert [<certfile>]", "display the SSL certificates used in memory", unconfigured::show_certificate),
     entry(Operator, 3, "show ssl crl-file [<crlfile>]", "display the SSL CRL files used in memory", unconfigured::show_certificate),
@@ -111,6 +112,7 @@ const ENTRIES: &[Entry] = &[
     entry(Admin, 2, "shutdown frontend <frontend>", "stop a specific frontend", frontend::shutdown),
     entry(Admin, 2, "shutdown session <id>", "kill a specific session", other::shutdown_session),
     entry(Admin, 3, "shutdown sessions server <bk>/<srv>", "kill sessions on a server", server::shutdown_sessions),
+    entry(Admin, 1, "upgrade", "start the program of this process anew; it takes over and this one drains", other::upgrade),
     entry(User, 1, "user", "lower the level of the current CLI session to user", other::user),
     entry(User, 1, "wait <delay> [srv-removable <bk>/<srv>]", "wait the specified delay or condition before continuing", other::wait),
 ];

@@ -430,10 +430,16 @@ fn levels_bound_what_may_be_asked() {
         "show env",
         "clear counters",
         "reload",
+        "upgrade",
     ] {
         assert_eq!(parse_at(line, AdminLevel::User), denied, "{line}");
     }
-    for line in ["set weight b/s 1", "clear counters all", "save state"] {
+    for line in [
+        "set weight b/s 1",
+        "clear counters all",
+        "save state",
+        "upgrade",
+    ] {
         assert_eq!(parse_at(line, AdminLevel::Operator), denied, "{line}");
     }
     for line in ["show info", "show stat", "get weight b/s", "prompt"] {

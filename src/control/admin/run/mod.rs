@@ -70,15 +70,30 @@ async fn obey(control: &Rc<Control>, command: Command) -> Result<Reply, Reply> {
             Ok(Reply::info(format!("State saved to {}.", path.display())))
         }
         Command::Reload => Ok(reload(control).await),
+        Command::Upgrade => Ok(upgrade(control).await),
     }
 }
 
-/// As the master process of HAProxy answers: whether it worked, then what there
-/// is to read.
-async fn reload(control: &Control) -> Reply {
+/// As the master process of HAProxy answers.
+async fn reload(control: &Rc<Control>) -> Reply {
     let outcome = control.reload(Cause::Reload("reload".to_owned())).await;
+    let outcome = outcome.map(|report| reload_lines(&report));
+    as_master(control, outcome)
+}
+
+async fn upgrade(control: &Rc<Control>) -> Reply {
+    let outcome = control.upgrade().await;
+    let outcome = outcome.map(|pid| {
+        let own = std::process::id();
+        format!("process {pid} has taken over; process {own} drains and ends")
+    });
+    as_master(control, outcome)
+}
+
+/// Whether it worked, then what there is to read.
+fn as_master(control: &Control, outcome: Result<String, String>) -> Reply {
     let text = match outcome {
-        Ok(report) => format!("Success=1\n--\n{}", reload_lines(&report)),
+        Ok(lines) => format!("Success=1\n--\n{lines}"),
         Err(diagnostics) => format!("Success=0\n--\n{diagnostics}"),
     };
     Reply::Dump(mask(control).apply(text))

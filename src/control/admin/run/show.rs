@@ -106,6 +106,10 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
                 text
             }))
         }
+        Show::Sources(json) => {
+            let rows = control.sources();
+            render(move || Ok(dump::sources(&rows, json))).await
+        }
         Show::Drain(json) => Ok(Reply::Dump(dump::drains(&control.draining(), json))),
     }
 }

@@ -7,6 +7,7 @@
 //! turns a skip into a failure.
 
 mod chromium;
+mod consul;
 mod haproxy;
 mod nginx;
 mod record;
@@ -17,9 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
+pub(crate) use consul::{RealConsul, consul, consul_with};
 pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
 pub(crate) use nginx::nginx;
-pub(crate) use tool::{Tool, tool};
+pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +32,13 @@ pub(crate) enum Part {
     Wrk,
     Ab,
     Curl,
+    Openssl,
+    H2load,
+    Nghttp,
     Chromium,
     Strace,
     Ss,
+    SystemdAnalyze,
 }
 
 impl Part {
@@ -44,9 +50,13 @@ impl Part {
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
+            Self::Openssl => "openssl",
+            Self::H2load => "h2load",
+            Self::Nghttp => "nghttp",
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::SystemdAnalyze => "systemd-analyze",
         }
     }
 
@@ -55,7 +65,9 @@ impl Part {
         match self {
             Self::Halog => "haproxy",
             Self::Ab => "apache2-utils",
+            Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
     }
@@ -65,7 +77,10 @@ impl Part {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Halog => "-h",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium => "--version",
+            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
+                "--version"
+            }
+            Self::Openssl => "version",
         }
     }
 }

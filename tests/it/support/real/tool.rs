@@ -45,7 +45,22 @@ impl Tool {
     /// Runs it to its end, which must come within [`crate::support::PATIENCE`].
     #[track_caller]
     pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Said {
-        let mut process = Process::start(Command::new(&self.0).args(args), temp_dir());
+        self.run_with_stdin(args, "")
+    }
+
+    /// The same with something to read.
+    #[track_caller]
+    pub(crate) fn run_with_stdin<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        stdin: &str,
+    ) -> Said {
+        let dir = temp_dir();
+        let file = dir.path().join("stdin");
+        std::fs::write(&file, stdin).expect("temporary directory");
+        let stdin = std::fs::File::open(&file).expect("just written");
+        let mut command = Command::new(&self.0);
+        let mut process = Process::start_with_stdin(command.args(args), dir, stdin.into());
         let status = process.wait_exit();
         Said {
             status,

@@ -1,36 +1,7 @@
-//! The words of HAProxy, nginx and Traefik, and what rlb says instead.
-
-use std::fmt::Write;
-
-/// What to say of a word that is not rlb's.
-///
-/// `word` may be written as in its own file: `timeout connect`, `use_backend`,
-/// `proxy-pass`, `loadBalancer`; case, dashes and blanks do not count.
-pub(crate) fn foreign(word: &str) -> Option<String> {
-    let wanted = normal(word);
-    let (_, from, advice) = WORDS
-        .iter()
-        .find(|(word, _, _)| word.split('|').any(|word| normal(word) == wanted))?;
-    Some(format!("{} of {from}: {advice}", written(word)))
-}
-
-fn written(word: &str) -> String {
-    let mut text = String::new();
-    // Infallible: writing to a String.
-    let _ = write!(text, "`{}`", word.escape_debug());
-    text
-}
-
-/// Lower case, without what separates words.
-pub(crate) fn normal(word: &str) -> String {
-    word.chars()
-        .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
-        .flat_map(char::to_lowercase)
-        .collect()
-}
+//! What rlb says instead, word by word.
 
 /// Spellings (separated by `|`), whose they are, what rlb says instead.
-const WORDS: &[(&str, &str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str, &str)] = &[
     // HAProxy, checks
     (
         "option httpchk|httpchk",
@@ -97,6 +68,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "default-server",
         "HAProxy",
         "checks are set once per backend (`check`), other keys per server",
+    ),
+    (
+        "proto",
+        "HAProxy",
+        "write protocol = \"h2\" in the bind or in the backend",
     ),
     (
         "server-template",
@@ -211,9 +187,25 @@ const WORDS: &[(&str, &str, &str)] = &[
         "persistence is not in this version yet",
     ),
     (
-        "ssl|crt|ssl-default-bind-ciphers|tune.ssl.default-dh-param",
+        "ssl|crt|crt-list",
         "HAProxy",
-        "TLS is not in this version yet",
+        "write bind = { address = \":443\", tls = true } and tls = { certificates = [\"/etc/rlb/tls/\"] }",
+    ),
+    (
+        "ssl-default-bind-ciphers|ssl-default-bind-ciphersuites|ciphers|ciphersuites|tune.ssl.default-dh-param",
+        "HAProxy",
+        "the suites are sound as they are; tls.cipher_suites takes fewer of them by their IANA names",
+    ),
+    (
+        "ssl-min-ver|ssl-default-bind-options",
+        "HAProxy",
+        "write tls = { min_version = \"1.3\" }",
+    ),
+    ("strict-sni", "HAProxy", "write tls = { strict_sni = true }"),
+    (
+        "maxsslconn",
+        "HAProxy",
+        "write tls_handshakes_max in [global]",
     ),
     (
         "send-proxy|send-proxy-v2|accept-proxy",
@@ -388,7 +380,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     (
         "ssl_certificate|ssl_certificate_key",
         "nginx",
-        "TLS is not in this version yet",
+        "write tls = { certificates = [\"site.pem\"] }; the key stands in the same file or beside it",
     ),
     (
         "access_log|error_log|log_format",
@@ -448,7 +440,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     (
         "certificatesResolvers|certResolver",
         "Traefik",
-        "TLS is not in this version yet",
+        "ACME is not in this version yet; tls.certificates takes up what certbot renews by itself",
     ),
     (
         "passHostHeader",
@@ -476,39 +468,3 @@ const WORDS: &[(&str, &str, &str)] = &[
         "write mode = \"http\" or \"tcp\" in [[frontend]] and [[backend]]",
     ),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spelling_does_not_count() {
-        for word in [
-            "option forwardfor",
-            "option_forwardfor",
-            "Option-ForwardFor",
-            "forwardfor",
-        ] {
-            let advice = foreign(word).unwrap();
-            assert!(advice.contains("[defaults.forwarded] for"), "{advice}");
-        }
-        assert_eq!(
-            foreign("httpchk").unwrap(),
-            "`httpchk` of HAProxy: write check = { method = \"HEAD\", path = \"/\" } in the backend"
-        );
-        assert_eq!(foreign("gibberish"), None);
-    }
-
-    #[test]
-    fn at_least_sixty_and_none_twice() {
-        let mut words: Vec<_> = WORDS
-            .iter()
-            .flat_map(|(words, _, _)| words.split('|').map(normal))
-            .collect();
-        assert!(words.len() >= 60);
-        words.sort();
-        for pair in words.windows(2) {
-            assert_ne!(pair[0], pair[1]);
-        }
-    }
-}

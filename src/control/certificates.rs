@@ -1,0 +1,156 @@
+//! What TLS needs from disk: loaded before a configuration comes into force, followed
+//! while it is.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::sources::{Found, SourceId};
+use super::{ApplyError, Cause, Control, Outcome, unix_now};
+use crate::config::Config;
+use crate::tls::{Certificate, Refreshed};
+
+impl Control {
+    /// Loads what this configuration and the servers of its sources need.
+    ///
+    /// # Errors
+    /// What is written cannot be loaded. A server of a source that cannot be spoken to
+    /// is named in the log, and trusted with nothing.
+    pub(super) async fn prepare_tls(
+        &self,
+        config: &Arc<Config>,
+        fresh: &[(SourceId, Vec<Found>)],
+    ) -> Result<(), ApplyError> {
+        let sources = self.inputs.borrow().sources.clone();
+        let known = config
+            .backends
+            .iter()
+            .flat_map(|backend| sources.of(backend));
+        let fresh = fresh.iter().flat_map(|(_, found)| found);
+        let found: Vec<_> = known
+            .chain(fresh)
+            .filter_map(|found| found.settings().tls.of(None).cloned())
+            .collect();
+        let (registry, config) = (Arc::clone(&self.generation().tls), Arc::clone(config));
+        let load = move || {
+            for tls in &found {
+                if let Err(error) = registry.prepare_server(tls) {
+                    tracing::error!("{error}; no server with these settings is trusted");
+                }
+            }
+            registry.prepare(&config)
+        };
+        match tokio::task::spawn_blocking(load).await {
+            Ok(loaded) => Ok(loaded?),
+            Err(error) => Err(ApplyError::Blocking(error.to_string())),
+        }
+    }
+
+    /// Forgets what nothing in force needs any more.
+    pub(super) fn forget_tls(&self) {
+        let inputs = self.inputs.borrow();
+        let found = inputs.config.backends.iter();
+        let found = found.flat_map(|backend| inputs.sources.of(backend));
+        let registry = Arc::clone(&self.generation().tls);
+        registry.keep_named_in(&inputs.config, found.map(Found::settings));
+    }
+
+    /// Takes up what has changed on disk, without a reload: handshakes from now on see
+    /// it, and nothing else happens to a connection. What cannot be taken is said once
+    /// and stays as it was.
+    pub(super) async fn refresh_certificates(&self) {
+        let mut refreshed = Refreshed::default();
+        for again in 0..=SETTLE_TRIES {
+            let registry = Arc::clone(&self.generation().tls);
+            let look = tokio::task::spawn_blocking(move || registry.refresh()).await;
+            let look = match look {
+                Ok(look) => look,
+                Err(error) => return tracing::error!(%error, "reading certificates"),
+            };
+            refreshed.taken.extend(look.taken);
+            refreshed.gone.extend(look.gone);
+            refreshed.servers |= look.servers;
+            refreshed.refused = look.refused;
+            // The other file of a pair may be on its way.
+            if refreshed.refused.is_empty() || again == SETTLE_TRIES {
+                break;
+            }
+            tokio::time::sleep(SETTLE).await;
+        }
+        self.tell_of(&refreshed);
+        if refreshed.servers {
+            let turn = self.turn.lock().await;
+            if let Err(error) = self.rebuild(&turn, &Cause::Time).await {
+                tracing::error!(%error, "servers are spoken to as before");
+            }
+        }
+    }
+
+    fn tell_of(&self, refreshed: &Refreshed) {
+        for path in &refreshed.taken {
+            tracing::info!("{} is taken into use", path.display());
+        }
+        for path in &refreshed.gone {
+            tracing::info!("{} is not used any more", path.display());
+        }
+        let texts = refreshed.refused.iter().map(ToString::to_string);
+        let texts: HashSet<String> = texts.collect();
+        let known = self.bad_certificates.replace(texts.clone());
+        for text in texts.difference(&known) {
+            tracing::error!("{text}; what was read before stays in use");
+        }
+        if !refreshed.taken.is_empty() {
+            self.warn_of_expiry(true);
+        }
+    }
+
+    /// Warns of certificates that expire within [`SOON`], once when it is seen and then
+    /// daily, until the process ends.
+    pub(super) async fn watch_expiry(self: Rc<Self>) -> Outcome {
+        loop {
+            self.warn_of_expiry(false);
+            tokio::time::sleep(HOUR).await;
+        }
+    }
+
+    fn warn_of_expiry(&self, only_new: bool) {
+        let now = unix_now();
+        let mut told = self.expiring.borrow_mut();
+        let mut seen = HashMap::new();
+        for acceptor in self.generation().tls.acceptors() {
+            for certificate in acceptor.certificates() {
+                let left = certificate.not_after - now as i64;
+                if left > SOON {
+                    continue;
+                }
+                let key = (certificate.path.clone(), certificate.not_after);
+                let last = told.get(&key).copied();
+                let is_due = last.is_none_or(|last| !only_new && now.saturating_sub(last) >= DAY);
+                if is_due {
+                    tracing::warn!("{}", expiry_sentence(&certificate, left));
+                }
+                seen.insert(key, if is_due { now } else { last.unwrap_or(now) });
+            }
+        }
+        *told = seen;
+    }
+}
+
+fn expiry_sentence(certificate: &Certificate, left: i64) -> String {
+    let path = certificate.path.display();
+    let names = certificate.names.join(", ");
+    let days = left.unsigned_abs() / DAY;
+    match left < 0 {
+        true => format!("{path} ({names}) expired {days} days ago: clients refuse it"),
+        false => format!("{path} ({names}) expires in {days} days"),
+    }
+}
+
+/// Who renews for 90 days has done so by now.
+const SOON: i64 = 30 * DAY as i64;
+const DAY: u64 = 24 * 3600;
+const HOUR: Duration = Duration::from_secs(3600);
+/// The two files of a pair come within this time of each other.
+const SETTLE: Duration = Duration::from_millis(50);
+const SETTLE_TRIES: u32 = 6;

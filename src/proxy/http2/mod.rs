@@ -1,0 +1,27 @@
+//! HTTP/2 between one client and the servers, stream by stream.
+//!
+//! Frames, HPACK and flow control are those of the `h2` library, the one under
+//! hyper; hyper's own server hides what a proxy must say (1xx, reset codes, a
+//! window that does not open), so it is left out. Route, choice of a server,
+//! retries, header rules, answers and counters are shared with HTTP/1.
+//!
+//! `connection.rs` is the client's connection: it takes requests, drains, and
+//! sends floods (`guard.rs`) away. Each request is an `Exchange` in a task of its
+//! own (`exchange.rs`), between the client's stream and an `Origin`: a connection
+//! of the HTTP/1 pool (`to_http1.rs`) or a stream to an HTTP/2 server
+//! (`to_http2.rs`, whose connections `pool.rs` shares). Start at [`serve`].
+
+mod connection;
+mod exchange;
+mod grpc;
+mod guard;
+mod origin;
+mod pool;
+mod sink;
+mod source;
+mod to_http1;
+mod to_http2;
+mod wire;
+
+pub(crate) use connection::serve;
+pub(super) use pool::Pool;

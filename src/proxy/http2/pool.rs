@@ -1,0 +1,236 @@
+//! A worker's connections to one HTTP/2 server, shared by exchanges.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Connection, SendRequest};
+use h2::{Ping, PingPong};
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::wire::ServerWire;
+use crate::proxy::Shard;
+use crate::proxy::choose::Target;
+use crate::proxy::connect::{self, NoConnection, killed};
+use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::sessions::Slot;
+use crate::proxy::upstream::Use;
+
+/// The connections of a worker to an endpoint.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    links: RefCell<Vec<Rc<Link>>>,
+    /// One dials; the others find what it has made.
+    dialling: Rc<Semaphore>,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Link {
+    requests: RefCell<SendRequest<Bytes>>,
+    life: Rc<Life>,
+    until_ms: Cell<u32>,
+}
+
+/// What a connection's driver and its users tell each other.
+#[derive(Debug, Default)]
+struct Life {
+    streams: Cell<usize>,
+    dead: Cell<bool>,
+}
+
+/// A place for one exchange on a connection.
+#[derive(Debug)]
+pub(super) struct Lease {
+    link: Rc<Link>,
+    shard: Rc<Shard>,
+    keep: Duration,
+}
+
+impl Pool {
+    /// No connection takes new exchanges, and idle ones end.
+    pub(crate) fn close(&self) {
+        self.links.borrow_mut().clear();
+    }
+
+    /// Closes idle connections past their time.
+    pub(crate) fn sweep(&self, now_ms: u32) {
+        self.links.borrow_mut().retain(|link| {
+            let past = now_ms.wrapping_sub(link.until_ms.get()) < u32::MAX / 2;
+            !link.life.dead.get() && (link.life.streams.get() > 0 || !past)
+        });
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.links.borrow().is_empty()
+    }
+
+    fn lease(&self, shard: &Rc<Shard>, limit: u32, keep: Duration) -> Option<Lease> {
+        let links = self.links.borrow();
+        let link = links.iter().find(|link| link.has_room(limit as usize))?;
+        link.life.streams.set(link.life.streams.get() + 1);
+        Some(Lease {
+            link: Rc::clone(link),
+            shard: Rc::clone(shard),
+            keep,
+        })
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            links: RefCell::default(),
+            dialling: Rc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Link {
+    fn has_room(&self, limit: usize) -> bool {
+        let allowed = self.requests.borrow().current_max_send_streams();
+        !self.life.dead.get() && self.life.streams.get() < limit.min(allowed)
+    }
+}
+
+impl Lease {
+    /// A handle for one request. A clone, because one that had to queue a request
+    /// takes no second.
+    pub(super) fn requests(&self) -> SendRequest<Bytes> {
+        self.link.requests.borrow().clone()
+    }
+
+    /// The connection takes no more requests.
+    pub(super) fn give_up(&self) {
+        self.link.life.dead.set(true);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let life = &self.link.life;
+        life.streams.set(life.streams.get() - 1);
+        let until_ms = self
+            .shard
+            .clock
+            .now_ms()
+            .wrapping_add(self.keep.as_millis() as u32);
+        self.link.until_ms.set(until_ms);
+    }
+}
+
+/// A place on a connection to `first`, else, when that cannot be reached, to another server.
+///
+/// # Errors
+/// As for [`connect::establish`].
+pub(super) async fn open(
+    slot: &Slot,
+    target: &Target,
+    first: Use,
+) -> Result<(Use, Lease), NoConnection> {
+    let shard = slot.shard();
+    slot.set_server(Some(first.state.id));
+    slot.arm(target.plan.connect);
+    let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
+    let lease = |server: &Use| server.http2.lease(shard, limit, keep);
+    let dialling = Rc::clone(&first.http2.dialling);
+    let mut permit = None;
+    loop {
+        if let Some(lease) = lease(&first) {
+            first.counters.reuses.add(1);
+            return Ok((first, lease));
+        }
+        if permit.is_some() {
+            break;
+        }
+        // Somebody else may be about to connect: then there is a place soon.
+        permit = Some(within(slot, dialling.acquire()).await?);
+    }
+    let dialled = connect::establish(slot, target.plan, first).await?;
+    let mut builder = h2::client::Builder::new();
+    builder
+        .enable_push(false)
+        .initial_window_size(target.http2.window)
+        .initial_connection_window_size(target.http2.connection_window)
+        .max_header_list_size(target.limits.head as u32)
+        .max_send_buffer_size(SEND_BUFFER);
+    let shaking = builder.handshake::<_, Bytes>(ServerWire(dialled.stream));
+    let (requests, connection) = within(slot, shaking)
+        .await?
+        .map_err(|_| SessionEnd::new(Cause::Server, During::Connect))?;
+    let life = Rc::new(Life::default());
+    tokio::task::spawn_local(drive(connection, Rc::clone(&life), target.http2.ping));
+    dialled.server.http2.links.borrow_mut().push(Rc::new(Link {
+        requests: RefCell::new(requests),
+        life,
+        until_ms: Cell::new(0),
+    }));
+    let lease = lease(&dialled.server).ok_or(connect::NO_SERVER)?;
+    Ok((dialled.server, lease))
+}
+
+/// Waits under the session's deadline.
+async fn within<F: Future>(slot: &Slot, work: F) -> Result<F::Output, SessionEnd> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Some(kill) = slot.killed() {
+            return Poll::Ready(Err(killed(kill, During::Connect)));
+        }
+        match work.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending if slot.expired() => {
+                let late = SessionEnd::new(Cause::ServerTimeout, During::Connect);
+                Poll::Ready(Err(late))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Carries a connection's frames until it ends, or does not answer any more.
+async fn drive(
+    mut connection: Connection<ServerWire, Bytes>,
+    life: Rc<Life>,
+    every: Option<Duration>,
+) {
+    let mut pings = connection.ping_pong().zip(every);
+    match &mut pings {
+        Some((pings, every)) => tokio::select! {
+            // How it ended is told to each of its streams.
+            _ = connection => {}
+            () = watch(pings, *every, &life) => {}
+        },
+        None => drop(connection.await),
+    }
+    life.dead.set(true);
+}
+
+/// Returns when a busy connection has not answered a PING until the next was due.
+async fn watch(pings: &mut PingPong, every: Duration, life: &Life) {
+    let mut beat = interval(every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.tick().await;
+    loop {
+        beat.tick().await;
+        if life.streams.get() == 0 {
+            continue;
+        }
+        tokio::select! {
+            answered = pings.ping(Ping::opaque()) => if answered.is_err() {
+                // The connection ends, and says so itself.
+                std::future::pending::<()>().await;
+            },
+            _ = beat.tick() => return,
+        }
+    }
+}
+
+/// Bytes of a request that wait in the library.
+const SEND_BUFFER: usize = 64 << 10;

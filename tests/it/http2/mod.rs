@@ -1,0 +1,34 @@
+//! HTTP/2: clients of both kinds of server, as frames, through real programs, and gRPC.
+
+mod client;
+mod drain;
+mod floods;
+mod frames;
+mod grpc;
+mod heads;
+mod messages;
+mod numbers;
+mod raw;
+mod real;
+
+use std::net::SocketAddr;
+
+use crate::support::Lb;
+use raw::Raw;
+
+/// HTTP/2 clients by prior knowledge, HTTP/1 servers; more keys of the `[[listen]]`.
+fn h2c(server: SocketAddr, keys: &str) -> Lb {
+    Lb::start(&listen("web", server, keys))
+}
+
+fn listen(name: &str, server: SocketAddr, keys: &str) -> String {
+    format!(
+        "[[listen]]\nname = \"{name}\"\nbind = {{ address = \"127.0.0.1:0\", protocol = \"both\" }}\n\
+         server = \"{server}\"\n{keys}\n"
+    )
+}
+
+/// HTTP/2 on both sides.
+fn h2_to_h2(server: SocketAddr, keys: &str) -> Lb {
+    h2c(server, &format!("protocol = \"h2\"\n{keys}"))
+}
