@@ -145,6 +145,16 @@ pub(crate) fn api_or_none(text: &str) -> Result<Option<ApiAddress>, Fault> {
     }))
 }
 
+/// `ip` or `ip:port` of a DNS server.
+pub(crate) fn dns_server(text: &str) -> Result<SocketAddr, Fault> {
+    let with_port = || text.parse::<SocketAddr>().ok().filter(|a| a.port() > 0);
+    let alone = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    alone.ok().or_else(with_port).ok_or_else(|| {
+        Fault::new(format!("{} is not an IP address", quoted(text)))
+            .help("write \"10.0.0.53\", \"10.0.0.53:8600\" or \"[2001:db8::53]:53\"")
+    })
+}
+
 /// `ip:port` of an admin socket.
 pub(crate) fn admin_tcp(text: &str) -> Result<SocketAddr, Fault> {
     let (host, port_text) = split_port(text, "127.0.0.1:9999", "this machine alone")?;

@@ -5,6 +5,7 @@
 use super::address::Fault;
 use super::diagnostics::{Diagnostic, Place, Problems};
 use super::keys::{Key, Section, Takes};
+use super::shares::SHARE_MAX;
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Table, Value};
 use super::units::{self, quoted, size_text};
@@ -95,6 +96,10 @@ fn scalar_or_table(
         },
         Takes::Counts => match &mut node.value {
             Value::Table(below) => return counts(below, problems),
+            _ => Err(wrong_type(node)),
+        },
+        Takes::Shares => match &mut node.value {
+            Value::Table(below) => return shares(below, problems),
             _ => Err(wrong_type(node)),
         },
         Takes::Later(more) => {
@@ -189,6 +194,25 @@ fn counts(table: &mut Table, problems: &Problems) {
         );
     }
 }
+
+fn shares(table: &mut Table, problems: &Problems) {
+    for entry in &mut table.entries {
+        if let Err(fault) = grammar::group(&entry.key) {
+            let title = format!("`{}` cannot be a group", entry.key.escape_debug());
+            problems.at(entry.key_place, fault.message.clone(), helped(title, fault));
+            continue;
+        }
+        if let Err(fault) = scalar(&mut entry.node, &SHARE) {
+            complain(&entry.node, &entry.key, &SHARE, fault, problems);
+            entry.node.value = Value::Bad;
+        }
+    }
+}
+
+static SHARE: Takes = Takes::Number {
+    min: 0,
+    max: SHARE_MAX,
+};
 
 fn scalar(node: &mut Node, takes: &Takes) -> Result<(), Fault> {
     match takes {

@@ -169,6 +169,7 @@ impl Backend {
             tls: None,
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
+            groups: None,
         }
     }
 }
@@ -218,6 +219,7 @@ impl Server {
             address,
             weight: 1,
             backup: false,
+            group: None,
             disabled: false,
             check: None,
             check_port: None,

@@ -1,5 +1,6 @@
 //! `[discovery]` and what a `source` may be: types and defaults.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ pub enum Source {
     File(PathBuf),
     /// A service in Consul.
     Consul(ConsulSource),
+    /// Records of a name in DNS.
+    Dns(DnsSource),
 }
 
 /// A service in Consul.
@@ -19,6 +22,26 @@ pub struct ConsulSource {
     pub service: String,
     /// Instances must have all of these tags; empty = any.
     pub tags: Vec<String>,
+}
+
+/// Records of a name in DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsSource {
+    /// The name; the search list of resolv.conf is tried if it has few dots.
+    pub name: String,
+    /// Which records.
+    pub record: DnsRecord,
+}
+
+/// Records that name servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsRecord {
+    /// IPv4 addresses; all listen on this port.
+    A(u16),
+    /// IPv6 addresses; all listen on this port.
+    Aaaa(u16),
+    /// Targets with port, priority and weight (RFC 2782).
+    Srv,
 }
 
 /// `[discovery]`: for all sources but files.
@@ -36,6 +59,39 @@ pub struct Discovery {
     pub backoff: Backoff,
     /// `[discovery.consul]`.
     pub consul: Consul,
+    /// `[discovery.dns]`.
+    pub dns: Dns,
+}
+
+/// `[discovery.dns]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// Who is asked; empty = resolv.conf and the hosts file.
+    pub servers: Vec<SocketAddr>,
+    /// How they are asked.
+    pub transport: DnsTransport,
+    /// The times to live of records are brought into this range.
+    pub ttl: Ttl,
+    /// A name that is gone is believed to be after this. Default 30 s.
+    pub hold_nx: Duration,
+}
+
+/// How a DNS server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsTransport {
+    /// UDP, and TCP for an answer that is cut short.
+    Udp,
+    /// TCP alone.
+    Tcp,
+}
+
+/// Bounds of times to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ttl {
+    /// Default 1 s.
+    pub min: Duration,
+    /// Default 10 s.
+    pub max: Duration,
 }
 
 /// Waits between tries that fail: doubling, anywhere between nothing and the bound.
@@ -113,6 +169,22 @@ impl Default for Discovery {
             stale_warn: Duration::from_secs(300),
             backoff: Backoff::default(),
             consul: Consul::default(),
+            dns: Dns::default(),
+        }
+    }
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            transport: DnsTransport::Udp,
+            // Both ends are real: Consul says 0 s, Docker 600 s of what changes at once.
+            ttl: Ttl {
+                min: Duration::from_secs(1),
+                max: Duration::from_secs(10),
+            },
+            hold_nx: Duration::from_secs(30),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! This room must not know tokio or sockets. Start reading at [`Config::load`];
 //! the file's vocabulary is documented in `config/reference.toml`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ mod keys;
 mod load;
 mod model;
 mod resolve;
+pub(crate) mod shares;
 pub(crate) mod suggest;
 mod syntax;
 mod tls;
@@ -38,7 +40,10 @@ mod words;
 
 pub(crate) use address::server_name_written;
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
-pub use discovery::{ApiAddress, Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+pub use discovery::{
+    ApiAddress, Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport,
+    Expose, Source, Ttl,
+};
 pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};

@@ -470,6 +470,64 @@ pub struct Backend {
     pub protocol: Protocol,
     /// Its HTTP/2 servers.
     pub http2: ServerHttp2,
+    /// Servers share the work in groups; `None` = each by its own weight.
+    pub groups: Option<Groups>,
+}
+
+/// Servers that share the work in groups, as the versions of a canary do: a
+/// group gets its share, a server its weight's part of that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Groups {
+    /// What of a discovered server names its group; `None` = only a written `group` does.
+    pub by: Option<GroupBy>,
+    /// Where the shares come from.
+    pub weights: GroupWeights,
+    /// Share of a group that the weights do not list. Default 0: no new work.
+    pub missing: u32,
+    /// When every group's share is 0. Default refuse.
+    pub all_zero: AllZero,
+}
+
+/// What of a discovered server names its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The rest of a tag behind this word and a `=`.
+    Tag(String),
+    /// This key of its meta data.
+    Meta(String),
+    /// This label.
+    Label(String),
+}
+
+/// Where the shares of groups come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GroupWeights {
+    /// A key of Consul's store for each group.
+    ConsulKv(KvPattern),
+    /// One key of Consul's store with a JSON object.
+    ConsulKvJson(String),
+    /// A file with one JSON object, or TOML of the same shape.
+    File(PathBuf),
+    /// Written in the configuration.
+    Static(Arc<BTreeMap<Arc<str>, u32>>),
+}
+
+/// Keys of Consul's store that differ in the name of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvPattern {
+    /// Before the name.
+    pub prefix: String,
+    /// Behind it.
+    pub suffix: String,
+}
+
+/// What happens when every group's share is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllZero {
+    /// Nobody gets work: 503.
+    Refuse,
+    /// All get the same.
+    Equal,
 }
 
 impl Backend {
@@ -477,7 +535,7 @@ impl Backend {
     pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
-            Source::Consul(_) => None,
+            Source::Consul(_) | Source::Dns(_) => None,
         })
     }
 }
@@ -500,6 +558,8 @@ pub struct Server {
     pub weight: u16,
     /// Used only when no other server is usable.
     pub backup: bool,
+    /// Its group in a backend that makes groups; `None` = what its source says.
+    pub group: Option<Arc<str>>,
     /// Starts in maintenance. Default false.
     pub disabled: bool,
     /// `None` = the backend's check; `Some(false)` = none for this server.

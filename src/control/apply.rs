@@ -87,8 +87,7 @@ impl Control {
             warnings: inputs.settle(unix_now()),
             ..Brought::default()
         };
-        let config = Arc::clone(&inputs.config);
-        inputs.sources.keep_named_in(&config);
+        inputs.forget_unnamed();
         let merged = inputs.merge();
         let before = Arc::clone(&self.desired.borrow());
         if merged.desired == *before {
@@ -105,11 +104,12 @@ impl Control {
         let fresh = merged.warnings.into_iter().filter(|w| !known.contains(w));
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
-        self.bring_logs(&config.logs);
+        self.bring_logs(&inputs.config.logs);
         let is_other = !Arc::ptr_eq(&self.inputs.borrow().config, &inputs.config);
         *self.inputs.borrow_mut() = inputs;
         if is_other {
             self.watch_sources();
+            self.watch_keys();
         }
         self.forget_tls();
         self.saving.unsaved();

@@ -1,11 +1,11 @@
 //! What changed from one desired state to the next, in words: for the history,
 //! and for whoever asked for a reload.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::difference::Words;
 use crate::config;
-use crate::generation::{Desired, Entrance, Generation, Member};
+use crate::generation::{Desired, Entrance, Generation, Member, Shares};
 
 /// Lines of one change; what is on top is counted.
 const LINES_MAX: usize = 20;
@@ -179,13 +179,30 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
         let a = &before.config.backends[old];
         let names = differing!(
             a, new; mode, balance, retries, sources, check, timeouts, limits, pool_max,
-            observe_connect, drain_timeout, retry_after, protocol, http2
+            observe_connect, drain_timeout, retry_after, protocol, http2, groups
         );
         if !names.is_empty() {
             lines.push(|| format!("backend {}: {}", new.name, names.join(", ")));
         }
+        if let (Some(old), Some(new_shares)) = (&before.shares[old], &after.shares[index]) {
+            shares(&new.name, old, new_shares, lines);
+        }
         if before.members[old] != *members {
             servers(&new.name, &before.members[old], members, lines);
+        }
+    }
+}
+
+fn shares(backend: &str, before: &Shares, after: &Shares, lines: &mut Lines) {
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let words = |shares: &Shares| match shares.get(name) {
+            Some(share) => share.to_string(),
+            None => "missing".to_owned(),
+        };
+        let (from, to) = (words(before), words(after));
+        if from != to {
+            lines.push(|| format!("{backend}: group {name} weight {from} -> {to}"));
         }
     }
 }
@@ -220,6 +237,8 @@ fn server(old: &Member, new: &Member) -> String {
         }
     };
     let (a, b) = (&old.settings, &new.settings);
+    let group = |member: &Member| member.group.as_deref().unwrap_or("-").to_owned();
+    say("group", group(old), group(new));
     say("name", a.name.to_string(), b.name.to_string());
     say("weight", old.weight.words(), new.weight.words());
     say("state", old.admin.words(), new.admin.words());

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::inotify::{Hop, hops};
-use crate::config::{self, Config, ConfigErrors, Loaded};
+use crate::config::{self, Config, ConfigErrors, GroupWeights, Loaded};
 
 /// What is known of the files: a mark of the content that was looked at last,
 /// good or bad, so that nothing is taken, or complained of, twice.
@@ -20,6 +20,7 @@ use crate::config::{self, Config, ConfigErrors, Loaded};
 pub(super) struct Files {
     config: Option<u64>,
     servers: HashMap<PathBuf, u64>,
+    weights: HashMap<PathBuf, u64>,
 }
 
 /// What came of a look.
@@ -29,7 +30,9 @@ pub(super) struct News {
     pub(super) config: Option<Result<Box<Loaded>, ConfigErrors>>,
     /// Server files with something new.
     pub(super) servers: Vec<ServerFile>,
-    marks: (Option<u64>, Vec<(PathBuf, u64)>),
+    /// Files of weights with something new.
+    pub(super) weights: Vec<WeightsFile>,
+    marks: Marks,
     /// Something may still be being written.
     is_unsettled: bool,
 }
@@ -43,12 +46,32 @@ pub(super) struct ServerFile {
     pub(super) servers: Result<Vec<config::Server>, String>,
 }
 
+/// One file of weights.
+#[derive(Debug)]
+pub(super) struct WeightsFile {
+    /// Where.
+    pub(super) path: PathBuf,
+    /// What stands in it; what it means is for the backend to say.
+    pub(super) text: Result<String, String>,
+}
+
+/// Of the contents that were looked at.
+#[derive(Debug, Default)]
+struct Marks {
+    config: Option<u64>,
+    servers: Vec<(PathBuf, u64)>,
+    weights: Vec<(PathBuf, u64)>,
+}
+
 /// What a blocking thread is to look at.
 struct Look {
     paths: Vec<PathBuf>,
     /// Server files of the configuration in force.
     server_files: Vec<PathBuf>,
     known: HashMap<PathBuf, u64>,
+    /// Files of weights of the configuration in force.
+    weight_files: Vec<PathBuf>,
+    known_weights: HashMap<PathBuf, u64>,
     known_config: Option<u64>,
     /// Also what has not changed.
     all: bool,
@@ -71,6 +94,8 @@ impl Files {
                 paths: paths.to_vec(),
                 server_files: server_files(current),
                 known: self.servers.clone(),
+                weight_files: weight_files(current),
+                known_weights: self.weights.clone(),
                 known_config: self.config,
                 all,
             };
@@ -80,8 +105,9 @@ impl Files {
                 tokio::time::sleep(SETTLE).await;
                 continue;
             }
-            self.config = news.marks.0.or(self.config);
-            self.servers.extend(news.marks.1.iter().cloned());
+            self.config = news.marks.config.or(self.config);
+            self.servers.extend(news.marks.servers.iter().cloned());
+            self.weights.extend(news.marks.weights.iter().cloned());
             return Ok(news);
         }
         unreachable!("the last try returns");
@@ -93,9 +119,11 @@ impl Files {
         self.config.is_some()
     }
 
-    /// Forgets what was seen of server files: what was read could not be taken.
-    pub(super) fn forget_servers(&mut self) {
+    /// Forgets what was seen of the files beside the configuration: what was read
+    /// could not be taken.
+    pub(super) fn forget_beside(&mut self) {
         self.servers.clear();
+        self.weights.clear();
     }
 }
 
@@ -103,6 +131,20 @@ impl Files {
 pub(super) fn server_files(config: &Config) -> Vec<PathBuf> {
     let all = config.backends.iter().flat_map(|b| b.server_files());
     let mut files: Vec<_> = all.cloned().collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// Each file of weights of a configuration once.
+pub(super) fn weight_files(config: &Config) -> Vec<PathBuf> {
+    let groups = config.backends.iter().filter_map(|b| b.groups.as_ref());
+    let mut files: Vec<_> = groups
+        .filter_map(|groups| match &groups.weights {
+            GroupWeights::File(path) => Some(path.clone()),
+            _ => None,
+        })
+        .collect();
     files.sort();
     files.dedup();
     files
@@ -120,16 +162,20 @@ impl Look {
         let mut news = News {
             config: None,
             servers: Vec::new(),
-            marks: (None, Vec::new()),
+            weights: Vec::new(),
+            marks: Marks::default(),
             is_unsettled: false,
         };
         self.config(&mut news)?;
-        let next = match &news.config {
-            Some(Ok(loaded)) => server_files(&loaded.config),
-            _ => self.server_files.clone(),
+        let (servers, weights) = match &news.config {
+            Some(Ok(loaded)) => (server_files(&loaded.config), weight_files(&loaded.config)),
+            _ => (self.server_files.clone(), self.weight_files.clone()),
         };
-        for path in next {
+        for path in servers {
             self.server_file(path, &mut news);
+        }
+        for path in weights {
+            self.weights_file(path, &mut news);
         }
         Ok(news)
     }
@@ -162,7 +208,7 @@ impl Look {
             config.frontends.is_empty() && config.backends.is_empty()
         });
         self.doubt(doubtful, &files, news);
-        news.marks.0 = Some(mark);
+        news.marks.config = Some(mark);
         news.config = Some(loaded.map(Box::new));
         Ok(())
     }
@@ -183,8 +229,27 @@ impl Look {
         };
         let doubtful = servers.as_ref().map_or(true, Vec::is_empty);
         self.doubt(doubtful, std::slice::from_ref(&path), news);
-        news.marks.1.push((path.clone(), mark));
+        news.marks.servers.push((path.clone(), mark));
         news.servers.push(ServerFile { path, servers });
+    }
+
+    fn weights_file(&self, path: PathBuf, news: &mut News) {
+        let content = read(&path);
+        let mark = mark_of(&path, &content);
+        // What a text means depends on the configuration that names it.
+        let is_same = news.config.is_none() && self.weight_files.contains(&path);
+        if !self.all && is_same && self.known_weights.get(&path) == Some(&mark) {
+            return;
+        }
+        let text = content.map_err(|error| format!("cannot be read: {error}"));
+        let shares = text
+            .as_ref()
+            .ok()
+            .map(|text| config::shares::parse(text, None));
+        let doubtful = !matches!(shares, Some(Ok(shares)) if !shares.is_empty());
+        self.doubt(doubtful, std::slice::from_ref(&path), news);
+        news.marks.weights.push((path.clone(), mark));
+        news.weights.push(WeightsFile { path, text });
     }
 
     /// Whoever writes in place empties the file first. What was just written may

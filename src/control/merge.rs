@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use super::difference::{Difference, Object, Words, ago};
 use super::overrides::{FrontendOverride, Overrides, ServerOverride, Set};
-use super::sources::{Found, Sources};
+use super::sources::{Found, SourceId, Sources};
 use super::spec::{WEIGHT_MAX, address_text};
-use crate::config::{self, Config, ServerAddress};
-use crate::discovery::Standing;
-use crate::generation::{Desired, Entrance, Member, Origin};
+use super::weights::{Weights, WeightsId};
+use crate::config::{self, Config, GroupBy, ServerAddress};
+use crate::discovery::{self, Standing};
+use crate::generation::{Desired, Entrance, Member, Origin, Shares};
 use crate::state::Admin;
 
 /// All that decides what is served.
@@ -25,8 +26,19 @@ pub(crate) struct Inputs {
     pub(crate) config: Arc<Config>,
     /// The last good answers of the sources.
     pub(crate) sources: Sources,
+    /// The last good shares of groups.
+    pub(crate) weights: Weights,
     /// What was set at run time.
     pub(crate) overrides: Overrides,
+}
+
+/// What was read and is good.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// Answers of sources.
+    pub(crate) sources: Vec<(SourceId, Vec<Found>)>,
+    /// Shares of groups.
+    pub(crate) weights: Vec<(WeightsId, Shares)>,
 }
 
 /// What came of a merge.
@@ -48,6 +60,24 @@ const NAME_MAX: usize = 120;
 const ABSENT_MAX: u64 = 3600;
 
 impl Inputs {
+    /// Takes what was read; whether any of it is new.
+    pub(crate) fn take(&mut self, looked: Looked) -> bool {
+        let mut is_new = false;
+        for (id, members) in looked.sources {
+            is_new |= self.sources.set(id, members);
+        }
+        for (id, shares) in looked.weights {
+            is_new |= self.weights.set(id, shares);
+        }
+        is_new
+    }
+
+    /// Forgets the answers of what this configuration does not name any more.
+    pub(crate) fn forget_unnamed(&mut self) {
+        self.sources.keep_named_in(&self.config);
+        self.weights.keep_named_in(&self.config);
+    }
+
     /// Lets the file and the time `now` (Unix, seconds) act on the overrides;
     /// what is worth a line in the log.
     pub(crate) fn settle(&mut self, now: u64) -> Vec<String> {
@@ -56,6 +86,7 @@ impl Inputs {
             config,
             sources,
             overrides,
+            ..
         } = self;
         for (name, servers) in &mut overrides.servers {
             let backend = config.backends.iter().find(|b| *b.name == **name);
@@ -86,7 +117,7 @@ impl Inputs {
 
     /// [`merge`] of these.
     pub(crate) fn merge(&self) -> Merged {
-        merge(&self.config, &self.sources, &self.overrides)
+        merge(&self.config, &self.sources, &self.weights, &self.overrides)
     }
 
     /// A server's settings without what was set on it.
@@ -151,7 +182,12 @@ fn is_there(absent_since: &mut Option<u64>, present: bool, now: u64) -> bool {
 }
 
 /// What is to be served.
-pub(crate) fn merge(config: &Arc<Config>, sources: &Sources, overrides: &Overrides) -> Merged {
+pub(crate) fn merge(
+    config: &Arc<Config>,
+    sources: &Sources,
+    weights: &Weights,
+    overrides: &Overrides,
+) -> Merged {
     let mut differences = Vec::new();
     let mut warnings = Vec::new();
     let frontends = entrances(config, overrides, &mut differences);
@@ -169,11 +205,13 @@ pub(crate) fn merge(config: &Arc<Config>, sources: &Sources, overrides: &Overrid
         gather.all(sources);
         gather.members
     });
+    let shares = |backend: &config::Backend| Some(weights.of(backend.groups.as_ref()?));
     Merged {
         desired: Desired {
             config: Arc::clone(config),
             frontends,
             members: members.collect(),
+            shares: config.backends.iter().map(shares).collect(),
         },
         differences,
         warnings,
@@ -274,8 +312,7 @@ impl Gather<'_> {
                 continue;
             }
             if let Some(name) = self.name_for(settings, &claimed) {
-                let standing = found.member.as_ref().map(|member| &member.standing);
-                self.take(&found.key, settings, name, standing);
+                self.take(&found.key, settings, name, found.member.as_deref());
             }
         }
         for (key, server) in added {
@@ -303,7 +340,7 @@ impl Gather<'_> {
         key: &Arc<str>,
         settings: &config::Server,
         name: Arc<str>,
-        standing: Option<&Standing>,
+        found: Option<&discovery::Member>,
     ) {
         let set = self.set.get(&**key);
         if let Some(deleted) = set.and_then(|set| set.deleted.as_ref()) {
@@ -317,11 +354,11 @@ impl Gather<'_> {
             self.differences.push(difference);
             return;
         }
-        let origin = match standing {
+        let origin = match found {
             Some(_) => Origin::Found,
             None => Origin::Written,
         };
-        self.put(Arc::clone(key), settings, name, origin, standing);
+        self.put(Arc::clone(key), settings, name, origin, found);
     }
 
     /// A name for a discovered server: what people see, unique, in our letters.
@@ -363,12 +400,13 @@ impl Gather<'_> {
         settings: &config::Server,
         name: Arc<str>,
         origin: Origin,
-        standing: Option<&Standing>,
+        found: Option<&discovery::Member>,
     ) {
         self.taken.insert(Arc::clone(&name));
         let mut member = Member {
             key,
             origin,
+            group: self.group(settings, found),
             settings: config::Server {
                 name,
                 ..settings.clone()
@@ -390,7 +428,7 @@ impl Gather<'_> {
             self.apply(&mut member, set);
         }
         // Both must be content with it, whatever the operator set.
-        match standing {
+        match found.map(|found| &found.standing) {
             None | Some(Standing::Good | Standing::Warning(_)) => {}
             Some(Standing::Bad(_)) => member.refused = true,
             Some(Standing::Draining(_)) if member.admin == Admin::Ready => {
@@ -400,6 +438,37 @@ impl Gather<'_> {
             Some(Standing::Maintenance(_)) => member.admin = Admin::Maint,
         }
         self.members.push(member);
+    }
+
+    /// Its group: as written, else as its source tells.
+    fn group(
+        &mut self,
+        settings: &config::Server,
+        found: Option<&discovery::Member>,
+    ) -> Option<Arc<str>> {
+        let groups = self.backend.groups.as_ref()?;
+        if let Some(written) = &settings.group {
+            return Some(Arc::clone(written));
+        }
+        let (what, group) = match (&groups.by, found) {
+            (Some(GroupBy::Tag(word)), Some(found)) => {
+                let rest = |tag: &String| {
+                    let group = tag.strip_prefix(&**word)?.strip_prefix('=')?;
+                    (!group.is_empty()).then(|| Arc::from(group))
+                };
+                (format!("tag {word}=..."), found.tags.iter().find_map(rest))
+            }
+            (Some(GroupBy::Meta(name) | GroupBy::Label(name)), Some(found)) => {
+                let value = found.labels.get(name).filter(|value| !value.is_empty());
+                (format!("`{name}`"), value.map(|value| Arc::from(&**value)))
+            }
+            _ => ("`group`".to_owned(), None),
+        };
+        if group.is_none() && !settings.backup && groups.missing == 0 {
+            let why = format!("has no {what}: it is in no group, and gets no work");
+            self.warn(&settings.name, &why);
+        }
+        group
     }
 
     /// Puts what was set on a server over what is written.

@@ -23,6 +23,7 @@ mod files;
 mod frontends;
 mod history;
 mod inotify;
+mod keys;
 mod merge;
 mod overrides;
 mod refusal;
@@ -40,6 +41,7 @@ mod takeover;
 mod tests;
 mod view;
 mod watch;
+mod weights;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -71,12 +73,12 @@ use drain::Draining;
 use files::Files;
 pub(crate) use history::GenerationRow;
 use history::History;
+use keys::Keys;
 use merge::Inputs;
 pub(crate) use refusal::Refusal;
 pub use reload::ReloadReport;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
-use sources::Found;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 pub use takeover::Program;
@@ -118,6 +120,7 @@ pub(crate) struct Control {
     /// Looks at the files are one after the other.
     files: tokio::sync::Mutex<Files>,
     saving: Saving,
+    keys: Keys,
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     discovery: RefCell<Discovery>,
@@ -211,6 +214,7 @@ impl Control {
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
             saving: Saving::default(),
+            keys: Keys::default(),
             binds: RefCell::default(),
             health: RefCell::new(health),
             discovery: RefCell::default(),
@@ -261,9 +265,10 @@ impl Control {
     /// Brings the first configuration into force, with its server files and without
     /// its admin sockets.
     async fn first_config(&self, config: Arc<Config>) -> Result<(), ApplyError> {
-        let (sources, report) = self.first_look(&config).await;
+        let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
-        let inputs = self.inputs_with(config, sources);
+        let inputs = self.inputs_with(config, looked);
         let brought = self.bring(&turn, inputs, &Cause::Start, None).await?;
         warn(report, brought.warnings);
         Ok(())
@@ -274,21 +279,19 @@ impl Control {
     /// # Errors
     /// A bind or an admin socket could not be opened; everything goes on as before.
     async fn replace_config(self: &Rc<Self>, config: Arc<Config>) -> Result<(), ApplyError> {
-        let (sources, report) = self.first_look(&config).await;
-        self.prepare_tls(&config, &sources).await?;
+        let (looked, report) = self.first_look(&config).await;
+        self.prepare_tls(&config, &looked.sources).await?;
         let turn = self.turn.lock().await;
-        let inputs = self.inputs_with(config, sources);
+        let inputs = self.inputs_with(config, looked);
         let brought = self.bring_written(&turn, inputs, &Cause::Engine).await?;
         warn(report, brought.warnings);
         Ok(())
     }
 
-    fn inputs_with(&self, config: Arc<Config>, sources: Vec<(SourceId, Vec<Found>)>) -> Inputs {
+    fn inputs_with(&self, config: Arc<Config>, looked: merge::Looked) -> Inputs {
         let mut inputs = self.inputs.borrow().clone();
         inputs.config = config;
-        for (id, members) in sources {
-            inputs.sources.set(id, members);
-        }
+        inputs.take(looked);
         inputs
     }
 

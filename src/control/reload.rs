@@ -9,13 +9,16 @@ use super::admin::AdminSockets;
 use super::apply::{ApplyError, Brought, Turn};
 use super::change::Cause;
 use super::difference::newly_written;
-use super::files::{News, all_hops, server_files};
+use super::files::{News, all_hops, server_files, weight_files};
 use super::inotify::Watcher;
-use super::merge::Inputs;
+use super::merge::{Inputs, Looked};
 use super::refusal::Refusal;
 use super::sources::{Found, SourceId};
+use super::weights::WeightsId;
 use super::{Control, Outcome, unix_now};
-use crate::config::{Config, Global};
+use crate::config::shares::parse;
+use crate::config::{Config, Global, GroupWeights};
+use crate::generation::Shares;
 use crate::state::WorkerId;
 
 /// What a reload did.
@@ -65,6 +68,7 @@ impl Control {
                 let mut paths = self.paths.clone();
                 paths.extend(server_files(&self.inputs.borrow().config));
                 paths.extend(self.generation().tls.paths());
+                paths.extend(weight_files(&self.inputs.borrow().config));
                 watcher.arm(&all_hops(paths).await);
             }
             // After arming, so that nothing falls between. What is wrong is in the log.
@@ -91,21 +95,59 @@ impl Control {
         }
     }
 
-    /// What the server files of a configuration hold, and what is wrong with them.
-    pub(super) async fn first_look(
-        &self,
-        config: &Config,
-    ) -> (Vec<(SourceId, Vec<Found>)>, Vec<String>) {
+    /// What the files beside a configuration hold, and what is wrong with them.
+    pub(super) async fn first_look(&self, config: &Config) -> (Looked, Vec<String>) {
         let news = self.files.lock().await.look(&[], config, true).await;
         match news {
-            Ok(news) => self.sets(&news),
-            Err(error) => (Vec::new(), vec![error]),
+            Ok(news) => self.good(&news, config),
+            Err(error) => (Looked::default(), vec![error]),
         }
     }
 
-    /// The good sets among the news, and a sentence for each bad one.
-    fn sets(&self, news: &News) -> (Vec<(SourceId, Vec<Found>)>, Vec<String>) {
-        let (mut sets, mut warnings) = (Vec::new(), Vec::new());
+    /// The good among the news for this configuration, and a sentence for each bad one.
+    fn good(&self, news: &News, config: &Config) -> (Looked, Vec<String>) {
+        let mut warnings = Vec::new();
+        let looked = Looked {
+            sources: self.sets(news, &mut warnings),
+            weights: self.shares(news, config, &mut warnings),
+        };
+        (looked, warnings)
+    }
+
+    fn shares(
+        &self,
+        news: &News,
+        config: &Config,
+        warnings: &mut Vec<String>,
+    ) -> Vec<(WeightsId, Shares)> {
+        let mut good = Vec::new();
+        let groups = config.backends.iter().filter_map(|b| b.groups.as_ref());
+        for groups in groups {
+            let GroupWeights::File(path) = &groups.weights else {
+                continue;
+            };
+            let Some(file) = news.weights.iter().find(|file| file.path == *path) else {
+                continue;
+            };
+            let by = groups.by.as_ref();
+            let id = WeightsId::file(path, by);
+            let text = file.text.as_ref();
+            match text.map_err(Clone::clone).and_then(|text| parse(text, by)) {
+                Ok(shares) => good.push((id, shares)),
+                Err(why) => {
+                    let kept = match self.inputs.borrow().weights.has(&id) {
+                        true => "the last good weights stay",
+                        false => "no weights from it yet",
+                    };
+                    warnings.push(format!("{}: {kept}: {why}", path.display()));
+                }
+            }
+        }
+        good
+    }
+
+    fn sets(&self, news: &News, warnings: &mut Vec<String>) -> Vec<(SourceId, Vec<Found>)> {
+        let mut sets = Vec::new();
         for file in &news.servers {
             let id = SourceId::file(&file.path);
             match &file.servers {
@@ -125,7 +167,7 @@ impl Control {
                 }
             }
         }
-        (sets, warnings)
+        sets
     }
 
     /// Looks at the files, and brings into force what is new. `asked` = somebody
@@ -138,13 +180,16 @@ impl Control {
             .look(&self.paths, &current, asked.is_some())
             .await
             .inspect_err(|error| tracing::error!("{error}"))?;
-        if news.config.is_none() && news.servers.is_empty() {
+        if news.config.is_none() && news.servers.is_empty() && news.weights.is_empty() {
             if asked.is_some() {
                 tracing::info!("reloaded: the files are as they were");
             }
             return Ok(ReloadReport::default());
         }
-        let (sets, warnings) = self.sets(&news);
+        let (looked, warnings) = match &news.config {
+            Some(Ok(loaded)) => self.good(&news, &loaded.config),
+            _ => self.good(&news, &current),
+        };
         let is_asked = asked.is_some();
         let cause = asked.unwrap_or_else(|| Cause::File(names(&self.paths, &news)));
         let mut report = ReloadReport {
@@ -156,18 +201,15 @@ impl Control {
         }
         let tls = match &news.config {
             Some(Ok(loaded)) => {
-                self.prepare_tls(&Arc::new(loaded.config.clone()), &sets)
+                self.prepare_tls(&Arc::new(loaded.config.clone()), &looked.sources)
                     .await
             }
-            _ => self.prepare_tls(&current, &sets).await,
+            _ => self.prepare_tls(&current, &looked.sources).await,
         };
         let turn = self.turn.lock().await;
         let mut inputs = self.inputs.borrow().clone();
-        let mut is_new = false;
-        for (id, members) in sets {
-            is_new |= inputs.sources.set(id, members);
-        }
-        let only_servers = inputs.clone();
+        let is_new = inputs.take(looked);
+        let only_beside = inputs.clone();
         let refused = match news.config.take() {
             None => None,
             Some(Err(errors)) => Some(errors.render(false)),
@@ -213,9 +255,9 @@ impl Control {
                 event = "config_refused",
                 "the configuration is refused, the running one goes on\n{text}"
             );
-            if is_new && let Err(error) = self.bring(&turn, only_servers, &cause, None).await {
-                files.forget_servers();
-                tracing::error!(%error, "server files were not taken");
+            if is_new && let Err(error) = self.bring(&turn, only_beside, &cause, None).await {
+                files.forget_beside();
+                tracing::error!(%error, "the files beside it were not taken");
             }
             return Err(text);
         }
@@ -303,8 +345,10 @@ fn late(workers: &[WorkerId]) -> Option<String> {
 fn names(paths: &[PathBuf], news: &News) -> String {
     let config = paths.iter().filter(|_| news.config.is_some());
     let servers = news.servers.iter().map(|file| &file.path);
+    let weights = news.weights.iter().map(|file| &file.path);
     let names: Vec<_> = config
         .chain(servers)
+        .chain(weights)
         .map(|path| path.display().to_string())
         .collect();
     names.join(", ")

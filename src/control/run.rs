@@ -61,6 +61,7 @@ impl Control {
         let following = supervise("files", || Rc::clone(self).follow_files());
         let discovering = supervise("sources", || Rc::clone(self).follow_sources());
         let expiring = supervise("expiry", || Rc::clone(self).watch_expiry());
+        let weighing = supervise("weights", || Rc::clone(self).follow_keys());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
         let living = supervise("watchdog", || Rc::clone(self).live_always());
@@ -73,6 +74,7 @@ impl Control {
             never = following => never,
             never = discovering => never,
             never = expiring => never,
+            never = weighing => never,
             never = saving => never,
             never = settling => never,
             never = living => never,

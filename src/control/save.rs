@@ -48,6 +48,7 @@ impl Control {
                 saved: unix_now(),
                 overrides: inputs.overrides.clone(),
                 sources: inputs.sources.clone(),
+                weights: inputs.weights.clone(),
                 heard: self.heard(),
             };
             (directory, snapshot)
@@ -93,6 +94,7 @@ impl Control {
             let mut inputs = self.inputs.borrow_mut();
             inputs.overrides = predecessor.overrides.clone();
             inputs.sources = predecessor.sources.clone();
+            inputs.weights = predecessor.weights.clone();
             self.heard.replace(predecessor.heard.clone());
             return;
         }
@@ -114,6 +116,7 @@ impl Control {
                 *inputs = Inputs {
                     config: Default::default(),
                     sources: snapshot.sources,
+                    weights: snapshot.weights,
                     overrides: snapshot.overrides,
                 };
             }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::overrides::Overrides;
 use super::sources::{SourceId, Sources};
+use super::weights::Weights;
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub(crate) struct Snapshot {
     /// The last good answers.
     #[serde(default)]
     pub(crate) sources: Sources,
+    /// The last good shares of groups.
+    #[serde(default)]
+    pub(crate) weights: Weights,
     /// When each of them was heard last, Unix seconds; not there = when this was saved.
     #[serde(default)]
     pub(crate) heard: BTreeMap<SourceId, u64>,

@@ -21,6 +21,8 @@ struct Written {
     weight: u16,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     backup: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     disabled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +53,7 @@ impl From<Spec> for Written {
             },
             weight: server.weight,
             backup: server.backup,
+            group: server.group.map(|group| group.to_string()),
             disabled: server.disabled,
             check: server.check,
             check_port: server.check_port,
@@ -69,6 +72,7 @@ impl From<Written> for Spec {
         Self(config::Server {
             weight: written.weight.min(WEIGHT_MAX),
             backup: written.backup,
+            group: written.group.map(Into::into),
             disabled: written.disabled,
             check: written.check,
             check_port: written.check_port,
@@ -100,6 +104,7 @@ mod tests {
             let spec = Spec(config::Server {
                 weight: 7,
                 backup: true,
+                group: Some("0.0.1".into()),
                 disabled: true,
                 check: Some(false),
                 check_port: Some(81),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config;
+use crate::config::{self, DnsRecord};
 
 /// Names a source: its kind, a colon, what it is called there, and what filters
 /// it: `file:/etc/rlb/nodes.toml`, `consul:web`, `consul:web?tag=php`.
@@ -27,6 +27,11 @@ impl SourceId {
                 }
                 Self(name)
             }
+            config::Source::Dns(dns) => Self(match dns.record {
+                DnsRecord::A(port) => format!("dns:{}?type=a&port={port}", dns.name),
+                DnsRecord::Aaaa(port) => format!("dns:{}?type=aaaa&port={port}", dns.name),
+                DnsRecord::Srv => format!("dns:{}?type=srv", dns.name),
+            }),
         }
     }
 

@@ -14,6 +14,7 @@
 
 mod backoff;
 mod consul;
+mod dns;
 pub(crate) mod http;
 mod id;
 mod member;

@@ -30,6 +30,11 @@ pub(crate) trait Provider: 'static {
         false
     }
 
+    /// How long a set that became empty is held; `None` = not at all.
+    fn empty_hold(&self, discovery: &config::Discovery) -> Option<Duration> {
+        (!self.empty_is_believed()).then_some(discovery.empty_hold)
+    }
+
     /// Watches until dropped. Starts anew after a panic.
     fn run(&self, outlets: Vec<Outlet>) -> Pin<Box<dyn Future<Output = ()>>>;
 }
@@ -146,6 +151,7 @@ impl Drop for Running {
 fn providers(config: &Config) -> Vec<Box<dyn Provider>> {
     let mut all = Vec::new();
     all.extend(super::consul::providers(config));
+    all.extend(super::dns::providers(config));
     all
 }
 
@@ -153,7 +159,7 @@ fn rules(discovery: &config::Discovery, provider: &dyn Provider) -> Rules {
     Rules {
         coalesce: discovery.coalesce,
         max_delay: discovery.max_delay,
-        empty_hold: (!provider.empty_is_believed()).then_some(discovery.empty_hold),
+        empty_hold: provider.empty_hold(discovery),
         stale_warn: discovery.stale_warn,
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Backend, Desired, Entrance, Frontend, Generation, Member, Origin, Server};
+use super::{
+    Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
+};
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
 use crate::state::{
@@ -64,8 +66,8 @@ impl Generation {
             .config
             .backends
             .iter()
-            .zip(&desired.members)
-            .map(|(config, members)| {
+            .zip(desired.members.iter().zip(&desired.shares))
+            .map(|(config, (members, shares))| {
                 let before = old
                     .get(&*config.name)
                     .filter(|b| b.config.mode == config.mode);
@@ -73,7 +75,7 @@ impl Generation {
                     &self.tls,
                     before.copied(),
                     config,
-                    members,
+                    (members, shares.as_deref()),
                     returning,
                     workers,
                     &mut change,
@@ -147,7 +149,7 @@ fn next_backend(
     tls: &tls::Registry,
     before: Option<&Arc<Backend>>,
     config: &config::Backend,
-    members: &[Member],
+    (members, shares): (&[Member], Option<&Shares>),
     returning: &Returning,
     workers: usize,
     change: &mut Change,
@@ -192,7 +194,7 @@ fn next_backend(
             }
         }
     }
-    let fresh = assemble(config, servers, before, workers);
+    let fresh = assemble(config, servers, shares, before, workers);
     match before {
         Some(before) if same(before, &fresh) => Arc::clone(before),
         _ => Arc::new(fresh),
@@ -202,11 +204,24 @@ fn next_backend(
 fn assemble(
     config: Arc<config::Backend>,
     servers: Box<[Arc<Server>]>,
+    shares: Option<&Shares>,
     before: Option<&Arc<Backend>>,
     workers: usize,
 ) -> Backend {
     pardon(config.panic, &servers);
-    let wanted = |server: &Server| !server.backup && server.weight > 0 && server.state.is_usable();
+    let groups = config.groups.as_ref().map(|groups| {
+        let nobody = Shares::new();
+        let before = before.map(|before| &**before);
+        Box::new(Groups::new(
+            groups,
+            shares.unwrap_or(&nobody),
+            &servers,
+            before,
+        ))
+    });
+    let wanted = |server: &Server| {
+        groups.is_none() && !server.backup && server.weight > 0 && server.state.is_usable()
+    };
     let matching = servers
         .iter()
         .enumerate()
@@ -232,6 +247,7 @@ fn assemble(
         name: Arc::clone(&config.name),
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
+        groups,
         by_name,
         state: before.map_or_else(
             || Arc::new(BackendState::new(workers)),
@@ -279,6 +295,10 @@ fn pardon(panic: u8, servers: &[Arc<Server>]) {
 fn same(before: &Backend, fresh: &Backend) -> bool {
     Arc::ptr_eq(&before.config, &fresh.config)
         && before.active == fresh.active
+        && match (&before.groups, &fresh.groups) {
+            (Some(before), Some(fresh)) => before.same(fresh),
+            (before, fresh) => before.is_none() && fresh.is_none(),
+        }
         && before.servers.len() == fresh.servers.len()
         && before
             .servers
@@ -304,6 +324,7 @@ fn next_server(
         endpoint,
         tls: tls.clone(),
         weight: member.weight,
+        group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
         check: match (&check, before.and_then(|b| b.check.as_ref())) {
@@ -375,6 +396,7 @@ fn origin(
 
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
+        && a.group == b.group
         && a.weight == b.weight
         && a.initial_weight == b.initial_weight
         && a.backup == b.backup

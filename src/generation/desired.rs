@@ -1,6 +1,7 @@
 //! What control wants to be served: the file, the sources and the runtime
 //! overrides, merged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config;
@@ -15,7 +16,13 @@ pub(crate) struct Desired {
     pub(crate) frontends: Vec<Entrance>,
     /// The servers of each of `config.backends`, in order.
     pub(crate) members: Vec<Vec<Member>>,
+    /// Of each of them that makes groups, the share of each group.
+    pub(crate) shares: Vec<Option<Arc<Shares>>>,
 }
+
+/// What each group is to get, by its name, in relation to the others. Who is
+/// not listed gets what the configuration says for that.
+pub(crate) type Shares = BTreeMap<Arc<str>, u32>;
 
 /// One frontend as it is to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +40,10 @@ pub(crate) struct Member {
     pub(crate) key: Arc<str>,
     /// Settings as written or discovered, addresses the effective ones.
     pub(crate) settings: config::Server,
-    /// Effective weight, 0-256.
+    /// Effective weight, 0-256; in a group, among those of the group.
     pub(crate) weight: u16,
+    /// Its group, in a backend that makes groups.
+    pub(crate) group: Option<Arc<str>>,
     /// What the operator wants of it.
     pub(crate) admin: Admin,
     /// Whether the check it has, if any, is made.
@@ -64,6 +73,7 @@ impl Member {
         Self {
             key: Arc::clone(&settings.name),
             weight: settings.weight,
+            group: settings.group.clone(),
             admin: if settings.disabled {
                 Admin::Maint
             } else {
@@ -107,8 +117,13 @@ impl Desired {
             .iter()
             .map(|backend| backend.servers.iter().map(Member::written).collect())
             .collect();
+        let written = |backend: &config::Backend| match &backend.groups.as_ref()?.weights {
+            config::GroupWeights::Static(shares) => Some(Arc::clone(shares)),
+            _ => Some(Arc::default()),
+        };
         Self {
             frontends: Self::entrances(&config),
+            shares: config.backends.iter().map(written).collect(),
             config,
             members,
         }

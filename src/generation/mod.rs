@@ -9,6 +9,7 @@
 
 mod build;
 mod desired;
+mod groups;
 mod model;
 mod pick;
 mod publish;
@@ -20,7 +21,8 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{Change, Returning};
-pub(crate) use desired::{Desired, Entrance, Member, Origin};
+pub(crate) use desired::{Desired, Entrance, Member, Origin, Shares};
+pub(crate) use groups::{Group, Groups};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};
 pub(crate) use route::{RequestFacts, without_port};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::{Group, Groups};
 use crate::balance::Schedule;
 use crate::config;
 use crate::state::{
@@ -94,6 +95,8 @@ pub(crate) struct Backend {
     pub(super) schedule: Schedule,
     /// Servers in the schedule, as indices into `servers`: usable when it was built, not backup.
     pub(super) active: Box<[u32]>,
+    /// The groups its servers form. Then `schedule` and `active` are empty.
+    pub(super) groups: Option<Box<Groups>>,
     /// Server index by name.
     pub(super) by_name: HashMap<Arc<str>, u32>,
     /// Shared by its generations.
@@ -112,6 +115,65 @@ impl Backend {
         self.by_name
             .get(name)
             .map(|index| &self.servers[*index as usize])
+    }
+
+    /// The groups its servers form, if it is told to make groups.
+    pub(crate) fn groups(&self) -> Option<&Groups> {
+        self.groups.as_deref()
+    }
+
+    /// Whether the server of this index is meant to get work: it has a weight,
+    /// and its group has a share. Says nothing of its health.
+    #[inline]
+    pub(crate) fn is_weighted(&self, index: usize) -> bool {
+        self.servers[index].weight > 0
+            && (self.groups())
+                .and_then(|groups| groups.of(index))
+                .is_none_or(|group| group.share > 0)
+    }
+
+    /// The part of the work that each server gets now, 0 to 1. A backup's is 0,
+    /// even while there is nobody else.
+    pub(crate) fn parts(&self) -> Vec<f64> {
+        let weight = |index: usize| {
+            let server = &self.servers[index];
+            let takes = !server.backup && server.state.is_usable() && self.is_weighted(index);
+            if takes { f64::from(server.weight) } else { 0.0 }
+        };
+        let weights: Vec<f64> = (0..self.servers.len()).map(weight).collect();
+        let part = |one: f64, all: f64| if all > 0.0 { one / all } else { 0.0 };
+        let Some(groups) = &self.groups else {
+            let total = weights.iter().sum();
+            return weights.iter().map(|weight| part(*weight, total)).collect();
+        };
+        let sum = |group: &Group| {
+            group
+                .members
+                .iter()
+                .map(|i| weights[*i as usize])
+                .sum::<f64>()
+        };
+        let alive = groups.iter().filter(|group| sum(group) > 0.0);
+        let shares: f64 = alive.map(|group| f64::from(group.share)).sum();
+        let mut parts = vec![0.0; weights.len()];
+        for group in groups.iter() {
+            let sum = sum(group);
+            for index in &group.members {
+                let index = *index as usize;
+                parts[index] = part(weights[index], sum) * part(f64::from(group.share), shares);
+            }
+        }
+        parts
+    }
+
+    /// The weight of a server among all of the backend, 0-256, at least 1 while
+    /// it is not 0: its own, or what its group's share makes of it.
+    pub(crate) fn shown_weight(&self, index: usize) -> u16 {
+        let server = &self.servers[index];
+        match &self.groups {
+            Some(groups) => groups.weight_of(server, index),
+            None => server.weight,
+        }
     }
 }
 
@@ -132,6 +194,8 @@ pub(crate) struct Server {
     pub(crate) weight: u16,
     /// Weight as written.
     pub(crate) initial_weight: u16,
+    /// Its group, in a backend that makes groups.
+    pub(crate) group: Option<Arc<str>>,
     /// Used only when no other server is usable.
     pub(crate) backup: bool,
     /// Health check of this server.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Backend, Server};
+use super::{Backend, Group, Groups, Server};
 use crate::state::ServerId;
 
 /// Tickets taken before the whole schedule is looked at once: with one usable
@@ -19,6 +19,9 @@ impl Backend {
     /// successor (with 5:1:1 and the heavy one down .714/.286 instead of .5/.5).
     #[inline]
     pub(crate) fn pick(&self, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+        if let Some(groups) = &self.groups {
+            return self.pick_grouped(groups, avoid);
+        }
         if !self.active.is_empty() {
             for _ in 0..TICKETS_MAX {
                 let server = self.scheduled(self.state.ticket());
@@ -35,55 +38,126 @@ impl Backend {
         &self.servers[self.active[self.schedule.slot(ticket)] as usize]
     }
 
+    /// A group by its share, then a server of it by weight. A group without a
+    /// usable server costs another ticket, as a server that is not usable does:
+    /// its share goes to the other groups in proportion. A server that is not
+    /// usable costs a ticket of its group alone, whose share stays what it is.
+    fn pick_grouped(&self, groups: &Groups, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+        for _ in 0..TICKETS_MAX {
+            let Some(group) = groups.turn(self.state.ticket()) else {
+                break;
+            };
+            if let Some(server) = self.pick_within(group, avoid) {
+                return Some(server);
+            }
+        }
+        self.scan(avoid)
+    }
+
+    #[inline]
+    fn pick_within(&self, group: &Group, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+        for _ in 0..TICKETS_MAX.min(group.active.len()) {
+            let slot = group.schedule.slot(group.cursor.ticket());
+            let server = &self.servers[group.active[slot] as usize];
+            if server.state.is_usable() && Some(server.id()) != avoid {
+                return Some(server);
+            }
+        }
+        self.scan_within(group, avoid)
+    }
+
+    #[cold]
+    fn scan_within(&self, group: &Group, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+        let members = group
+            .members
+            .iter()
+            .map(|index| &self.servers[*index as usize]);
+        let usable = members.filter(move |server| {
+            server.weight > 0 && server.state.is_usable() && Some(server.id()) != avoid
+        });
+        share(usable, group.cursor.ticket(), weight)
+    }
+
     #[cold]
     fn scan(&self, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
         let others = |server: &&Arc<Server>| Some(server.id()) != avoid;
-        self.share(self.usable(false).filter(others))
+        let by_weight = match &self.groups {
+            Some(groups) => self.share_groups(groups, avoid),
+            None => share(
+                self.usable(false).filter(others),
+                self.state.ticket(),
+                weight,
+            ),
+        };
+        by_weight
             .or_else(|| self.usable(false).next())
             .or_else(|| self.usable(true).find(others))
             .or_else(|| self.usable(true).next())
-            .or_else(|| self.share(self.unproven(false).filter(others)))
+            .or_else(|| {
+                let unproven = self.unproven(false).filter(others);
+                share(unproven, self.state.ticket(), weight)
+            })
             .or_else(|| self.unproven(false).next())
             .or_else(|| self.unproven(true).next())
     }
 
     /// Those whose first check is still to come: better than an error.
     fn unproven(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
-        self.servers.iter().filter(move |server| {
-            server.backup == backup && server.weight > 0 && server.state.is_last_resort()
-        })
+        self.weighted(backup)
+            .filter(|server| server.state.is_last_resort())
+    }
+
+    /// One of the groups that have somebody usable, by share, and one of those.
+    fn share_groups(&self, groups: &Groups, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+        let is_usable = |index: &u32| {
+            let server = &self.servers[*index as usize];
+            server.weight > 0 && server.state.is_usable() && Some(server.id()) != avoid
+        };
+        let alive = |group: &&Group| group.share > 0 && group.members.iter().any(is_usable);
+        let part = |group: &&Group| u64::from(group.share);
+        let group = share(groups.iter().filter(alive), self.state.ticket(), part)?;
+        self.scan_within(group, avoid)
     }
 
     /// All of them, not only those of the schedule: one that has just come UP is
     /// usable some milliseconds before it has slots.
     fn usable(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
-        self.servers.iter().filter(move |server| {
-            server.backup == backup && server.weight > 0 && server.state.is_usable()
-        })
+        self.weighted(backup)
+            .filter(|server| server.state.is_usable())
     }
 
-    /// One of these by weight. The first from the ticket on would be a walk
-    /// ahead again; and as every pick that comes here takes as many tickets, the
-    /// bare ticket modulo the number of servers may even be the same each time.
-    fn share<'a>(
-        &self,
-        servers: impl Iterator<Item = &'a Arc<Server>> + Clone,
-    ) -> Option<&'a Arc<Server>> {
-        let weight = |server: &Arc<Server>| u64::from(server.weight);
-        let total: u64 = servers.clone().map(weight).sum();
-        let spread = self.state.ticket().wrapping_mul(GOLDEN);
-        let mut left = ((u128::from(spread) * u128::from(total)) >> 64) as u64;
-        let mut last = None;
-        for server in servers {
-            // A status may change between the two passes: then the last one seen is as good.
-            last = Some(server);
-            match left.checked_sub(weight(server)) {
-                None => break,
-                Some(rest) => left = rest,
-            }
-        }
-        last
+    fn weighted(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
+        let all = self.servers.iter().enumerate();
+        all.filter(move |(index, server)| server.backup == backup && self.is_weighted(*index))
+            .map(|(_, server)| server)
     }
+}
+
+fn weight(server: &&Arc<Server>) -> u64 {
+    u64::from(server.weight)
+}
+
+/// One of these by weight. The first from the ticket on would be a walk ahead
+/// again; and as every pick that comes here takes as many tickets, the bare
+/// ticket modulo their number may even be the same each time.
+fn share<T: Copy>(
+    all: impl Iterator<Item = T> + Clone,
+    ticket: u64,
+    weight: impl Fn(&T) -> u64,
+) -> Option<T> {
+    let total: u64 = all.clone().map(|one| weight(&one)).sum();
+    let spread = ticket.wrapping_mul(GOLDEN);
+    let mut left = ((u128::from(spread) * u128::from(total)) >> 64) as u64;
+    let mut last = None;
+    for one in all {
+        // A status may change between the two passes: then the last one seen is as good.
+        last = Some(one);
+        match left.checked_sub(weight(&one)) {
+            None => break,
+            Some(rest) => left = rest,
+        }
+    }
+    last
 }
 
 /// 2^64 / phi: multiples of it fill the range evenly, whatever their distance

@@ -14,6 +14,7 @@ pub(crate) fn server(port: u16, weight: u16) -> Server {
         address: ServerAddress::Ip(SocketAddr::from(([127, 0, 0, 1], port))),
         weight,
         backup: false,
+        group: None,
         disabled: false,
         check: None,
         check_port: None,
@@ -46,6 +47,29 @@ pub(crate) fn backend(name: &str, servers: Vec<Server>) -> Backend {
         drain_timeout: None,
         retry_after: Duration::from_secs(5),
         ..Backend::new(name, Mode::Http)
+    }
+}
+
+/// Servers of weight 1 in these groups: `(name, servers)`, ports from 1 on.
+pub(crate) fn grouped(groups: &[(&str, u16)]) -> Vec<Server> {
+    let names = groups
+        .iter()
+        .flat_map(|(name, count)| (0..*count).map(move |_| *name));
+    let server = |(port, name): (u16, &str)| Server {
+        group: Some(name.into()),
+        ..server(port, 1)
+    };
+    (1..).zip(names).map(server).collect()
+}
+
+/// Groups with these shares.
+pub(crate) fn shares(shares: &[(&str, u32)]) -> Groups {
+    let shares = shares.iter().map(|(name, share)| ((*name).into(), *share));
+    Groups {
+        by: None,
+        weights: GroupWeights::Static(Arc::new(shares.collect())),
+        missing: 0,
+        all_zero: AllZero::Refuse,
     }
 }
 

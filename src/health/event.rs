@@ -146,9 +146,10 @@ pub(crate) fn admin_line(backend: &Backend, server: &Server, from: Admin) -> Str
 /// Usable servers: active, backup.
 fn usable(backend: &Backend) -> (usize, usize) {
     let usable = |backup| {
-        let kind = |server: &&Arc<Server>| server.backup == backup && server.weight > 0;
-        let servers = backend.servers.iter().filter(kind);
-        servers.filter(|server| server.state.is_usable()).count()
+        let servers = backend.servers.iter().enumerate();
+        let kind = servers
+            .filter(|(index, server)| server.backup == backup && backend.is_weighted(*index));
+        kind.filter(|(_, server)| server.state.is_usable()).count()
     };
     (usable(false), usable(true))
 }

@@ -237,7 +237,7 @@ pub(super) fn server<'a>(proxy: &'a Proxy, row: &'a ServerRow) -> Line<'a> {
     work(&mut line, &row.work, http);
     line.set(C::Status, Value::text(&*row.status));
     line.u32(C::Weight, row.weight);
-    line.u32(C::Uweight, row.weight);
+    line.u32(C::Uweight, row.own_weight);
     line.u32(C::Act, u32::from(!row.backup));
     line.u32(C::Bck, u32::from(row.backup));
     line.u32(C::Lastchg, row.changed_s);

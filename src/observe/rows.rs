@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::samples::Rate;
+use super::tables::GroupRow;
 use super::totals::{FrontendTotals, Latency, Totals};
 use crate::config::{Mode, ServerAddress};
 use crate::generation::Backend;
@@ -102,6 +103,8 @@ impl Work {
 pub(crate) struct BackendRow {
     /// In order.
     pub(crate) servers: Vec<ServerRow>,
+    /// The groups these form, by name; none in a backend that makes none.
+    pub(crate) groups: Vec<GroupRow>,
     /// What it does.
     pub(crate) work: Work,
     /// A server is usable, or there is none at all.
@@ -135,8 +138,10 @@ pub(crate) struct ServerRow {
     pub(crate) admin: Admin,
     /// What the checks say.
     pub(crate) operational: Operational,
-    /// In force.
+    /// In force among all of the backend, 0-256.
     pub(crate) weight: u16,
+    /// In force as it is set: in a group, among those of the group.
+    pub(crate) own_weight: u16,
     /// As written.
     pub(crate) initial_weight: u16,
     /// Used only without others.
@@ -193,18 +198,19 @@ impl Usable {
     pub(super) fn of(backend: &Backend) -> Self {
         let mut usable = Self::default();
         let mut reserve = 0;
-        for server in &backend.servers {
-            if server.weight == 0 || !server.state.is_usable() {
+        for (index, server) in backend.servers.iter().enumerate() {
+            let weight = u64::from(backend.shown_weight(index));
+            if weight == 0 || !server.state.is_usable() {
                 continue;
             }
             if server.backup {
                 usable.backup += 1;
                 if reserve == 0 {
-                    reserve = u64::from(server.weight);
+                    reserve = weight;
                 }
             } else {
                 usable.active += 1;
-                usable.weight += u64::from(server.weight);
+                usable.weight += weight;
             }
         }
         if usable.active == 0 {

@@ -58,7 +58,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &ServerRow) {
         proxy.name,
         server.sid,
         server.name,
-        server.weight,
+        server.own_weight,
         server.initial_weight,
         server.changed_s,
         check.status,

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::numbers::other_half;
 use super::rows::{BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work};
 use super::samples::{BackendSeries, FrontendSeries, Samples, Series};
-use super::tables::DrainRow;
+use super::tables::{DrainRow, GroupRow};
 use super::totals::{FrontendTotals, Latency, Mean, Means, Totals, to_millis};
 use super::{Numbers, ProcessFacts};
 use crate::config::Balance;
 use crate::discovery::SourceRow;
-use crate::generation::{Backend, Frontend, Generation, Server, check_info, status};
+use crate::generation::{Backend, Frontend, Generation, Group, Server, check_info, status};
 use crate::state::{BackendId, CheckCode, Counters, FrontendId, LastCheck, PerWorker, ServerId};
 
 /// What is looked at: borrowed, on the control thread, for one moment.
@@ -97,6 +97,22 @@ impl Snapshot {
             drains: view.departing.iter().map(drain_row).collect(),
             draining: view.departing.iter().map(|d| d.server.id()).collect(),
         }
+    }
+
+    /// The groups of a backend, or of all.
+    ///
+    /// # Errors
+    /// There is no such backend.
+    pub(crate) fn groups(&self, backend: Option<&str>) -> Result<Vec<GroupRow>, &'static str> {
+        let named = |proxy: &&Proxy| backend.is_none_or(|name| *proxy.name == *name);
+        let named = self.proxies.iter().filter(named);
+        let mut backends = named.filter_map(|proxy| proxy.backend.as_ref()).peekable();
+        if backend.is_some() && backends.peek().is_none() {
+            return Err("No such backend.");
+        }
+        Ok(backends
+            .flat_map(|backend| backend.groups.iter().cloned())
+            .collect())
     }
 
     /// Every server with its backend's name.
@@ -197,8 +213,10 @@ impl Taker<'_> {
             servers: backend
                 .servers
                 .iter()
-                .map(|server| self.server(backend, server))
+                .enumerate()
+                .map(|(index, server)| self.server(backend, index, server))
                 .collect(),
+            groups: groups(backend),
             work: Work::of(all, &series.series, now_ms),
             up: usable.is_up(backend),
             usable,
@@ -211,7 +229,7 @@ impl Taker<'_> {
         }
     }
 
-    fn server(&self, backend: &Backend, server: &Server) -> ServerRow {
+    fn server(&self, backend: &Backend, index: usize, server: &Server) -> ServerRow {
         let now_ms = self.view.now_ms;
         let state = &server.state;
         let none = Series::default();
@@ -226,7 +244,8 @@ impl Taker<'_> {
             status: status(server),
             admin: state.admin(),
             operational: state.operational(),
-            weight: server.weight,
+            weight: backend.shown_weight(index),
+            own_weight: server.weight,
             initial_weight: server.initial_weight,
             backup: server.backup,
             work: Work::of(std::iter::once(&state.counters), series, now_ms),
@@ -238,6 +257,35 @@ impl Taker<'_> {
             check: check(server, series, now_ms),
         }
     }
+}
+
+fn groups(backend: &Backend) -> Vec<GroupRow> {
+    let Some(groups) = backend.groups() else {
+        return Vec::new();
+    };
+    let parts = backend.parts();
+    let total: u64 = groups.iter().map(|group| u64::from(group.share)).sum();
+    let row = |group: &Group| {
+        let members = group.members.iter().map(|index| *index as usize);
+        let server = |index: usize| &backend.servers[index];
+        GroupRow {
+            backend: Arc::clone(&backend.name),
+            group: Arc::clone(&group.name),
+            weight: group.wanted,
+            wanted: match total {
+                0 => 0.0,
+                total => f64::from(group.share) * 100.0 / total as f64,
+            },
+            served: members.clone().map(|index| parts[index]).sum::<f64>() * 100.0,
+            usable: (members.clone())
+                .filter(|index| server(*index).weight > 0 && server(*index).state.is_usable())
+                .count(),
+            servers: members
+                .map(|index| Arc::clone(&server(index).name))
+                .collect(),
+        }
+    };
+    groups.iter().map(row).collect()
 }
 
 fn check(server: &Server, series: &Series, now_ms: u64) -> Option<CheckRow> {

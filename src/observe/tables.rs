@@ -54,6 +54,25 @@ pub(crate) struct OverrideRow {
     pub(crate) words: String,
 }
 
+/// One group of a backend's servers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct GroupRow {
+    /// Of which backend.
+    pub(crate) backend: Arc<str>,
+    /// Its name; empty = the servers that name none.
+    pub(crate) group: Arc<str>,
+    /// Its weight, as it was written, read or missing.
+    pub(crate) weight: u32,
+    /// What that is of the work, percent.
+    pub(crate) wanted: f64,
+    /// What it gets now, percent: groups without a usable server left theirs to the others.
+    pub(crate) served: f64,
+    /// Its servers that are usable now.
+    pub(crate) usable: usize,
+    /// Names of its servers, without backups.
+    pub(crate) servers: Vec<Arc<str>>,
+}
+
 /// A row of a table.
 pub(crate) trait Tabular: Serialize {
     /// Names of the columns.
@@ -102,6 +121,37 @@ impl Tabular for OverrideRow {
             iso_time(self.set_unix_ms),
             self.words.clone(),
         ]
+    }
+}
+
+impl Tabular for GroupRow {
+    const HEADER: &'static [&'static str] = &["group", "weight", "wanted", "served", "usable"];
+
+    fn cells(&self) -> Vec<String> {
+        let group = if self.group.is_empty() {
+            "-"
+        } else {
+            &self.group
+        };
+        vec![
+            format!("{}/{group}", self.backend),
+            self.weight.to_string(),
+            percent(self.wanted),
+            percent(self.served),
+            format!("{}/{}", self.usable, self.servers.len()),
+        ]
+    }
+}
+
+/// Three digits, and never 0 of what is not.
+fn percent(percent: f64) -> String {
+    match percent {
+        0.0 => "0%".to_owned(),
+        small if small < 0.001 => "<0.001%".to_owned(),
+        percent => {
+            let text = format!("{percent:.3}");
+            format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+        }
     }
 }
 

@@ -13,8 +13,21 @@ pub(crate) struct BackendState {
     pub(crate) id: BackendId,
     /// Exchanges that reached no server, and (control's slot) the totals of servers that left.
     pub(crate) counters: PerWorker<Counters>,
-    /// Tickets of the schedule. Every worker writes; only uniqueness matters, so relaxed.
-    cursor: CachePadded<AtomicU64>,
+    /// Tickets of the schedule.
+    cursor: Cursor,
+}
+
+/// Tickets of one schedule, each given out once. Every worker writes; only
+/// uniqueness matters, so relaxed.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor(CachePadded<AtomicU64>);
+
+impl Cursor {
+    /// The next ticket.
+    #[inline]
+    pub(crate) fn ticket(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 impl BackendState {
@@ -23,13 +36,13 @@ impl BackendState {
         Self {
             id: BackendId::next(),
             counters: PerWorker::new(workers),
-            cursor: CachePadded::new(AtomicU64::new(0)),
+            cursor: Cursor::default(),
         }
     }
 
     /// The next ticket of the schedule.
     #[inline]
     pub(crate) fn ticket(&self) -> u64 {
-        self.cursor.fetch_add(1, Ordering::Relaxed)
+        self.cursor.ticket()
     }
 }

@@ -13,7 +13,7 @@ mod per_worker;
 mod places;
 mod server;
 
-pub(crate) use backend::BackendState;
+pub(crate) use backend::{BackendState, Cursor};
 pub(crate) use counters::{
     Abort, Average, CLASSES, Counters, FrontendCounters, Histogram, Times, response_class,
 };

@@ -5,6 +5,7 @@
 
 mod admin;
 mod balance;
+mod canary;
 mod cli;
 mod consul;
 mod control_soak;

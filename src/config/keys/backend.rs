@@ -5,7 +5,7 @@ use super::*;
 pub(super) static BACKEND_ITSELF: &[Key] = &[
     key("server", Takes::List(&Takes::Table(&SERVER))),
     key("source", Takes::List(&Takes::Table(&SOURCE))),
-    later("groups"),
+    key("groups", Takes::Table(&GROUPS)),
 ];
 
 pub(super) static BACKEND_SETTINGS: &[Key] = &[
@@ -99,6 +99,7 @@ pub(super) static SERVER: Section = Section {
         ),
         key("weight", number(0, 256)),
         key("backup", Takes::Flag),
+        key("group", GROUP),
         key("disabled", Takes::Flag),
         key("check", Takes::Flag),
         key("check_port", number(1, 65_535)),
@@ -129,12 +130,60 @@ pub(super) static SOURCE: Section = Section {
         ),
         key(
             "docker",
-            Takes::Later("only `file` and `consul` can be a source now"),
+            Takes::Later("only `file`, `consul` and `dns` can be a source now"),
+        ),
+        key("dns", text("a name in DNS", grammar::dns_name)),
+        key(
+            "type",
+            Takes::Words {
+                now: &["a", "aaaa", "srv"],
+                later: &[],
+            },
+        ),
+        key("port", number(1, 65_535)),
+    ]],
+};
+
+pub(super) static GROUPS: Section = Section {
+    title: "[backend.groups]",
+    short: None,
+    groups: &[&[
+        key(
+            "by",
+            text(
+                "\"tag:word\", \"meta:key\" or \"label:name\"",
+                parses!(grammar::group_by),
+            ),
+        ),
+        required("weights", Takes::Table(&GROUP_WEIGHTS)),
+        key("missing", number(0, SHARE_MAX)),
+        key(
+            "all_zero",
+            Takes::Words {
+                now: &["refuse", "equal"],
+                later: &[],
+            },
+        ),
+    ]],
+};
+
+static GROUP_WEIGHTS: Section = Section {
+    title: "[backend.groups.weights]",
+    short: None,
+    groups: &[&[
+        key("static", Takes::Shares),
+        key(
+            "file",
+            text("the path of a file of weights", grammar::file_path),
         ),
         key(
-            "dns",
-            Takes::Later("only `file` and `consul` can be a source now"),
+            "consul_kv",
+            text(
+                "a key with {group} in place of the name",
+                parses!(grammar::kv_pattern),
+            ),
         ),
+        key("consul_kv_json", text("a key", grammar::kv_key)),
     ]],
 };
 

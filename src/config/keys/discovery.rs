@@ -13,7 +13,7 @@ pub(super) static DISCOVERY: Section = Section {
         key("backoff", Takes::Table(&BACKOFF)),
         key("consul", Takes::Table(&CONSUL)),
         later("docker"),
-        later("dns"),
+        key("dns", Takes::Table(&DNS)),
     ]],
 };
 
@@ -62,5 +62,37 @@ static CONSUL: Section = Section {
                 later: &["tagged"],
             },
         ),
+    ]],
+};
+
+static DNS: Section = Section {
+    title: "[discovery.dns]",
+    short: None,
+    groups: &[&[
+        key(
+            "servers",
+            Takes::List(&text(
+                "the address of a DNS server, such as \"10.0.0.53\" or \"10.0.0.53:8600\"",
+                parses!(address::dns_server),
+            )),
+        ),
+        key(
+            "transport",
+            Takes::Words {
+                now: &["udp", "tcp"],
+                later: &["tls", "https"],
+            },
+        ),
+        key("ttl", Takes::Table(&TTL)),
+        key("hold_nx", duration(0, 24 * HOUR)),
+    ]],
+};
+
+static TTL: Section = Section {
+    title: "[discovery.dns.ttl]",
+    short: None,
+    groups: &[&[
+        key("min", duration(100, HOUR)),
+        key("max", duration(100, HOUR)),
     ]],
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::{self, Fault};
 use super::grammar;
+use super::shares::SHARE_MAX;
 use super::units::{duration_text, size_text};
 
 /// What can be checked of a text without knowing more.
@@ -105,6 +106,8 @@ pub(crate) enum Takes {
     Fields,
     /// Names are keys, values numbers from 1 on.
     Counts,
+    /// Names of groups are keys, shares values.
+    Shares,
     /// Planned, not built; the sentence (or "") says more.
     Later(&'static str),
 }
@@ -153,6 +156,7 @@ impl Takes {
             },
             Self::Fields => "a table of header fields".to_owned(),
             Self::Counts => "a table of backends and numbers".to_owned(),
+            Self::Shares => "a table of groups and their shares".to_owned(),
             Self::Later(_) => "nothing yet".to_owned(),
         }
     }
@@ -228,6 +232,10 @@ const HEAD_MAX: u64 = 60 * KIB;
 const NAME: Takes = text(
     "a name of the characters A-Z a-z 0-9 _ . : -",
     address::name,
+);
+const GROUP: Takes = text(
+    "a group: up to 128 visible characters of ASCII",
+    grammar::group,
 );
 const ACCOUNT: Takes = text("a name or number, \"\" for none", grammar::account);
 const OCTAL: Takes = text(

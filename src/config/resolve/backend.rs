@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{check, discovery, http2, mode, server, tls};
+use super::{check, discovery, groups, http2, mode, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
@@ -48,6 +48,7 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         },
         protocol: http2::protocol(reader),
         http2: http2::of_servers(&reader.table("http2")),
+        groups: groups::groups(reader, problems),
     };
     checks_that_never_run(reader, &backend, problems);
     backend

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::address;
-use crate::config::diagnostics::{Diagnostic, Problems};
+use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::tree::{Node, Reader};
-use crate::config::{Backoff, Consul, ConsulSource, Discovery, Expose, Source};
+use crate::config::{
+    Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport, Expose,
+    Source, Ttl,
+};
 
 pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
     let default = Discovery::default();
@@ -17,7 +20,63 @@ pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
         stale_warn: wait("stale_warn", default.stale_warn),
         backoff: backoff(&reader.table("backoff"), problems),
         consul: consul(&reader.table("consul")),
+        dns: dns(&reader.table("dns"), problems),
     }
+}
+
+fn dns(reader: &Reader<'_>, problems: &Problems) -> Dns {
+    let default = Dns::default();
+    let servers = reader.list("servers").iter();
+    let bounds = reader.table("ttl");
+    let ttl = Ttl {
+        min: bounds.duration("min").unwrap_or(default.ttl.min),
+        max: bounds.duration("max").unwrap_or(default.ttl.max),
+    };
+    if ttl.max < ttl.min {
+        let diagnostic = Diagnostic::error("the longest time to live is below the shortest");
+        problems.missing(bounds.place(), "max is less than min", diagnostic);
+    }
+    Dns {
+        servers: servers
+            .filter_map(|node| address::dns_server(node.as_str()?).ok())
+            .collect(),
+        transport: match reader.text("transport") {
+            Some("tcp") => DnsTransport::Tcp,
+            _ => DnsTransport::Udp,
+        },
+        ttl,
+        hold_nx: reader.duration("hold_nx").unwrap_or(default.hold_nx),
+    }
+}
+
+/// A name in DNS; of a service (`_http._tcp.web.internal`) the SRV records, else
+/// the IPv4 addresses, unless it says otherwise.
+fn dns_source(reader: &Reader<'_>, node: &Node, problems: &Problems) -> Option<Source> {
+    let name = reader.text("dns")?;
+    let default = if name.starts_with('_') { "srv" } else { "a" };
+    let kind = reader.text("type").unwrap_or(default);
+    let port = reader.number("port");
+    let record = match (kind, port) {
+        ("srv", None) => DnsRecord::Srv,
+        ("srv", Some(_)) => {
+            let entry = reader.own("port")?;
+            let diagnostic = Diagnostic::error("SRV records have their own ports");
+            problems.at(entry.key_place, "", diagnostic);
+            return None;
+        }
+        ("aaaa", Some(port)) => DnsRecord::Aaaa(port),
+        (_, Some(port)) => DnsRecord::A(port),
+        (_, None) => {
+            let diagnostic = Diagnostic::error("addresses in DNS have no port")
+                .help("write port = 80 beside it, or type = \"srv\" where SRV records stand");
+            problems.missing(node.place, "", diagnostic);
+            return None;
+        }
+    };
+    Some(Source::Dns(DnsSource {
+        name: name.to_owned(),
+        record,
+    }))
 }
 
 fn backoff(reader: &Reader<'_>, problems: &Problems) -> Backoff {
@@ -65,7 +124,7 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
             problems.at(naming[1].key_place, "a second one", diagnostic);
         } else if table.entries.is_empty() {
             let diagnostic = Diagnostic::error("a source is named by one key");
-            let remedy = "write { file = \"...\" } or { consul = \"...\" }";
+            let remedy = "write { file = \"...\" }, { consul = \"...\" } or { dns = \"...\" }";
             problems.missing(node.place, remedy, diagnostic);
         }
         return None;
@@ -74,6 +133,7 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
     for entry in &table.entries {
         let kinds: &[&str] = match &*entry.key {
             "tags" => &["consul"],
+            "type" | "port" => &["dns"],
             _ => continue,
         };
         if !kinds.contains(&&*named.key) {
@@ -82,7 +142,7 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
         }
     }
     match &*named.key {
-        "file" => file(&reader, node, problems).map(Source::File),
+        "file" => beside(node.place, reader.text("file")?, problems).map(Source::File),
         "consul" => Some(Source::Consul(ConsulSource {
             service: reader.text("consul")?.to_owned(),
             tags: reader
@@ -92,15 +152,15 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
                 .map(str::to_owned)
                 .collect(),
         })),
+        "dns" => dns_source(&reader, node, problems),
         _ => None,
     }
 }
 
-/// The path of a server file is relative to the file that names it, because a
-/// service's working directory is nobody's choice.
-fn file(reader: &Reader<'_>, node: &Node, problems: &Problems) -> Option<PathBuf> {
-    let file = reader.text("file")?;
-    let named_in = problems.source(node.place)?;
+/// A path is relative to the file that names it, because a service's working
+/// directory is nobody's choice.
+pub(super) fn beside(place: Place, file: &str, problems: &Problems) -> Option<PathBuf> {
+    let named_in = problems.source(place)?;
     Some(match Path::new(&named_in.name).parent() {
         Some(directory) => directory.join(file),
         None => PathBuf::from(file),

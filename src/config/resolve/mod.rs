@@ -15,6 +15,7 @@ mod check;
 mod discovery;
 mod frontend;
 mod global;
+mod groups;
 mod http2;
 mod log;
 mod route;

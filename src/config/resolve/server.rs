@@ -52,6 +52,7 @@ fn server(node: &Node, problems: &Problems) -> Option<Server> {
     let server = Server {
         weight: reader.number("weight").unwrap_or(default.weight),
         backup: reader.flag("backup").unwrap_or(default.backup),
+        group: reader.text("group").map(Into::into),
         disabled: reader.flag("disabled").unwrap_or(default.disabled),
         check: reader.flag("check"),
         check_port: reader.number("check_port"),

@@ -263,6 +263,49 @@ fn what_cannot_stand_together() {
 }
 
 #[test]
+fn groups_name_what_is_wrong_with_them() {
+    for (keys, expected) in [
+        ("missing = 1", "3:1: [backend.groups] needs `weights`"),
+        ("weights = {}", "4:11: weights are named by one key"),
+        (
+            "weights = { file = \"w\", consul_kv_json = \"w\" }",
+            "4:25: weights come from one place",
+        ),
+        (
+            "weights.static = { \"0.0.1\" = 0.5 }",
+            "4:30: `0.0.1` takes a number, 0 to 1000000",
+        ),
+        (
+            "weights.static = { \"\" = 5 }",
+            "4:20: `` cannot be a group",
+        ),
+        (
+            "weights.consul_kv = \"goat/weight\"",
+            "4:21: `consul_kv` takes a key with {group} in place of the name",
+        ),
+        (
+            "weights.consul_kv = \"{group}\"",
+            "4:21: `consul_kv` takes a key with {group} in place of the name",
+        ),
+        (
+            "weights.consul_kv_json = \"/goat\"",
+            "4:26: `consul_kv_json` takes a key",
+        ),
+        (
+            "by = \"version\"\nweights.static = {}",
+            "4:6: `by` takes \"tag:word\", \"meta:key\" or \"label:name\"",
+        ),
+        (
+            "by = \"tag:version=\"\nweights.static = {}",
+            "4:6: `by` takes \"tag:word\", \"meta:key\" or \"label:name\"",
+        ),
+    ] {
+        let text = format!("[[backend]]\nname = \"a\"\n[backend.groups]\n{keys}\n");
+        assert_eq!(summaries(&text), [format!("lb.toml:{expected}")], "{keys}");
+    }
+}
+
+#[test]
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
         "[stats]\nbind = \"127.0.0.1:9000\"\n",
@@ -273,7 +316,6 @@ fn what_is_not_built_is_said_to_be_planned() {
         "[[backend]]\nname = \"a\"\nsource = [{ docker = \"web\" }]\n",
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
-        "[[backend]]\nname = \"a\"\n[backend.groups]\nby = \"tag:version\"\n",
         "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
         "[[listen]]\nname = \"a\"\nbind = \":80\"\nmonitor = { path = \"/health\" }\n",
         "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"db:5432\"\n",

@@ -331,6 +331,14 @@ fn source(source: &Source) -> String {
             let tags = list(&consul.tags, |tag| text(tag));
             format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
         }
+        Source::Dns(dns) => {
+            let record = match dns.record {
+                DnsRecord::A(port) => format!("\"a\", port = {port}"),
+                DnsRecord::Aaaa(port) => format!("\"aaaa\", port = {port}"),
+                DnsRecord::Srv => "\"srv\"".to_owned(),
+            };
+            format!("{{ dns = {}, type = {record} }}", text(&dns.name))
+        }
     }
 }
 
@@ -360,6 +368,17 @@ fn discovery(out: &mut String, discovery: &Discovery) {
         Expose::Tagged => "tagged",
     };
     pair(out, "consul.expose", text(expose));
+    let dns = &discovery.dns;
+    let server = |server: &SocketAddr| format!("\"{server}\"");
+    pair(out, "dns.servers", list(&dns.servers, server));
+    let transport = match dns.transport {
+        DnsTransport::Udp => "udp",
+        DnsTransport::Tcp => "tcp",
+    };
+    pair(out, "dns.transport", text(transport));
+    pair(out, "dns.ttl.min", duration(dns.ttl.min));
+    pair(out, "dns.ttl.max", duration(dns.ttl.max));
+    pair(out, "dns.hold_nx", duration(dns.hold_nx));
 }
 
 fn backend(out: &mut String, backend: &Backend) {
@@ -396,11 +415,52 @@ fn backend(out: &mut String, backend: &Backend) {
     };
     pair(out, "protocol", text(protocol));
     server_http2(out, &backend.http2);
+    if let Some(groups) = &backend.groups {
+        self::groups(out, groups);
+    }
     match &backend.check {
         Some(check) => self::check(out, check),
         None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
+}
+
+fn groups(out: &mut String, groups: &Groups) {
+    let by = groups.by.as_ref().map(|by| match by {
+        GroupBy::Tag(word) => format!("tag:{word}"),
+        GroupBy::Meta(key) => format!("meta:{key}"),
+        GroupBy::Label(name) => format!("label:{name}"),
+    });
+    if let Some(by) = by {
+        pair(out, "groups.by", text(&by));
+    }
+    match &groups.weights {
+        GroupWeights::ConsulKv(KvPattern { prefix, suffix }) => {
+            let pattern = format!("{prefix}{{group}}{suffix}");
+            pair(out, "groups.weights.consul_kv", text(&pattern));
+        }
+        GroupWeights::ConsulKvJson(key) => pair(out, "groups.weights.consul_kv_json", text(key)),
+        GroupWeights::File(path) => {
+            pair(
+                out,
+                "groups.weights.file",
+                text(&path.display().to_string()),
+            );
+        }
+        GroupWeights::Static(shares) => {
+            let shares: Vec<_> = shares
+                .iter()
+                .map(|(group, share)| format!("{} = {share}", key(group)))
+                .collect();
+            pair(out, "groups.weights.static", inline(&shares));
+        }
+    }
+    pair(out, "groups.missing", groups.missing);
+    let all_zero = match groups.all_zero {
+        AllZero::Refuse => "\"refuse\"",
+        AllZero::Equal => "\"equal\"",
+    };
+    pair(out, "groups.all_zero", all_zero);
 }
 
 fn check(out: &mut String, check: &Check) {
@@ -448,6 +508,7 @@ fn server(server: &Server) -> String {
         format!("backup = {}", server.backup),
         format!("disabled = {}", server.disabled),
     ];
+    keys.extend((server.group.as_ref()).map(|group| format!("group = {}", text(group))));
     keys.extend(server.check.map(|check| format!("check = {check}")));
     keys.extend(server.check_port.map(|port| format!("check_port = {port}")));
     keys.extend(
@@ -465,6 +526,11 @@ fn server(server: &Server) -> String {
 
 fn pair(out: &mut String, key: &str, value: impl std::fmt::Display) {
     writeln!(out, "{key} = {value}").unwrap();
+}
+
+/// A key of TOML; long forms of strings cannot be one.
+fn key(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// A string of TOML in which `$` stands for itself.

@@ -503,7 +503,14 @@ fn source() -> impl Strategy<Value = Source> {
     let file = "[a-z/$\u{e9}]{1,9}".prop_map(|path| Source::File(path.into()));
     let consul = ("[a-z][a-z0-9_.-]{0,9}", vec("[a-z=\u{e9}\"]{1,9}", 0..3));
     let consul = consul.prop_map(|(service, tags)| Source::Consul(ConsulSource { service, tags }));
-    prop_oneof![file, consul]
+    let record = prop_oneof![
+        (1_u16..).prop_map(DnsRecord::A),
+        (1_u16..).prop_map(DnsRecord::Aaaa),
+        Just(DnsRecord::Srv),
+    ];
+    let dns = ("[a-z_][a-z0-9_-]{0,9}(\\.[a-z]{1,5}){0,3}\\.?", record)
+        .prop_map(|(name, record)| Source::Dns(DnsSource { name, record }));
+    prop_oneof![file, consul, dns]
 }
 
 fn discovery() -> impl Strategy<Value = Discovery> {
@@ -531,7 +538,13 @@ fn discovery() -> impl Strategy<Value = Discovery> {
         ),
         (any::<bool>(), 1_000_u64..600_000, 1_usize..10_000),
     );
-    (waits, backoff, consul).prop_map(|(waits, backoff, (places, counts))| {
+    let server = (any::<IpAddr>(), 1_u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port));
+    let dns = (
+        vec(server, 0..3),
+        prop::sample::select(vec![DnsTransport::Udp, DnsTransport::Tcp]),
+        (100_u64..1_000, 1_000_u64..3_600_000, 0_u64..86_400_000),
+    );
+    (waits, backoff, consul, dns).prop_map(|(waits, backoff, (places, counts), dns)| {
         let ms = Duration::from_millis;
         Discovery {
             coalesce: ms(waits.0),
@@ -552,6 +565,15 @@ fn discovery() -> impl Strategy<Value = Discovery> {
                 max_watches: counts.2,
                 expose: Expose::Named,
             },
+            dns: Dns {
+                servers: dns.0,
+                transport: dns.1,
+                ttl: Ttl {
+                    min: ms(dns.2.0),
+                    max: ms(dns.2.1),
+                },
+                hold_nx: ms(dns.2.2),
+            },
         }
     })
 }
@@ -564,6 +586,7 @@ fn backend() -> impl Strategy<Value = Backend> {
         (
             option::of(wait(0)),
             (0_u64..86_401).prop_map(Duration::from_secs),
+            option::of(groups()),
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
         (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
@@ -605,10 +628,42 @@ fn backend() -> impl Strategy<Value = Backend> {
                     // Lifted from HTTP/1 binds to it, a file would be refused.
                     protocol: Protocol::Http1,
                     http2,
+                    groups: own_waits.2,
                     tls: limits.2,
                 }
             },
         )
+}
+
+fn groups() -> impl Strategy<Value = Groups> {
+    let word = || "[!-<>-~]{0,8}[!-9;<>-~]";
+    let by = prop_oneof![
+        word().prop_map(GroupBy::Tag),
+        word().prop_map(GroupBy::Meta),
+        word().prop_map(GroupBy::Label),
+    ];
+    let shares = prop::collection::btree_map(group(), 0_u32..1_000_001, 0..4);
+    let weights = prop_oneof![
+        ("[a-z]{1,9}/", "(/[a-z$=]{1,9})?")
+            .prop_map(|(prefix, suffix)| KvPattern { prefix, suffix })
+            .prop_map(GroupWeights::ConsulKv),
+        "[a-z=$/]{0,9}[a-z]".prop_map(|key| GroupWeights::ConsulKvJson(format!("k{key}"))),
+        "[a-z/$]{0,9}[a-z]".prop_map(|path| GroupWeights::File(path.into())),
+        shares.prop_map(|shares| GroupWeights::Static(shares.into())),
+    ];
+    let all_zero = prop::sample::select(vec![AllZero::Refuse, AllZero::Equal]);
+    (option::of(by), weights, 0_u32..1_000_001, all_zero).prop_map(
+        |(by, weights, missing, all_zero)| Groups {
+            by,
+            weights,
+            missing,
+            all_zero,
+        },
+    )
+}
+
+fn group() -> impl Strategy<Value = Arc<str>> {
+    "[!-~]{1,9}".prop_map(Arc::from)
 }
 
 fn server() -> impl Strategy<Value = Server> {
@@ -631,14 +686,15 @@ fn server() -> impl Strategy<Value = Server> {
     (
         name(),
         address,
-        0_u16..257,
+        (0_u16..257, option::of(group())),
         any::<[bool; 2]>(),
         (check, tls),
     )
         .prop_map(
-            |(name, address, weight, flags, ((check, check_at), tls))| Server {
+            |(name, address, (weight, group), flags, ((check, check_at), tls))| Server {
                 tls,
                 weight,
+                group,
                 backup: flags[0],
                 disabled: flags[1],
                 check,

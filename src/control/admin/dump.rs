@@ -217,7 +217,8 @@ pub(super) fn drains(rows: &[DrainRow], as_json: bool) -> String {
     table(&rows, as_json)
 }
 
-fn table<T: Tabular>(rows: &[T], as_json: bool) -> String {
+/// Our own tables.
+pub(super) fn table<T: Tabular>(rows: &[T], as_json: bool) -> String {
     let table = Table(rows);
     if as_json { table.json() } else { table.text() }
 }

@@ -199,6 +199,7 @@ impl Control {
             binds: binds.collect(),
             overrides: inputs.overrides.clone(),
             sources: inputs.sources.clone(),
+            weights: inputs.weights.clone(),
             heard: self.heard(),
             servers: servers.collect(),
             counters: self.shared_counters(),

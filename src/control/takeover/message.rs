@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::SharedCounters;
 use crate::control::overrides::Overrides;
 use crate::control::sources::{SourceId, Sources};
+use crate::control::weights::Weights;
 use crate::state::Operational;
 
 /// Of the message; what we write, and the newest we read.
@@ -37,6 +38,9 @@ pub(super) struct HandOver {
     /// The last good answers.
     #[serde(default)]
     pub(super) sources: Sources,
+    /// The last good shares of groups.
+    #[serde(default)]
+    pub(super) weights: Weights,
     /// When each of them was heard last, Unix seconds.
     #[serde(default)]
     pub(super) heard: BTreeMap<SourceId, u64>,

@@ -14,6 +14,7 @@ use crate::config::{AdminSocket, Bind};
 use crate::control::admin::{AdminSockets, Rivals};
 use crate::control::overrides::Overrides;
 use crate::control::sources::{SourceId, Sources};
+use crate::control::weights::Weights;
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
@@ -42,6 +43,7 @@ pub(crate) struct Predecessor {
     pub(in crate::control) taken: Vec<Taken>,
     pub(in crate::control) overrides: Overrides,
     pub(in crate::control) sources: Sources,
+    pub(in crate::control) weights: Weights,
     /// When each of them was heard last, Unix seconds.
     pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
@@ -127,6 +129,7 @@ impl Predecessor {
             stream,
             overrides: given.overrides,
             sources: given.sources,
+            weights: given.weights,
             heard: given.heard,
             servers: given.servers,
             counters: given.counters,

@@ -209,9 +209,10 @@ proptest! {
             take(&mut inputs, &mut now, step);
             inputs.settle(now);
         }
-        let text = serde_json::to_string(&(&inputs.overrides, &inputs.sources)).unwrap();
-        let (overrides, sources) = serde_json::from_str(&text).unwrap();
-        let restored = Inputs { config: Arc::clone(&inputs.config), sources, overrides };
+        let Inputs { config, sources, weights, overrides } = &inputs;
+        let text = serde_json::to_string(&(overrides, sources, weights)).unwrap();
+        let (overrides, sources, weights) = serde_json::from_str(&text).unwrap();
+        let restored = Inputs { config: Arc::clone(config), sources, weights, overrides };
         prop_assert_eq!(restored.merge().desired, inputs.merge().desired);
     }
 }

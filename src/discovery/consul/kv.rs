@@ -56,11 +56,6 @@ impl KvWatch {
         Self { state, task }
     }
 
-    /// What is known now.
-    pub(crate) fn current(&self) -> Kv {
-        self.state.borrow().clone()
-    }
-
     /// Waits until that is something else than when it was asked for last.
     pub(crate) async fn changed(&mut self) -> Kv {
         if self.state.changed().await.is_err() {

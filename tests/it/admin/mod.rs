@@ -4,6 +4,7 @@
 mod abuse;
 mod changes;
 mod clients;
+mod groups;
 mod metrics;
 mod reopened;
 mod replies;

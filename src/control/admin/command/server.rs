@@ -296,6 +296,7 @@ impl Added {
                 address,
                 weight: 1,
                 backup: false,
+                group: None,
                 disabled: false,
                 // As in HAProxy: only a server that says `check` is checked.
                 check: Some(false),

@@ -26,6 +26,8 @@ pub(crate) enum Show {
     Version(bool),
     Sockets(bool),
     Processes,
+    /// Of one backend, or of all.
+    Groups(Option<String>, bool),
     Overrides(bool),
     Generations(bool),
     Drain(bool),
@@ -136,6 +138,11 @@ pub(super) fn sockets(arguments: &Arguments<'_>) -> Parsed {
 
 pub(super) fn processes(_: &Arguments<'_>) -> Parsed {
     show(Show::Processes)
+}
+
+pub(super) fn groups(arguments: &Arguments<'_>) -> Parsed {
+    let backend = subject(arguments).map(str::to_owned);
+    show(Show::Groups(backend, json(arguments)))
 }
 
 pub(super) fn overrides(arguments: &Arguments<'_>) -> Parsed {

@@ -90,6 +90,7 @@ const ENTRIES: &[Entry] = &[
     entry(Operator, 2, "show env [<var>] [json]", "dump environment variables known to the process; secrets as ***", show::env),
     entry(Operator, 2, "show errors [<px>]", "report last request and/or response errors for each proxy", show::errors),
     entry(Operator, 2, "show generations [json]", "the last changes: when, why and what", show::generations),
+    entry(User, 2, "show groups [<backend>] [json]", "groups of servers: their weight, what that is of the work, what they get now", show::groups),
     entry(User, 2, "show health [json]", "listeners and workers that this process lacks, and whether it drains", show::health),
     entry(User, 2, "show info [desc|json|typed|float]*", "report information about the running process", show::info),
     entry(Operator, 2, "show map [@<ver>] <map>", "report available maps or dump a map's contents", unconfigured::show_map),

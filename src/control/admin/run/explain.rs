@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, ServerAddress};
 use crate::control::admin::command::Explained;
-use crate::generation::{Backend, Frontend, Generation, RequestFacts, Server, status};
+use crate::generation::{Backend, Frontend, Generation, RequestFacts, status};
 
 /// Frontends on the port of the URL (all, without one), the route that each
 /// takes, and the share of each server of the backend it leads to. `addresses`
@@ -134,52 +134,45 @@ fn conditions(route: &Route) -> String {
 }
 
 fn explain_backend(text: &mut String, backend: &Backend) {
-    let takes = |server: &Server| server.weight > 0 && server.state.is_usable();
-    let active = |server: &&Arc<Server>| !server.backup && takes(server);
-    let total: u32 = backend
-        .servers
-        .iter()
-        .filter(active)
-        .map(|s| u32::from(s.weight))
-        .sum();
+    let parts = backend.parts();
+    let takes =
+        |index: usize| backend.is_weighted(index) && backend.servers[index].state.is_usable();
+    let nobody = parts.iter().all(|part| *part == 0.0);
     // Only the first usable backup serves, and only without active servers.
-    let backup = backend
-        .servers
-        .iter()
-        .find(|server| total == 0 && server.backup && takes(server));
-    let usable = backend
-        .servers
-        .iter()
-        .filter(|server| takes(server))
+    let backup = (0..backend.servers.len())
+        .find(|index| nobody && backend.servers[*index].backup && takes(*index));
+    let usable = (0..backend.servers.len())
+        .filter(|index| takes(*index))
         .count();
     let all = backend.servers.len();
     *text += &format!(
         "  backend {}: {usable} of {all} servers usable\n",
         backend.name
     );
-    for server in &backend.servers {
-        let share = if active(&server) {
-            format!(
-                "{:.1}%",
-                f64::from(server.weight) * 100.0 / f64::from(total)
-            )
-        } else if backup.is_some_and(|backup| backup.id() == server.id()) {
+    for (index, server) in backend.servers.iter().enumerate() {
+        let share = if parts[index] > 0.0 {
+            format!("{:.1}%", parts[index] * 100.0)
+        } else if backup == Some(index) {
             "100.0%".to_owned()
         } else {
             "-".to_owned()
         };
         let kind = if server.backup { ", backup" } else { "" };
+        let group = match &server.group {
+            Some(group) => format!(" group {group}"),
+            None => String::new(),
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "    {} {} weight {} {share} {}{kind}",
+            "    {} {}{group} weight {} {share} {}{kind}",
             server.name,
             address(&server.address),
             server.weight,
             status(server),
         );
     }
-    if total == 0 && backup.is_none() {
+    if nobody && backup.is_none() {
         *text += "  no usable server: answered with 503\n";
     }
 }

@@ -90,6 +90,13 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             }))
         }
         Show::Processes => Ok(Reply::Dump(dump::processes(control.uptime()))),
+        Show::Groups(backend, json) => {
+            let groups = move |snapshot: &Snapshot| {
+                let rows = snapshot.groups(backend.as_deref())?;
+                Ok(dump::table(&rows, json))
+            };
+            of_snapshot(control, groups).await
+        }
         Show::Overrides(json) => {
             let text = dump::overrides(&control.overrides(), json);
             Ok(Reply::Dump(mask(control).apply(text)))

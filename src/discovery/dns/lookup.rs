@@ -1,0 +1,487 @@
+//! One look at a name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::{TokioResolver, system_conf};
+use tokio::time::timeout;
+
+use crate::config::{Dns, DnsRecord, DnsSource, DnsTransport};
+use crate::discovery::{Failure, FailureKind, Found, LeftOut, Member};
+
+/// The servers that a name stands for now, and how long that may be believed. A
+/// name that does not exist stands for none.
+///
+/// # Errors
+/// Nobody answered, or with a failure; also when only one of several targets could
+/// not be looked up: what is missing would seem to be gone.
+pub(super) async fn look(source: &DnsSource, dns: &Dns) -> Result<(Found, Duration), Failure> {
+    let look = Look {
+        name: &source.name,
+        resolver: resolver(dns)?,
+    };
+    let whole = async {
+        match source.record {
+            DnsRecord::A(port) => look.addresses(RecordType::A, port).await,
+            DnsRecord::Aaaa(port) => look.addresses(RecordType::AAAA, port).await,
+            DnsRecord::Srv => look.services().await,
+        }
+    };
+    timeout(LOOK_MAX, whole).await.unwrap_or_else(|_| {
+        let message = format!("{}: not looked up within {LOOK_MAX:?}", source.name);
+        Err(Failure::new(FailureKind::Timeout, message))
+    })
+}
+
+struct Look<'a> {
+    name: &'a str,
+    resolver: TokioResolver,
+}
+
+/// A target of an SRV record (RFC 2782).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    priority: u16,
+    host: String,
+    port: u16,
+    weight: u16,
+}
+
+impl Look<'_> {
+    async fn addresses(&self, kind: RecordType, port: u16) -> Result<(Found, Duration), Failure> {
+        let Some(lookup) = self.ask(self.name, kind).await? else {
+            return Ok((Found::default(), Duration::ZERO));
+        };
+        let ips: BTreeSet<IpAddr> = lookup.answers().iter().filter_map(ip).collect();
+        let members = ips.into_iter().map(|ip| member(SocketAddr::new(ip, port)));
+        let found = Found {
+            members: members.collect(),
+            left_out: Vec::new(),
+        };
+        Ok((self.bounded(found)?, ttl(lookup.answers())))
+    }
+
+    async fn services(&self) -> Result<(Found, Duration), Failure> {
+        let Some(lookup) = self.ask(self.name, RecordType::SRV).await? else {
+            return Ok((Found::default(), Duration::ZERO));
+        };
+        let targets: BTreeSet<Target> = lookup.answers().iter().filter_map(target).collect();
+        if targets.len() > MEMBERS_MAX {
+            return Err(self.too_many(targets.len()));
+        }
+        let mut ttl = ttl(lookup.answers());
+        let mut known = additional(&lookup);
+        let mut found = Found::default();
+        let mut seen = BTreeSet::new();
+        let mut tiers: Vec<u16> = Vec::new();
+        for target in targets {
+            if target.host == "." {
+                let why = "the service is decidedly not available there (RFC 2782)";
+                found.left_out.push(LeftOut::new(self.name, why));
+                continue;
+            }
+            let ips = match known.get(&target.host) {
+                Some(ips) => ips.clone(),
+                None => {
+                    let (ips, lives) = self.host(&target.host).await?;
+                    ttl = ttl.min(lives);
+                    known.insert(target.host.clone(), ips.clone());
+                    ips
+                }
+            };
+            if ips.is_empty() {
+                found
+                    .left_out
+                    .push(LeftOut::new(&*target.host, "it has no address"));
+                continue;
+            }
+            // In the order of the set: the best priority comes first.
+            if tiers.last() != Some(&target.priority) {
+                tiers.push(target.priority);
+            }
+            for ip in ips {
+                let address = SocketAddr::new(ip, target.port);
+                if seen.insert(address) {
+                    found.members.push(Member {
+                        // A weight of 0 is a very small chance, not none.
+                        weight: u32::from(target.weight.max(1)),
+                        tier: tiers.len() as u16 - 1,
+                        ..member(address)
+                    });
+                }
+            }
+        }
+        Ok((self.bounded(found)?, ttl))
+    }
+
+    /// The addresses of a target, IPv4 before IPv6; none if the name does not exist.
+    async fn host(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), Failure> {
+        for kind in [RecordType::A, RecordType::AAAA] {
+            if let Some(lookup) = self.ask(host, kind).await? {
+                let ips: BTreeSet<IpAddr> = lookup.answers().iter().filter_map(ip).collect();
+                if !ips.is_empty() {
+                    return Ok((ips.into_iter().collect(), ttl(lookup.answers())));
+                }
+            }
+        }
+        Ok((Vec::new(), Duration::MAX))
+    }
+
+    /// `None` = there is no such name, or no such record of it.
+    async fn ask(&self, name: &str, kind: RecordType) -> Result<Option<Lookup>, Failure> {
+        match self.resolver.lookup(name, kind).await {
+            Ok(lookup) => Ok(Some(lookup)),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none)))
+                if matches!(
+                    none.response_code,
+                    ResponseCode::NXDomain | ResponseCode::NoError
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(Failure::new(
+                kind_of(&error),
+                format!("{kind} of {name}: {error}"),
+            )),
+        }
+    }
+
+    fn bounded(&self, found: Found) -> Result<Found, Failure> {
+        match found.members.len() {
+            0..=MEMBERS_MAX => Ok(found),
+            more => Err(self.too_many(more)),
+        }
+    }
+
+    fn too_many(&self, count: usize) -> Failure {
+        let message = format!("{}: {count} servers, more than {MEMBERS_MAX}", self.name);
+        Failure::new(FailureKind::TooLarge, message)
+    }
+}
+
+/// Anew for each look: resolv.conf may be another one by now.
+fn resolver(dns: &Dns) -> Result<TokioResolver, Failure> {
+    let local = |error: &dyn std::fmt::Display| {
+        Failure::new(FailureKind::Local, format!("/etc/resolv.conf: {error}"))
+    };
+    let (config, mut options) = match dns.servers.is_empty() {
+        true => system_conf::read_system_conf().map_err(|error| local(&error))?,
+        false => {
+            let servers = dns.servers.iter().map(|address| {
+                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+                let connections = connections.map(|mut connection| {
+                    connection.port = address.port();
+                    connection
+                });
+                NameServerConfig::new(address.ip(), true, connections.to_vec())
+            });
+            let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+            let mut options = ResolverOpts::default();
+            options.use_hosts_file = ResolveHosts::Never;
+            (config, options)
+        }
+    };
+    let config = match dns.transport {
+        DnsTransport::Udp => config,
+        DnsTransport::Tcp => over_tcp(&config),
+    };
+    options.timeout = QUERY_MAX;
+    // One more try.
+    options.attempts = 1;
+    options.cache_size = 0;
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    *builder.options_mut() = options;
+    builder.build().map_err(|error| local(&error))
+}
+
+fn over_tcp(config: &ResolverConfig) -> ResolverConfig {
+    let servers = config.name_servers().iter().map(|server| {
+        let mut server = server.clone();
+        let is_tcp = |c: &ConnectionConfig| matches!(c.protocol, ProtocolConfig::Tcp);
+        server.connections.retain(is_tcp);
+        server
+    });
+    let search = config.search().to_vec();
+    ResolverConfig::from_parts(config.domain().cloned(), search, servers.collect())
+}
+
+fn member(address: SocketAddr) -> Member {
+    let name = format!("{}:{}", address.ip(), address.port());
+    Member::new(address.to_string(), name, address)
+}
+
+fn ip(record: &Record) -> Option<IpAddr> {
+    record.data.ip_addr()
+}
+
+fn target(record: &Record) -> Option<Target> {
+    match &record.data {
+        RData::SRV(srv) => Some(Target {
+            priority: srv.priority,
+            host: srv.target.to_lowercase().to_ascii(),
+            port: srv.port,
+            weight: srv.weight,
+        }),
+        _ => None,
+    }
+}
+
+/// Addresses that came with the answer, IPv4 alone where there is any.
+fn additional(lookup: &Lookup) -> BTreeMap<String, Vec<IpAddr>> {
+    let mut known: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    for record in lookup.additionals() {
+        if let Some(ip) = ip(record) {
+            let host = record.name.to_lowercase().to_ascii();
+            known.entry(host).or_default().push(ip);
+        }
+    }
+    for ips in known.values_mut() {
+        if ips.iter().any(IpAddr::is_ipv4) {
+            ips.retain(IpAddr::is_ipv4);
+        }
+        ips.sort();
+    }
+    known
+}
+
+/// The shortest time to live.
+fn ttl(records: &[Record]) -> Duration {
+    let least = records.iter().map(|record| record.ttl).min();
+    Duration::from_secs(u64::from(least.unwrap_or(0)))
+}
+
+fn kind_of(error: &NetError) -> FailureKind {
+    match error {
+        NetError::Timeout => FailureKind::Timeout,
+        NetError::Io(_) | NetError::NoConnections => FailureKind::Connect,
+        NetError::Dns(_) => FailureKind::ServerError,
+        _ => FailureKind::Malformed,
+    }
+}
+
+/// One query, once.
+const QUERY_MAX: Duration = Duration::from_secs(2);
+/// A name with all its targets.
+const LOOK_MAX: Duration = Duration::from_secs(30);
+/// A message of 64 KiB holds some 4,000 addresses.
+const MEMBERS_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::dns::fake::{Fake, Reply, run};
+
+    fn source(name: &str, record: DnsRecord) -> DnsSource {
+        DnsSource {
+            name: name.to_owned(),
+            record,
+        }
+    }
+
+    /// `address weight tier` of each member.
+    fn members(found: &Found) -> Vec<String> {
+        let members = found.members.iter();
+        members
+            .map(|m| format!("{} {} {}", m.address, m.weight, m.tier))
+            .collect()
+    }
+
+    #[test]
+    fn addresses_are_members_and_the_shortest_life_counts() {
+        run(async {
+            let fake = Fake::start(|name, kind, _| match (name, kind) {
+                ("web.test", "A") => {
+                    Reply::new()
+                        .a("web.test", 7, [10, 0, 0, 2])
+                        .a("web.test", 5, [10, 0, 0, 1])
+                }
+                ("web.test", "AAAA") => Reply::new().aaaa("web.test", 600, "fd00::1"),
+                ("alias.test", "A") => Reply::new().cname("alias.test", 1, "web.test").a(
+                    "web.test",
+                    600,
+                    [10, 0, 0, 9],
+                ),
+                _ => Reply::nx(),
+            })
+            .await;
+            let look =
+                async |name: &str, record| look(&source(name, record), &fake.dns()).await.unwrap();
+            let (found, ttl) = look("web.test", DnsRecord::A(80)).await;
+            assert_eq!(members(&found), ["10.0.0.1:80 1 0", "10.0.0.2:80 1 0"]);
+            assert_eq!(found.members[0].id, "10.0.0.1:80");
+            assert_eq!(ttl, Duration::from_secs(5));
+            let (found, _) = look("web.test", DnsRecord::Aaaa(81)).await;
+            assert_eq!(members(&found), ["[fd00::1]:81 1 0"]);
+            assert_eq!(found.members[0].name, "fd00::1:81");
+            let (found, _) = look("alias.test", DnsRecord::A(80)).await;
+            assert_eq!(members(&found), ["10.0.0.9:80 1 0"]);
+        });
+    }
+
+    #[test]
+    fn services_have_weights_and_tiers_and_say_who_is_left_out() {
+        run(async {
+            let fake = Fake::start(|name, kind, _| match (name, kind) {
+                ("_http._tcp.web.test", "SRV") => Reply::new()
+                    .srv("_http._tcp.web.test", 9, (20, 5, 8002), "b.test")
+                    .srv("_http._tcp.web.test", 9, (10, 0, 8001), "a.test")
+                    .srv("_http._tcp.web.test", 9, (10, 60_000, 8003), "c.test")
+                    .srv("_http._tcp.web.test", 9, (10, 1, 8004), "gone.test")
+                    // Comes along, so that nobody asks for it.
+                    .additional_a("A.test", 9, [10, 0, 0, 1]),
+                ("b.test", "A") => Reply::new().a("b.test", 3, [10, 0, 0, 2]),
+                ("c.test", "AAAA") => Reply::new().aaaa("c.test", 9, "fd00::3"),
+                ("none.test", "SRV") => Reply::new().srv("none.test", 9, (0, 0, 0), "."),
+                ("a.test", _) => Reply::code(2),
+                _ => Reply::nx(),
+            })
+            .await;
+            let look = async |name: &str| {
+                look(&source(name, DnsRecord::Srv), &fake.dns())
+                    .await
+                    .unwrap()
+            };
+            let (found, ttl) = look("_http._tcp.web.test").await;
+            let expected = [
+                "10.0.0.1:8001 1 0",
+                "[fd00::3]:8003 60000 0",
+                "10.0.0.2:8002 5 1",
+            ];
+            assert_eq!(members(&found), expected);
+            assert_eq!(
+                found.left_out,
+                [LeftOut::new("gone.test.", "it has no address")]
+            );
+            assert_eq!(ttl, Duration::from_secs(3));
+            let (found, _) = look("none.test").await;
+            assert_eq!((found.members.len(), found.left_out.len()), (0, 1));
+        });
+    }
+
+    #[test]
+    fn name_that_is_gone_is_an_answer_and_a_failing_server_is_none() {
+        run(async {
+            let fake = Fake::start(|name, kind, _| match (name, kind) {
+                ("nodata.test", _) => Reply::new(),
+                ("servfail.test", _) => Reply::code(2),
+                ("refused.test", _) => Reply::code(5),
+                ("wrong.test", _) => Reply::new().wrong_id().a("wrong.test", 1, [10, 0, 0, 1]),
+                ("silent.test", _) => Reply::silence(),
+                ("loop.test", _) => Reply::raw_name_loop(),
+                ("half.test", "SRV") => Reply::new()
+                    .srv("half.test", 9, (1, 1, 80), "servfail.test")
+                    .srv("half.test", 9, (1, 1, 81), "nodata.test"),
+                _ => Reply::nx(),
+            })
+            .await;
+            for name in ["nowhere.test", "nodata.test"] {
+                for record in [DnsRecord::A(80), DnsRecord::Srv] {
+                    let (found, _) = look(&source(name, record), &fake.dns()).await.unwrap();
+                    assert_eq!(found, Found::default(), "{name}");
+                }
+            }
+            let failing = [
+                (
+                    "servfail.test",
+                    DnsRecord::A(80),
+                    Some(FailureKind::ServerError),
+                ),
+                (
+                    "refused.test",
+                    DnsRecord::A(80),
+                    Some(FailureKind::ServerError),
+                ),
+                ("silent.test", DnsRecord::A(80), Some(FailureKind::Timeout)),
+                ("wrong.test", DnsRecord::A(80), Some(FailureKind::Timeout)),
+                ("loop.test", DnsRecord::A(80), None),
+                ("half.test", DnsRecord::Srv, None),
+            ];
+            // Side by side: some take as long as a silent server may.
+            let looks = failing.map(|(name, record, kind)| {
+                let dns = fake.dns();
+                let look = async move { look(&source(name, record), &dns).await };
+                (name, kind, tokio::task::spawn_local(look))
+            });
+            for (name, kind, look) in looks {
+                let failure = look.await.unwrap().expect_err(name);
+                assert!(kind.is_none_or(|kind| kind == failure.kind), "{failure:?}");
+                let named = if name == "half.test" {
+                    "servfail.test"
+                } else {
+                    name
+                };
+                assert!(failure.message.contains(named), "{failure}");
+            }
+            let nobody = Dns {
+                servers: vec![Fake::nobody()],
+                ..Dns::default()
+            };
+            let failed = look(&source("web.test", DnsRecord::A(80)), &nobody).await;
+            assert!(failed.is_err(), "{failed:?}");
+        });
+    }
+
+    #[test]
+    fn answers_that_are_cut_short_and_those_of_consul_come_over_tcp() {
+        run(async {
+            let fake = Fake::start(|name, _, over_tcp| {
+                let count = if over_tcp { 300 } else { 30 };
+                let all = (0..count).fold(Reply::new(), |reply, n: u16| {
+                    reply.a(name, 1, [10, 1, (n >> 8) as u8, n as u8])
+                });
+                // Consul leaves out what does not fit, and does not say so.
+                match name == "cut.test" && !over_tcp {
+                    true => all.cut(),
+                    false => all,
+                }
+            })
+            .await;
+            let tcp = Dns {
+                transport: DnsTransport::Tcp,
+                ..fake.dns()
+            };
+            let count = async |name, dns: &Dns| {
+                let (found, _) = look(&source(name, DnsRecord::A(80)), dns).await.unwrap();
+                found.members.len()
+            };
+            assert_eq!(count("cut.test", &fake.dns()).await, 300);
+            assert_eq!(count("consul.test", &fake.dns()).await, 30);
+            assert_eq!(count("consul.test", &tcp).await, 300);
+        });
+    }
+
+    #[test]
+    fn more_servers_than_fit_anywhere_are_a_failure() {
+        run(async {
+            let fake = Fake::start(|name, kind, _| match kind {
+                // Two targets of 2,500 addresses each, from their own answers.
+                "SRV" => Reply::new().srv(name, 1, (1, 1, 80), "one.test").srv(
+                    name,
+                    1,
+                    (1, 1, 80),
+                    "two.test",
+                ),
+                _ => (0..2_500).fold(Reply::new(), |reply, n: u16| {
+                    let net = u8::from(name == "two.test");
+                    reply.a(name, 1, [10, net, (n >> 8) as u8, n as u8])
+                }),
+            })
+            .await;
+            let tcp = Dns {
+                transport: DnsTransport::Tcp,
+                ..fake.dns()
+            };
+            let failed = look(&source("web.test", DnsRecord::Srv), &tcp).await;
+            assert_eq!(failed.unwrap_err().kind, FailureKind::TooLarge);
+        });
+    }
+}

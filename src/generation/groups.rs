@@ -1,0 +1,512 @@
+//! Groups of servers (canary): work goes to a group by its share, then to a
+//! server of it by weight. Each level is exact by itself, so 1 % over three
+//! groups of 7, 11 and 13 servers is 1 % without a common multiple of anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Backend, Server, Shares};
+use crate::balance::Schedule;
+use crate::config::{self, AllZero};
+use crate::state::Cursor;
+
+/// The groups of a backend.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    /// In the order of their names.
+    all: Box<[Group]>,
+    /// Over `serving`.
+    schedule: Schedule,
+    /// Groups in the schedule, as indices into `all`: those with a share and, when
+    /// it was built, a usable server.
+    serving: Box<[u32]>,
+    /// The group of each server, as index into `all`. `None`: a backup that names
+    /// no group stands behind all of them.
+    of_server: Box<[Option<u32>]>,
+    /// Sum of the shares of groups with a server that has a weight.
+    total: u64,
+}
+
+/// Servers that get one share of the work.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// Unique in the backend; empty for the servers that name none.
+    pub(crate) name: Arc<str>,
+    /// What the weights say.
+    pub(crate) wanted: u32,
+    /// What it gets in relation to the others: as wanted, or equal where all are 0.
+    pub(crate) share: u32,
+    /// Its servers that are not backups, as indices into the backend's.
+    pub(crate) members: Box<[u32]>,
+    /// Of these, the ones in the schedule: usable when it was built.
+    pub(super) active: Box<[u32]>,
+    /// Over `active`.
+    pub(super) schedule: Schedule,
+    /// Tickets of `schedule`, shared by its generations.
+    pub(super) cursor: Arc<Cursor>,
+    /// Sum of the weights of `members`.
+    weights: u64,
+}
+
+impl Groups {
+    /// The groups that `servers` form. A group that was there `before` keeps its
+    /// cursor, and its schedule if that stays as it is.
+    pub(super) fn new(
+        config: &config::Groups,
+        shares: &Shares,
+        servers: &[Arc<Server>],
+        before: Option<&Backend>,
+    ) -> Self {
+        let mut by_name: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for (index, server) in (0..).zip(servers) {
+            let name = server.group.as_deref().unwrap_or_default();
+            if !(server.backup && name.is_empty()) {
+                by_name.entry(name).or_default().push(index);
+            }
+        }
+        let wanted = |name: &str| shares.get(name).copied().unwrap_or(config.missing);
+        let is_equal =
+            config.all_zero == AllZero::Equal && by_name.keys().all(|name| wanted(name) == 0);
+        let mut of_server = vec![None; servers.len()];
+        let mut all = Vec::with_capacity(by_name.len());
+        for (name, indices) in by_name {
+            for index in &indices {
+                of_server[*index as usize] = Some(all.len() as u32);
+            }
+            let wanted = wanted(name);
+            let share = if is_equal { 1 } else { wanted };
+            all.push(Group::new(name, (wanted, share), &indices, servers, before));
+        }
+        let serving = (0..)
+            .zip(&all)
+            .filter(|(_, group)| group.share > 0 && !group.active.is_empty());
+        let (serving, parts): (Vec<u32>, Vec<u32>) =
+            serving.map(|(index, group)| (index, group.share)).unzip();
+        let weighted = all.iter().filter(|group| group.weights > 0);
+        Self {
+            total: weighted.map(|group| u64::from(group.share)).sum(),
+            schedule: Schedule::new(&parts),
+            serving: serving.into(),
+            of_server: of_server.into(),
+            all: all.into(),
+        }
+    }
+
+    /// In the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Group> + Clone {
+        self.all.iter()
+    }
+
+    /// The group of the server of this index; `None` for a backup that names none.
+    pub(crate) fn of(&self, server: usize) -> Option<&Group> {
+        self.of_server[server].map(|index| &self.all[index as usize])
+    }
+
+    /// Whose turn this ticket is; `None` if no group is served.
+    #[inline]
+    pub(super) fn turn(&self, ticket: u64) -> Option<&Group> {
+        match self.serving.is_empty() {
+            true => None,
+            false => Some(&self.all[self.serving[self.schedule.slot(ticket)] as usize]),
+        }
+    }
+
+    /// The part of all work that is meant for a server, in 256ths; as with a
+    /// weight, whatever its health.
+    pub(super) fn weight_of(&self, server: &Server, index: usize) -> u16 {
+        match self.of(index) {
+            None => server.weight,
+            Some(group) if group.share == 0 => 0,
+            Some(_) if server.backup || server.weight == 0 => server.weight,
+            Some(group) => {
+                let part = u128::from(group.share) * u128::from(server.weight);
+                let whole = u128::from(self.total) * u128::from(group.weights);
+                let rounded = (part * 256 + whole / 2) / whole;
+                rounded.clamp(1, 256) as u16
+            }
+        }
+    }
+
+    /// Whether the same servers form the same groups with the same shares.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Group, &Group)| {
+            a.name == b.name
+                && (a.wanted, a.share) == (b.wanted, b.share)
+                && (&a.members, &a.active) == (&b.members, &b.active)
+        };
+        self.of_server == other.of_server
+            && self.all.len() == other.all.len()
+            && self.all.iter().zip(&other.all).all(same)
+    }
+}
+
+impl Group {
+    /// `indices` are its servers, backups too.
+    fn new(
+        name: &str,
+        (wanted, share): (u32, u32),
+        indices: &[u32],
+        servers: &[Arc<Server>],
+        before: Option<&Backend>,
+    ) -> Self {
+        let server = |index: &u32| &servers[*index as usize];
+        let members: Box<[u32]> = (indices.iter().copied())
+            .filter(|index| !server(index).backup)
+            .collect();
+        let is_active = |index: &u32| server(index).weight > 0 && server(index).state.is_usable();
+        let active: Box<[u32]> = members.iter().copied().filter(is_active).collect();
+        let weights: Vec<u32> = active.iter().map(|i| u32::from(server(i).weight)).collect();
+        let known = before.and_then(|backend| {
+            let group = backend
+                .groups()?
+                .iter()
+                .find(|group| *group.name == *name)?;
+            Some((group, &backend.servers))
+        });
+        let schedule = known.filter(|(group, servers)| {
+            let before = group
+                .active
+                .iter()
+                .map(|i| u32::from(servers[*i as usize].weight));
+            before.eq(weights.iter().copied())
+        });
+        Self {
+            name: known.map_or_else(|| name.into(), |(group, _)| Arc::clone(&group.name)),
+            wanted,
+            share,
+            weights: members.iter().map(|i| u64::from(server(i).weight)).sum(),
+            schedule: schedule.map_or_else(
+                || Schedule::new(&weights),
+                |(group, _)| group.schedule.clone(),
+            ),
+            cursor: known.map_or_else(Arc::default, |(group, _)| Arc::clone(&group.cursor)),
+            members,
+            active,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::Server;
+    use crate::generation::testing::{backend, desired, grouped, server, shares};
+    use crate::generation::{Desired, Generation};
+    use crate::state::Operational;
+
+    struct Bench {
+        generation: Generation,
+        desired: Desired,
+    }
+
+    impl Bench {
+        fn new(servers: Vec<Server>, groups: config::Groups) -> Self {
+            let mut web = backend("goat", servers);
+            web.groups = Some(groups);
+            let desired = desired(Vec::new(), vec![web]);
+            let (generation, _) = Generation::first(&desired, 2);
+            Self {
+                generation,
+                desired,
+            }
+        }
+
+        fn goat(&self) -> &Backend {
+            &self.generation.backends[0]
+        }
+
+        fn next(&mut self) {
+            self.generation = self.generation.next(&self.desired, 2).0;
+        }
+
+        fn set_shares(&mut self, new: &[(&str, u32)]) {
+            let new = new.iter().map(|(name, share)| ((*name).into(), *share));
+            self.desired.shares[0] = Some(Arc::new(new.collect()));
+            self.next();
+        }
+
+        fn set(&self, group: &str, operational: Operational) {
+            let servers = self.goat().servers.iter();
+            for server in servers.filter(|s| s.group.as_deref() == Some(group)) {
+                server.state.set_operational(operational, 1);
+            }
+        }
+
+        /// Picks by group; "" = nobody.
+        fn by_group(&self, picks: u64) -> BTreeMap<String, u64> {
+            let mut counts = BTreeMap::new();
+            for _ in 0..picks {
+                let server = self.goat().pick(None);
+                let group = server.and_then(|server| server.group.as_deref());
+                *counts
+                    .entry(group.unwrap_or_default().to_owned())
+                    .or_default() += 1;
+            }
+            counts
+        }
+
+        fn weights(&self) -> Vec<u16> {
+            let servers = 0..self.goat().servers.len();
+            servers
+                .map(|index| self.goat().shown_weight(index))
+                .collect()
+        }
+    }
+
+    fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        counts
+            .iter()
+            .map(|(group, n)| ((*group).to_owned(), *n))
+            .collect()
+    }
+
+    #[test]
+    fn shares_do_not_depend_on_how_many_servers_a_group_has() {
+        let canary = shares(&[("0.0.1", 80), ("0.0.2", 20)]);
+        let bench = Bench::new(grouped(&[("0.0.1", 3), ("0.0.2", 1)]), canary);
+        for _ in 0..7 {
+            assert_eq!(bench.by_group(5), counts(&[("0.0.1", 4), ("0.0.2", 1)]));
+        }
+        let canary = shares(&[("a", 1), ("b", 49), ("c", 50)]);
+        let bench = Bench::new(grouped(&[("a", 7), ("b", 11), ("c", 13)]), canary);
+        for _ in 0..7 {
+            assert_eq!(
+                bench.by_group(100),
+                counts(&[("a", 1), ("b", 49), ("c", 50)])
+            );
+        }
+    }
+
+    #[test]
+    fn whole_cycles_are_exact_from_several_threads() {
+        let canary = shares(&[("a", 80), ("b", 20)]);
+        let bench = Bench::new(grouped(&[("a", 3), ("b", 1)]), canary);
+        let pick = || {
+            let mut counts: HashMap<_, u64> = HashMap::new();
+            for _ in 0..15_000 {
+                *counts
+                    .entry(bench.goat().pick(None).unwrap().id())
+                    .or_default() += 1;
+            }
+            counts
+        };
+        let total = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(pick)).collect();
+            let mut total: HashMap<_, u64> = HashMap::new();
+            for thread in threads {
+                for (server, count) in thread.join().unwrap() {
+                    *total.entry(server).or_default() += count;
+                }
+            }
+            total
+        });
+        let counts: Vec<u64> = bench
+            .goat()
+            .servers
+            .iter()
+            .map(|s| total[&s.id()])
+            .collect();
+        assert_eq!(counts, [16_000, 16_000, 16_000, 12_000]);
+    }
+
+    #[test]
+    fn dead_group_hands_its_share_over_in_proportion_and_takes_it_again() {
+        let canary = shares(&[("a", 60), ("b", 30), ("c", 10)]);
+        let mut bench = Bench::new(grouped(&[("a", 2), ("b", 3), ("c", 1)]), canary);
+        let without = counts(&[("b", 3_000), ("c", 1_000)]);
+        bench.set("a", Operational::Down);
+        assert_eq!(bench.by_group(4_000), without, "at once");
+        bench.next();
+        assert_eq!(bench.by_group(4_000), without, "after the rebuild");
+        bench.set("a", Operational::Up);
+        bench.next();
+        let all = counts(&[("a", 600), ("b", 300), ("c", 100)]);
+        assert_eq!(bench.by_group(1_000), all);
+        for group in ["a", "b", "c"] {
+            bench.set(group, Operational::Down);
+        }
+        assert_eq!(bench.by_group(3), counts(&[("", 3)]));
+        bench.next();
+        assert_eq!(bench.by_group(3), counts(&[("", 3)]));
+        bench.set("b", Operational::Up);
+        assert_eq!(
+            bench.by_group(3),
+            counts(&[("b", 3)]),
+            "before it has slots"
+        );
+    }
+
+    #[test]
+    fn dead_server_takes_nothing_from_its_group() {
+        // More servers than tickets are taken, all but one of them dead.
+        let canary = shares(&[("a", 90), ("b", 10)]);
+        let bench = Bench::new(grouped(&[("a", 1), ("b", 100)]), canary);
+        for server in &bench.goat().servers[2..] {
+            server.state.set_operational(Operational::Down, 1);
+        }
+        assert_eq!(bench.by_group(1_000), counts(&[("a", 900), ("b", 100)]));
+    }
+
+    #[test]
+    fn weight_of_a_server_counts_within_its_group_alone() {
+        let canary = shares(&[("a", 1), ("b", 1)]);
+        let mut servers = grouped(&[("a", 2), ("b", 2)]);
+        servers[0].weight = 3;
+        let mut bench = Bench::new(servers, canary);
+        assert_eq!(bench.weights(), [96, 32, 64, 64]);
+        let count = |bench: &Bench| {
+            let mut counts = vec![0; 4];
+            for _ in 0..800 {
+                let port = bench.goat().pick(None).unwrap().name[1..].parse::<usize>();
+                counts[port.unwrap() - 1] += 1;
+            }
+            counts
+        };
+        assert_eq!(count(&bench), [300, 100, 200, 200]);
+        bench.desired.members[0][0].weight = 0;
+        bench.next();
+        assert_eq!(
+            count(&bench),
+            [0, 400, 200, 200],
+            "its group keeps its share"
+        );
+        assert_eq!(bench.weights(), [0, 128, 64, 64]);
+        assert_eq!(bench.goat().parts(), [0.0, 0.5, 0.25, 0.25]);
+    }
+
+    #[test]
+    fn group_of_no_share_gets_nothing_whatever_happens() {
+        let canary = shares(&[("old", 0), ("new", 1)]);
+        let mut servers = grouped(&[("old", 2), ("new", 1)]);
+        servers.push(Server {
+            backup: true,
+            group: Some("old".into()),
+            ..server(9, 1)
+        });
+        let mut bench = Bench::new(servers, canary.clone());
+        assert_eq!(bench.by_group(9), counts(&[("new", 9)]));
+        assert_eq!(bench.weights(), [0, 0, 256, 0]);
+        bench.set("new", Operational::Down);
+        assert_eq!(bench.by_group(9), counts(&[("", 9)]), "not even its backup");
+        bench.desired.members[0].push(crate::generation::Member::written(&Server {
+            backup: true,
+            ..server(10, 1)
+        }));
+        bench.next();
+        let picked = bench.goat().pick(None).map(|server| &*server.name);
+        assert_eq!(
+            picked,
+            Some("s10"),
+            "a backup of no group stands behind all"
+        );
+    }
+
+    #[test]
+    fn share_that_is_not_listed_is_the_missing_one() {
+        let mut canary = shares(&[("a", 1)]);
+        let servers = || grouped(&[("a", 1), ("b", 1)]);
+        let bench = Bench::new(servers(), canary.clone());
+        assert_eq!(bench.by_group(9), counts(&[("a", 9)]));
+        canary.missing = 2;
+        let bench = Bench::new(servers(), canary);
+        assert_eq!(bench.by_group(9), counts(&[("a", 3), ("b", 6)]));
+    }
+
+    #[test]
+    fn all_zero_is_nobody_or_everybody() {
+        let mut none = shares(&[("a", 0)]);
+        let servers = || grouped(&[("a", 3), ("b", 1)]);
+        let bench = Bench::new(servers(), none.clone());
+        assert_eq!(bench.by_group(4), counts(&[("", 4)]));
+        none.all_zero = AllZero::Equal;
+        let mut bench = Bench::new(servers(), none);
+        assert_eq!(bench.by_group(4), counts(&[("a", 2), ("b", 2)]));
+        bench.set_shares(&[("b", 1)]);
+        assert_eq!(bench.by_group(4), counts(&[("b", 4)]));
+    }
+
+    #[test]
+    fn shares_change_live_and_what_did_not_change_is_shared() {
+        let canary = shares(&[("a", 80), ("b", 20)]);
+        let mut bench = Bench::new(grouped(&[("a", 3), ("b", 1)]), canary);
+        let before = Arc::clone(&bench.generation.backends[0]);
+        bench.next();
+        assert!(Arc::ptr_eq(&before, &bench.generation.backends[0]));
+        bench.set_shares(&[("b", 100)]);
+        assert!(!Arc::ptr_eq(&before, &bench.generation.backends[0]));
+        assert_eq!(bench.by_group(99), counts(&[("b", 99)]));
+        bench.set_shares(&[("a", 65_535), ("b", 1)]);
+        assert_eq!(bench.by_group(65_536), counts(&[("a", 65_535), ("b", 1)]));
+        assert_eq!(bench.weights(), [85, 85, 85, 1], "rounded, and never to 0");
+    }
+
+    #[test]
+    fn the_server_to_avoid_is_left_for_its_own_group_and_then_for_others() {
+        let canary = shares(&[("a", 99), ("b", 1)]);
+        let bench = Bench::new(grouped(&[("a", 2), ("b", 1)]), canary);
+        let goat = bench.goat();
+        let id = |name: &str| goat.server(name).unwrap().id();
+        for _ in 0..200 {
+            assert_ne!(goat.pick(Some(id("s1"))).unwrap().id(), id("s1"));
+            assert_eq!(
+                goat.pick(Some(id("s3"))).unwrap().group.as_deref(),
+                Some("a")
+            );
+        }
+        bench.set("a", Operational::Down);
+        assert_eq!(
+            goat.pick(Some(id("s3"))).unwrap().id(),
+            id("s3"),
+            "better than nobody"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Any groups, some servers and with them whole groups down: over whole
+        /// cycles of the groups that are left each has exactly its share, and each
+        /// server of a group is as far from its part as rounding a turn allows.
+        #[test]
+        fn shares_are_exact_whatever_is_down(
+            groups in prop::collection::vec(
+                (0..=40_u32, prop::collection::vec((0..=5_u16, any::<bool>()), 1..6)),
+                1..6,
+            ),
+        ) {
+            let names: Vec<String> = (0..groups.len()).map(|n| format!("g{n}")).collect();
+            let mut servers = Vec::new();
+            for (name, (_, members)) in names.iter().zip(&groups) {
+                for (weight, _) in members {
+                    servers.push(Server {
+                        group: Some(name.as_str().into()),
+                        ..server(servers.len() as u16 + 1, *weight)
+                    });
+                }
+            }
+            let listed: Vec<_> = names.iter().zip(&groups).map(|(n, (s, _))| (&**n, *s)).collect();
+            let mut bench = Bench::new(servers, shares(&listed));
+            let up = groups.iter().flat_map(|(_, members)| members).map(|(_, up)| *up);
+            for (server, up) in bench.goat().servers.iter().zip(up) {
+                if !up {
+                    server.state.set_operational(Operational::Down, 1);
+                }
+            }
+            let alive = |(_, members): &&(u32, Vec<(u16, bool)>)| {
+                members.iter().any(|(weight, up)| *weight > 0 && *up)
+            };
+            let live = || names.iter().zip(&groups).filter(|(_, g)| alive(g) && g.0 > 0);
+            let total: u64 = live().map(|(_, (share, _))| u64::from(*share)).sum();
+            bench.next();
+            let expected: BTreeMap<String, u64> = match total {
+                0 => counts(&[("", 10)]),
+                _ => live().map(|(n, (s, _))| (n.clone(), u64::from(*s) * 10)).collect(),
+            };
+            prop_assert_eq!(bench.by_group(10 * total.max(1)), expected);
+        }
+    }
+}
