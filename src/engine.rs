@@ -18,6 +18,7 @@ use crate::control::{
 pub use crate::control::{Program, Stopping};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
+use crate::log::{EventLog, Logs, Rings};
 use crate::net::{ServiceManager, system};
 use crate::state::WorkerId;
 use crate::worker::{self, Settings};
@@ -76,6 +77,8 @@ pub struct Options {
     /// The admin socket of a running process whose listening sockets, overrides
     /// and knowledge are taken over; that one drains when this one serves.
     pub takeover: Option<PathBuf>,
+    /// Takes events to the `[[log]]` targets; the subscriber has a clone as a layer.
+    pub events: EventLog,
     /// What the `upgrade` of the admin socket starts anew; `None` = it is refused.
     pub program: Option<Program>,
 }
@@ -223,6 +226,7 @@ impl Engine {
             manager: options.manager,
             program: options.program,
             predecessor,
+            events: options.events,
         });
         if let (Err(error), Some(complaints)) = (&started, complaints) {
             complaints.say(&error.to_string());
@@ -239,6 +243,7 @@ impl Engine {
         let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
         let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
         count_panics(&published);
+        let rings = Rings::new(workers);
         let settings = Settings {
             workers,
             pin: config.global.pin,
@@ -247,6 +252,7 @@ impl Engine {
             tls_handshakes_max: config.global.tls_handshakes_max,
             close_idle_after: config.global.close_idle_after,
             origin,
+            rings: Arc::clone(&rings),
         };
         let handles = (0..workers)
             .map(|id| worker::start(WorkerId(id), &settings, &published))
@@ -261,6 +267,7 @@ impl Engine {
             published,
             workers: handles,
             origin,
+            logs: Logs::new(rings, given.events.clone(), origin),
         };
         let inbox = |health| Inbox {
             commands: commands_in,
@@ -438,7 +445,9 @@ fn control_thread(
                     binds: control.binds(),
                     stats: control.stats_addresses(),
                 }));
-                match control.run(inbox(events)).await {
+                let outcome = control.run(inbox(events)).await;
+                control.end_logs();
+                match outcome {
                     Outcome::Stopped => Exit::Stopped,
                     Outcome::WorkerLost => Exit::Broken,
                 }

@@ -189,6 +189,7 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             stats: None,
+            monitor: None,
             tls: None,
             redirect_https: None,
             http2: ClientHttp2::default(),
@@ -220,6 +221,21 @@ impl Default for StatsServer {
                 metrics: Some("/metrics".to_owned()),
                 ..Stats::default()
             },
+        }
+    }
+}
+
+impl Log {
+    /// A log with every other setting at its default.
+    pub fn to(target: LogTarget) -> Self {
+        Self {
+            target,
+            what: LogWhat::Access,
+            format: LogFormat::Haproxy,
+            tag: "rlb".to_owned(),
+            only_errors: false,
+            // HAProxy's lines end there.
+            uri_max: 1024,
         }
     }
 }

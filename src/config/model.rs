@@ -11,6 +11,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// Backends in the order of the file.
     pub backends: Vec<Backend>,
+    /// Logs in the order of the file; none = events to stderr, no access log.
+    pub logs: Vec<Log>,
     /// How sources are watched.
     pub discovery: Discovery,
     /// A listener of its own for the stats page; `None` = none.
@@ -61,6 +63,69 @@ pub enum Secret {
     Bcrypt(String),
     /// `$6$...` or `$5$...`, as in /etc/shadow and HAProxy's userlists.
     ShaCrypt(String),
+}
+
+/// `[[log]]`: what is written where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Where to.
+    pub target: LogTarget,
+    /// What. Default access.
+    pub what: LogWhat,
+    /// How. Default haproxy.
+    pub format: LogFormat,
+    /// Names the program in a line. Default `rlb`.
+    pub tag: String,
+    /// Only what did not go well. Default false.
+    pub only_errors: bool,
+    /// Bytes of a request line that are written. Default 1,024, at most 8,192.
+    pub uri_max: usize,
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Appended to this file.
+    File(PathBuf),
+    /// Datagrams to this Unix socket (RFC 3164).
+    SyslogUnix(PathBuf),
+    /// Datagrams to `host:port` (RFC 3164).
+    SyslogUdp(String),
+}
+
+/// As it is written in a file.
+impl std::fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::Stderr => f.write_str("stderr"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::SyslogUnix(path) => write!(f, "syslog:{}", path.display()),
+            Self::SyslogUdp(to) => write!(f, "syslog:udp:{to}"),
+        }
+    }
+}
+
+/// What a log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogWhat {
+    /// One line for each request and TCP session.
+    Access,
+    /// One line for each change of state.
+    Events,
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// httplog, tcplog and HAProxy's words for events.
+    Haproxy,
+    /// One JSON object.
+    Json,
 }
 
 /// `[global]`: settings of the process.
@@ -165,12 +230,23 @@ pub struct Frontend {
     pub keep_alive_requests: u32,
     /// The stats page under a path of this frontend; `None` = not there.
     pub stats: Option<Stats>,
+    /// A path the frontend answers itself; always `None` in tcp mode.
+    pub monitor: Option<Monitor>,
     /// How the binds with `tls` speak; set if there is one.
     pub tls: Option<FrontendTls>,
     /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
     pub redirect_https: Option<RedirectHttps>,
     /// Its HTTP/2 clients.
     pub http2: ClientHttp2,
+}
+
+/// A path that tells others whether a frontend is well (HAProxy's monitor-uri).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitor {
+    /// The request's path, byte for byte; the query is not looked at.
+    pub path: String,
+    /// Indices into [`Config::backends`], and the servers each must have usable.
+    pub fail_below: Vec<(usize, usize)>,
 }
 
 /// One listening address of a frontend.

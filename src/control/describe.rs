@@ -14,6 +14,7 @@ const LINES_MAX: usize = 20;
 pub(crate) fn describe(before: &Desired, after: &Desired) -> Vec<String> {
     let mut lines = Lines::default();
     global(&before.config.global, &after.config.global, &mut lines);
+    logs(&before.config.logs, &after.config.logs, &mut lines);
     frontends(before, after, &mut lines);
     backends(before, after, &mut lines);
     if before.config.stats != after.config.stats {
@@ -95,6 +96,15 @@ fn global(a: &config::Global, b: &config::Global, lines: &mut Lines) {
     }
 }
 
+fn logs(a: &[config::Log], b: &[config::Log], lines: &mut Lines) {
+    for old in a.iter().filter(|old| !b.contains(old)) {
+        lines.push(|| format!("log to {} ends", old.target));
+    }
+    for new in b.iter().filter(|new| !a.contains(new)) {
+        lines.push(|| format!("log to {} begins", new.target));
+    }
+}
+
 fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
     let find = |list: &[Entrance], name: &str| list.iter().position(|e| *e.config.name == *name);
     for old in &before.frontends {
@@ -131,6 +141,16 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
             })
         {
             names.push("routes");
+        }
+        let watched = |d: &Desired, frontend: &config::Frontend| {
+            frontend.monitor.as_ref().map(|monitor| {
+                let below = monitor.fail_below.iter();
+                let below: Vec<_> = below.map(|(index, n)| (target(d, *index), *n)).collect();
+                (monitor.path.clone(), below)
+            })
+        };
+        if watched(before, a) != watched(after, b) {
+            names.push("monitor");
         }
         let of = |d, index: Option<usize>| index.and_then(|index| target(d, index));
         if of(before, a.default_backend) != of(after, b.default_backend) {

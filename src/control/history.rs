@@ -66,7 +66,16 @@ impl Control {
             summary: changed.join("; "),
         };
         if *cause != Cause::Start {
-            tracing::info!(generation = row.id, cause = row.cause, "{}", row.summary);
+            let summary = &*row.summary;
+            tracing::info!(
+                event = "generation",
+                generation = row.id,
+                cause = row.cause,
+                summary,
+                "generation {}, {}: {summary}",
+                row.id,
+                row.cause,
+            );
         }
         self.history.borrow_mut().push(row);
     }

@@ -58,6 +58,7 @@ use crate::config::{BindAddress, Config, Global};
 use crate::discovery::{Discovery, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
+use crate::log::{EventLog, Logs};
 use crate::net::ServiceManager;
 use crate::worker::Handle;
 
@@ -133,6 +134,8 @@ pub(crate) struct Control {
     admin: RefCell<AdminSockets>,
     /// Where the stats page is.
     stats: stats::Sites,
+    /// `None` = they have ended.
+    logs: RefCell<Option<Logs>>,
     /// What cannot be read of certificates, said once.
     bad_certificates: RefCell<HashSet<String>>,
     /// Certificates near their end, and when that was said last.
@@ -167,6 +170,8 @@ pub(crate) struct Parts {
     pub(crate) workers: Vec<Handle>,
     /// Time zero of the process.
     pub(crate) origin: Instant,
+    /// Its logs.
+    pub(crate) logs: Logs,
 }
 
 /// What a process starts with.
@@ -184,6 +189,8 @@ pub(crate) struct First {
     pub(crate) program: Option<Program>,
     /// The running process whose place we take.
     pub(crate) predecessor: Option<Predecessor>,
+    /// Where events go.
+    pub(crate) events: EventLog,
 }
 
 impl Control {
@@ -220,6 +227,7 @@ impl Control {
             shown: view::Shown::default(),
             admin: RefCell::default(),
             stats: stats::Sites::new(Weak::clone(control)),
+            logs: RefCell::new(Some(parts.logs)),
             bad_certificates: RefCell::default(),
             expiring: RefCell::default(),
             manager: first.manager,

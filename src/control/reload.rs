@@ -46,6 +46,10 @@ impl Control {
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
     pub(crate) async fn reload(self: &Rc<Self>, cause: Cause) -> Result<ReloadReport, String> {
+        // Rotated files are let go whether the configuration is taken or not.
+        if let Some(logs) = &*self.logs.borrow() {
+            logs.reopen();
+        }
         self.manager.reloading();
         let report = self.look(Some(cause)).await;
         self.manager.reloaded();
@@ -248,7 +252,10 @@ impl Control {
             }
         };
         if let Err(text) = outcome {
-            tracing::error!("the configuration is refused, the running one goes on\n{text}");
+            tracing::error!(
+                event = "config_refused",
+                "the configuration is refused, the running one goes on\n{text}"
+            );
             if is_new && let Err(error) = self.bring(&turn, only_beside, &cause, None).await {
                 files.forget_beside();
                 tracing::error!(%error, "the files beside it were not taken");

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Control, Outcome};
 use crate::generation::{Backend, Frontend, Phase, Server};
+use crate::log::Logs;
 use crate::observe::{Departing, ProcessFacts, Samples, Snapshot, View, cpu_time, node_name};
 use crate::state::FrontendId;
 
@@ -214,6 +215,7 @@ impl Control {
             generation_unix_ms: self.last_change().map_or(0, unix_ms),
             changes: self.changes(),
             late_max: late_max.collect(),
+            dropped_logs: self.logs.borrow().as_ref().map_or(0, Logs::lost),
             ..ProcessFacts::default()
         }
     }

@@ -102,6 +102,7 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         frontends,
         backends,
         stats: None,
+        logs: Vec::new(),
         discovery: Discovery::default(),
     }))
 }

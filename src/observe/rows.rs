@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::samples::Rate;
 use super::tables::GroupRow;
-use super::totals::{FrontendTotals, Totals};
+use super::totals::{FrontendTotals, Latency, Totals};
 use crate::config::{Mode, ServerAddress};
 use crate::generation::Backend;
 use crate::state::{Admin, FrontendId, LastCheck, Operational, ServerId};
@@ -88,6 +88,19 @@ pub(crate) struct Work {
     pub(crate) average_ms: [u64; 4],
     /// The longest of each, milliseconds.
     pub(crate) max_ms: [u64; 4],
+    /// Total times ever.
+    pub(crate) latency: Latency,
+    /// Those of the last 30 to 60 seconds.
+    pub(crate) recent: Latency,
+}
+
+impl Work {
+    /// The times that 50, 90 and 99 percent of what was done in the last 30 to 60
+    /// seconds did not exceed, in microseconds; `None` = nothing was done.
+    pub(crate) fn percentiles_us(&self) -> Option<[u64; 3]> {
+        let at = |percent| self.recent.percentile(percent);
+        Some([at(50)?, at(90)?, at(99)?])
+    }
 }
 
 /// A backend.

@@ -7,7 +7,7 @@ use super::numbers::other_half;
 use super::rows::{BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work};
 use super::samples::{BackendSeries, FrontendSeries, Samples, Series};
 use super::tables::{DrainRow, GroupRow};
-use super::totals::{FrontendTotals, Mean, Means, Totals, to_millis};
+use super::totals::{FrontendTotals, Latency, Mean, Means, Totals, to_millis};
 use super::{Numbers, ProcessFacts};
 use crate::config::Balance;
 use crate::discovery::SourceRow;
@@ -337,10 +337,12 @@ impl Work {
     ) -> Self {
         let mut totals = Totals::default();
         let mut means = Means::default();
+        let mut latency = Latency::default();
         let (mut current, mut idle) = (0, 0);
         for counters in all {
             totals.add(&Totals::of(counters));
             means.add(&Means::of(counters));
+            latency.add(&Latency::of(counters));
             current += counters.sum(|counters| counters.current.get());
             idle += counters.sum(|counters| counters.idle.get());
         }
@@ -355,6 +357,8 @@ impl Work {
             last_used_s: series.used_ms.map(|used| since_s(now_ms, used)),
             average_ms: means.0.map(Mean::millis),
             max_ms: series.max.map(to_millis),
+            recent: latency.since(&series.older),
+            latency,
         }
     }
 }

@@ -25,6 +25,7 @@ mod http_soak;
 mod http_stop;
 mod layers;
 mod limits;
+mod log;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod privileges;

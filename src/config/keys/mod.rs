@@ -21,6 +21,7 @@ mod discovery;
 mod frontend;
 mod global;
 mod http2;
+mod log;
 mod page;
 mod tls;
 
@@ -31,6 +32,7 @@ use frontend::{
 };
 use global::GLOBAL;
 use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
+use log::LOG;
 use page::{FRONTEND_STATS, STATS};
 use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
@@ -105,6 +107,8 @@ pub(crate) enum Takes {
     Table(&'static Section),
     /// Header fields: names are keys, values strings.
     Fields,
+    /// Names are keys, values numbers from 1 on.
+    Counts,
     /// Names of groups are keys, shares values.
     Shares,
     /// Planned, not built; the sentence (or "") says more.
@@ -154,6 +158,7 @@ impl Takes {
                 None => "a table".to_owned(),
             },
             Self::Fields => "a table of header fields".to_owned(),
+            Self::Counts => "a table of backends and numbers".to_owned(),
             Self::Shares => "a table of groups and their shares".to_owned(),
             Self::Later(_) => "nothing yet".to_owned(),
         }
@@ -253,7 +258,7 @@ pub(crate) static ROOT: Section = Section {
         key("backend", Takes::List(&Takes::Table(&BACKEND))),
         key("listen", Takes::List(&Takes::Table(&LISTEN))),
         key("stats", Takes::Table(&STATS)),
-        later("log"),
+        key("log", Takes::List(&Takes::Table(&LOG))),
         later("register"),
         key("discovery", Takes::Table(&DISCOVERY)),
     ]],

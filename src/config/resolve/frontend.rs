@@ -5,7 +5,8 @@ use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{
-    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, RequestLimits, Route,
+    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, Monitor, RequestLimits,
+    Route,
 };
 
 pub(super) struct Context<'a> {
@@ -55,6 +56,7 @@ pub(super) fn frontend(
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
         stats: stats::of_frontend(reader, problems).filter(|_| mode == Mode::Http),
+        monitor: monitor(reader, mode, context),
         tls,
         redirect_https,
         http2: http2::of_clients(&reader.table("http2")),
@@ -92,6 +94,24 @@ fn routes(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Vec<Route> 
         .iter()
         .filter_map(|node| route::route(node, context.backends, context.problems))
         .collect()
+}
+
+fn monitor(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Option<Monitor> {
+    reader.node("monitor")?;
+    let monitor = reader.table("monitor");
+    let mut fail_below = Vec::new();
+    for entry in monitor.table("fail_below").entries() {
+        let name = Node::new(entry.key_place, Value::string(&*entry.key));
+        let known = context.backends.find_any(&name, context.problems);
+        if let (Some(index), Value::Integer(Some(count))) = (known, &entry.node.value) {
+            fail_below.push((index, usize::try_from(*count).unwrap_or(usize::MAX)));
+        }
+    }
+    // Tcp mode has been warned of.
+    (mode == Mode::Http).then(|| Monitor {
+        path: monitor.text("path").unwrap_or_default().to_owned(),
+        fail_below,
+    })
 }
 
 fn timeouts(reader: &Reader<'_>) -> ClientTimeouts {

@@ -17,6 +17,7 @@ mod frontend;
 mod global;
 mod groups;
 mod http2;
+mod log;
 mod route;
 mod server;
 mod stats;
@@ -75,6 +76,7 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         frontends,
         backends,
         stats: stats::server(&root, problems),
+        logs: log::logs(&root, problems),
         discovery: discovery::discovery(&root.table("discovery"), problems),
     }
 }
@@ -160,6 +162,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "forwarded",
         "keep_alive_requests",
         "limits",
+        "monitor",
         "pool_max",
         "redirect_https",
         "http2",
@@ -240,6 +243,15 @@ impl<'t> BackendNames<'t> {
 
     /// The backend `node` names; a wrong name or mode is reported.
     fn find(&self, node: &Node, mode: Mode, problems: &Problems) -> Option<usize> {
+        self.look_up(node, Some(mode), problems)
+    }
+
+    /// The same, of whatever mode.
+    fn find_any(&self, node: &Node, problems: &Problems) -> Option<usize> {
+        self.look_up(node, None, problems)
+    }
+
+    fn look_up(&self, node: &Node, mode: Option<Mode>, problems: &Problems) -> Option<usize> {
         let name = node.as_str()?;
         let Some(known) = self.known.get(name) else {
             let label = match nearest(name, self.known.keys().copied()) {
@@ -251,7 +263,7 @@ impl<'t> BackendNames<'t> {
             problems.missing(node.place, label, diagnostic);
             return None;
         };
-        if known.mode != mode {
+        if let Some(mode) = mode.filter(|mode| *mode != known.mode) {
             let (ours, theirs) = (mode_text(mode), mode_text(known.mode));
             problems.at_all(
                 &[

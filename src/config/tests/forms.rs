@@ -26,6 +26,7 @@ server = ["10.0.0.11:80", "10.0.0.12:80"]
             ..Backend::new("web", Mode::Http)
         }],
         stats: None,
+        logs: Vec::new(),
         discovery: Discovery::default(),
     };
     assert_eq!(config(text), expected);

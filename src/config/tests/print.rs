@@ -9,6 +9,9 @@ use crate::config::units::{duration_text, size_text};
 pub(super) fn print(config: &Config) -> String {
     let mut out = String::new();
     global(&mut out, &config.global);
+    for log in &config.logs {
+        self::log(&mut out, log);
+    }
     for frontend in &config.frontends {
         self::frontend(&mut out, frontend, &config.backends);
     }
@@ -68,6 +71,25 @@ fn global(out: &mut String, global: &Global) {
     pair(out, "group", optional_text(&global.group));
 }
 
+fn log(out: &mut String, log: &Log) {
+    out.push_str("\n[[log]]\n");
+    pair(out, "target", text(&log.target.to_string()));
+    let what = match log.what {
+        LogWhat::Access => "access",
+        LogWhat::Events => "events",
+    };
+    pair(out, "what", text(what));
+    let format = match log.format {
+        LogFormat::Haproxy => "haproxy",
+        LogFormat::Json => "json",
+    };
+    pair(out, "format", text(format));
+    pair(out, "tag", text(&log.tag));
+    let only = if log.only_errors { "errors" } else { "all" };
+    pair(out, "only", text(only));
+    pair(out, "uri_max", size(log.uri_max as u64));
+}
+
 fn admin(socket: &AdminSocket) -> String {
     let mut keys = Vec::new();
     match &socket.address {
@@ -106,6 +128,18 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
             out,
             "route",
             list(&frontend.routes, |route| self::route(route, backends)),
+        );
+    }
+    if let Some(monitor) = &frontend.monitor {
+        let below = monitor.fail_below.iter();
+        let below = below.map(|(index, n)| format!("{} = {n}", text(&backends[*index].name)));
+        pair(
+            out,
+            "monitor",
+            inline(&[
+                format!("path = {}", text(&monitor.path)),
+                format!("fail_below = {}", inline(&below.collect::<Vec<_>>())),
+            ]),
         );
     }
     let timeouts = &frontend.timeouts;

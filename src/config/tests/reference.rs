@@ -54,6 +54,10 @@ fn what_the_reference_shows_is_the_default() {
             Frontend {
                 binds: vec![Bind::default(), unix],
                 routes: vec![route],
+                monitor: Some(Monitor {
+                    path: "/health".to_owned(),
+                    fail_below: vec![(0, 1)],
+                }),
                 default_backend: Some(0),
                 ..Frontend::new("web", Mode::Http)
             },
@@ -91,6 +95,7 @@ fn what_the_reference_shows_is_the_default() {
             binds: vec![BindAddress::Ip("127.0.0.1:9000".parse().unwrap())],
             ..StatsServer::default()
         }),
+        logs: vec![Log::to(LogTarget::Stdout)],
         discovery: Discovery::default(),
     };
     assert_eq!(load_clean(REFERENCE), expected);

@@ -40,7 +40,7 @@ function span(ms) {
   if (s < 86400) return Math.floor(s / 3600) + "h " + Math.floor(s % 3600 / 60) + "m";
   return Math.floor(s / 86400) + "d " + Math.floor(s % 86400 / 3600) + "h";
 }
-const time = ms => ms < 1000 ? ms + " ms" : ms < 60000 ? (ms / 1000).toFixed(1) + " s" : span(ms);
+const time = ms => ms < 1000 ? (ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)) + " ms" : ms < 60000 ? (ms / 1000).toFixed(1) + " s" : span(ms);
 const now = () => (parts.get("head") || {}).now || Date.now();
 const ago = ms => span(now() - ms);
 const at = ms => {
@@ -149,7 +149,7 @@ function fillWork(row, part) {
   put(row, "c-errors", count(wrong(part)), part.error_rate ? count(part.error_rate) + "/s" : "", part.error_rate ? "hot" : "");
   put(row, "c-retries", count(part.retries[0]), part.retries[1] ? count(part.retries[1]) + " moved" : "");
   const [, connect, response, total] = part.average_ms;
-  if (part.latency) put(row, "c-time", time(part.latency[0]), "p99 " + time(part.latency[2]));
+  if (part.latency) put(row, "c-time", time(part.latency[0]), "99% " + time(part.latency[2]));
   else put(row, "c-time", time(response || total), "max " + time(part.max_ms[response ? 2 : 3]));
   title(row.cells["c-time"].box, "Average of the last requests: connect " + connect + " ms, answer " + response + " ms, whole " + total + " ms");
   title(row.cells["c-errors"].box, part.errors[0] + " connects, " + part.errors[1] + " broken answers, " + part.errors[2] + " 5xx; aborted by clients " + part.errors[3] + ", by servers " + part.errors[4]);
@@ -327,7 +327,7 @@ function fillDetail(row, part) {
     ["Retries, moved elsewhere", part.retries.map(count).join(", ")],
     ["Connect, answer, whole: average", part.average_ms.slice(1).map(time).join(", ")],
     ["Connect, answer, whole: most", part.max_ms.slice(1).map(time).join(", ")],
-    part.latency && ["Latency p50, p90, p99", part.latency.map(time).join(", ")],
+    part.latency && ["Last minute 50%, 90%, 99%", part.latency.map(time).join(", ")],
     ["Connections idle, made, reused", part.pool.map(count).join(", ")],
     ["Last used", part.used ? ago(part.used) + " ago" : "never"],
   ].filter(Boolean);

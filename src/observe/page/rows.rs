@@ -72,6 +72,9 @@ struct Busy {
     /// Queue, connect, response, total: average and most, milliseconds.
     average_ms: [u64; 4],
     max_ms: [u64; 4],
+    /// Of the last minute: 50, 90 and 99 percent took no longer, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<[f64; 3]>,
     /// Idle pooled connections; new ones; reused ones.
     pool: [u64; 3],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +102,10 @@ impl Busy {
             retries: [totals.retries, totals.redispatches],
             average_ms: work.average_ms,
             max_ms: work.max_ms,
+            // Tenths of a millisecond.
+            latency: work
+                .percentiles_us()
+                .map(|all| all.map(|us| us.div_ceil(100) as f64 / 10.0)),
             pool: [work.idle, totals.connects, totals.reuses],
             used: work.used_ms.map(|used| started + used),
         }

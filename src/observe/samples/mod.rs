@@ -14,7 +14,7 @@ mod trail;
 use super::Numbers;
 use super::rows::Usable;
 use super::snapshot::View;
-use super::totals::{FrontendTotals, Totals};
+use super::totals::{FrontendTotals, Latency, Totals};
 use crate::generation::{Backend, Server};
 use crate::state::{BackendId, FrontendId, ServerId};
 pub(crate) use series::Rate;
@@ -28,11 +28,16 @@ pub(crate) struct Samples {
     numbers: Numbers,
     /// When `sample` was called last.
     last_ms: u64,
+    /// When what is recent was last moved on.
+    turned_ms: u64,
     frontends: HashMap<FrontendId, FrontendSeries>,
     backends: HashMap<BackendId, BackendSeries>,
     servers: HashMap<ServerId, Series>,
     process: ProcessSeries,
 }
+
+/// Percentiles are of the last one to two times this.
+const RECENT_MS: u64 = 30_000;
 
 impl Samples {
     /// HAProxy's numbers, for names given as `#id`.
@@ -137,6 +142,29 @@ impl Samples {
                 all.add(&sight);
             }
             self.look_at_backend(backend, &all, now_ms);
+        }
+        if now_ms >= self.turned_ms + RECENT_MS {
+            self.turned_ms = now_ms;
+            self.turn(view, &departing);
+        }
+    }
+
+    /// What is recent begins anew.
+    fn turn(&mut self, view: &View<'_>, departing: &HashMap<BackendId, Vec<&Server>>) {
+        for backend in &view.generation.backends {
+            let mut all = Latency::of(&backend.state.counters);
+            let leaving = departing.get(&backend.state.id).into_iter().flatten();
+            let servers = backend.servers.iter().map(|server| &**server);
+            for server in servers.chain(leaving.copied()) {
+                let latency = Latency::of(&server.state.counters);
+                all.add(&latency);
+                if let Some(series) = self.servers.get_mut(&server.id()) {
+                    series.turn(latency);
+                }
+            }
+            if let Some(series) = self.backends.get_mut(&backend.state.id) {
+                series.series.turn(all);
+            }
         }
     }
 

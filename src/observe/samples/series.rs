@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::trail::Trail;
-use crate::observe::totals::{FrontendTotals, Totals, averages};
+use crate::observe::totals::{FrontendTotals, Latency, Totals, averages};
 use crate::state::{Counters, PerWorker};
 
 /// Events per second, over the last whole interval.
@@ -50,6 +50,9 @@ pub(in crate::observe) struct Series {
     pub(in crate::observe) baseline: Totals,
     /// As `baseline`: failed checks, changes to DOWN.
     pub(in crate::observe) checks: (u64, u64),
+    /// Total times as they were 30 to 60 seconds ago, and at the last turn.
+    pub(in crate::observe) older: Latency,
+    old: Latency,
     pub(super) total: u64,
     pub(super) error_total: u64,
     mark: u64,
@@ -131,6 +134,11 @@ impl Series {
     pub(super) fn begin(&mut self) {
         self.used_ms = None;
         self.sessions.begin(self.total);
+    }
+
+    /// Every 30 seconds: what is recent begins later.
+    pub(super) fn turn(&mut self, now: Latency) {
+        self.older = std::mem::replace(&mut self.old, now);
     }
 
     pub(super) fn clear_maxima(&mut self) {

@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::wire::ServerWire;
 use crate::proxy::Shard;
 use crate::proxy::choose::Target;
-use crate::proxy::connect::{self, killed};
+use crate::proxy::connect::{self, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
@@ -133,7 +133,7 @@ pub(super) async fn open(
     slot: &Slot,
     target: &Target,
     first: Use,
-) -> Result<(Use, Lease), SessionEnd> {
+) -> Result<(Use, Lease), NoConnection> {
     let shard = slot.shard();
     slot.set_server(Some(first.state.id));
     slot.arm(target.plan.connect);

@@ -22,7 +22,7 @@ use std::process::Command;
 pub(crate) use browser::{Browser, browser};
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{RealConsul, consul, consul_with};
-pub(crate) use haproxy::haproxy;
+pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
 pub(crate) use nginx::nginx;
 pub(crate) use python::{Python, python};
 pub(crate) use tool::{Said, Tool, tool};
@@ -32,6 +32,7 @@ pub(crate) use tool::{Said, Tool, tool};
 pub(crate) enum Part {
     Nginx,
     Haproxy,
+    Halog,
     Wrk,
     Ab,
     Curl,
@@ -52,6 +53,7 @@ impl Part {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Halog => "halog",
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
@@ -71,6 +73,7 @@ impl Part {
     /// Its package on Debian and Ubuntu.
     fn package(self) -> &'static str {
         match self {
+            Self::Halog => "haproxy",
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
@@ -82,6 +85,7 @@ impl Part {
     fn version_flag(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
+            Self::Halog => "-h",
             Self::Ab | Self::Strace | Self::Ss => "-V",
             Self::Curl
             | Self::Chromium

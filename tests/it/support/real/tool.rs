@@ -28,6 +28,11 @@ pub(crate) fn tool(part: Part) -> Option<Tool> {
 }
 
 impl Tool {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
     pub(super) fn at(path: PathBuf) -> Self {
         Self(path)
     }
