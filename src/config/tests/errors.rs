@@ -320,7 +320,7 @@ fn groups_name_what_is_wrong_with_them() {
 #[test]
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
-        "[stats]\nbind = \"127.0.0.1:9000\"\n",
+        "[discovery]\ncoalesce = \"1s\"\n",
         "[[log]]\ntarget = \"stdout\"\n",
         "[global]\nready_timeout = \"10s\"\n",
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
@@ -485,4 +485,45 @@ fn sources_and_registrations_that_cannot_be_meant_are_refused() {
         let errors = refusal(text).render(false);
         assert!(errors.contains(expected), "{text}\n{errors}");
     }
+}
+
+#[test]
+fn steering_without_a_password_is_refused() {
+    for text in [
+        "[stats]\nbind = \"127.0.0.1:9000\"\nadmin = true\n",
+        "[[listen]]\nname = \"w\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\nstats = { path = \"/s\", admin = true }\n",
+    ] {
+        let text = refusal(text).render(false);
+        assert!(
+            text.contains("admin = true needs `auth` or `auth_file`"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn passwords_others_could_guess_or_read_are_warned_about() {
+    let stats = |bind: &str, auth: &str| {
+        let text = format!(
+            "[[listen]]\nname = \"w\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\n\
+             [stats]\nbind = \"{bind}\"\n{auth}\n"
+        );
+        warnings(&text)
+    };
+    let plain = "auth = \"ann:tr0ub4dor\"";
+    assert_eq!(stats("127.0.0.1:9000", plain), [""; 0]);
+    for (auth, word) in [
+        (plain, "plain text"),
+        ("auth = \"admin:admin\"", "tries first"),
+        ("", "anybody"),
+    ] {
+        let warnings = stats(":9000", auth);
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(word),
+            "{warnings:?}"
+        );
+        assert!(!warnings[0].contains("tr0ub4dor"));
+    }
+    let hash = "auth = \"ann:$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\"";
+    assert_eq!(stats(":9000", hash), [""; 0]);
 }
