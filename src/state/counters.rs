@@ -112,7 +112,7 @@ pub(crate) struct Histogram {
 }
 
 /// Those of [`Histogram`]; the last holds all that took longer.
-pub(crate) const CLASSES: usize = 41;
+pub(crate) const CLASSES: usize = 42;
 /// Where the first class ends: 2^6 microseconds.
 const FIRST_BITS: u32 = 6;
 
@@ -150,7 +150,7 @@ impl Histogram {
         }
         // 64, 96, 128, 192, 256, ...
         let octave = 1 << (FIRST_BITS + class as u32 / 2);
-        Some(if class % 2 == 0 {
+        Some(if class.is_multiple_of(2) {
             octave
         } else {
             octave + octave / 2

@@ -121,7 +121,7 @@ fn histogram(family: &mut Family<'_>, labels: &[(&str, &str)], latency: &Latency
     for (class, samples) in latency.classes.iter().enumerate() {
         below += samples;
         // Octaves end at every second class.
-        if class % (2 * step) == 0
+        if class.is_multiple_of(2 * step)
             && let Some(end) = Histogram::end_of(class)
         {
             let end = (end as f64 / 1e6).to_string();
