@@ -504,7 +504,7 @@ pub struct Server {
 }
 
 /// A server's own word on TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum TlsChoice {
     /// As its backend says.
     #[default]
@@ -535,6 +535,8 @@ pub enum ServerAddress {
     Unix(PathBuf),
     /// `unix:@name`.
     Abstract(String),
+    /// `name:port`, as long as DNS has not said what it stands for.
+    Name(String, u16),
 }
 
 impl std::fmt::Display for ServerAddress {
@@ -544,6 +546,7 @@ impl std::fmt::Display for ServerAddress {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Abstract(name) => write!(f, "unix:@{name}"),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
         }
     }
 }

@@ -21,7 +21,7 @@ mod route;
 mod server;
 mod tls;
 
-pub(crate) use server::servers;
+pub(crate) use server::servers_of_file;
 
 /// Builds the configuration. It is only worth something if `problems` holds
 /// no error afterwards.

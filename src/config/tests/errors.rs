@@ -249,6 +249,18 @@ fn what_cannot_stand_together() {
             "lb.toml:3:10: a source is named by one key",
         ),
         (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\nprotocol = \"h2\"\n",
+            "lb.toml:3:8: the servers of `a` speak HTTP/2, and HTTP/1 requests are not translated",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nprotocol = \"h2\"\ncheck = { type = \"http\" }\n",
+            "lb.toml:4:18: the servers of this backend speak HTTP/2",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = { address = \":443\", tls = true, protocol = \"h2\" }\nserver = \"10.0.0.1:80\"\n",
+            "lb.toml:3:40: with `tls` clients say what they speak",
+        ),
+        (
             "[[backend]]\nname = \"a\"\ncheck = { expect = [] }\n",
             "lb.toml:3:20: a check expects at least one status code",
         ),
@@ -315,7 +327,6 @@ fn what_is_not_built_is_said_to_be_planned() {
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
         "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
         "[[listen]]\nname = \"a\"\nbind = \":80\"\nmonitor = { path = \"/health\" }\n",
-        "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"db:5432\"\n",
     ] {
         let errors = refusal(text);
         assert_eq!(errors.errors().len(), 1, "{errors}");

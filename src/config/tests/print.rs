@@ -247,13 +247,13 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
-    keys.extend(bind.tls.then(|| "tls = true".to_owned()));
-    let protocol = match bind.protocol {
-        BindProtocol::Http1 => "h1",
-        BindProtocol::Http2 => "h2",
-        BindProtocol::Both => "both",
-    };
-    keys.push(format!("protocol = \"{protocol}\""));
+    // With TLS it is ALPN that says.
+    keys.push(match (bind.tls, bind.protocol) {
+        (true, _) => "tls = true".to_owned(),
+        (false, BindProtocol::Http1) => "protocol = \"h1\"".to_owned(),
+        (false, BindProtocol::Http2) => "protocol = \"h2\"".to_owned(),
+        (false, BindProtocol::Both) => "protocol = \"both\"".to_owned(),
+    });
     inline(&keys)
 }
 
@@ -539,11 +539,7 @@ fn check(out: &mut String, check: &Check) {
 }
 
 fn server(server: &Server) -> String {
-    let address = match &server.address {
-        ServerAddress::Ip(address) => address.to_string(),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
-        ServerAddress::Abstract(name) => format!("unix:@{name}"),
-    };
+    let address = server.address.to_string();
     let mut keys = vec![
         format!("name = {}", text(&server.name)),
         format!("address = {}", text(&address)),

@@ -650,10 +650,10 @@ fn backend() -> impl Strategy<Value = Backend> {
                     observe_connect: counts.2,
                     drain_timeout: own_waits.0,
                     retry_after: own_waits.1,
+                    groups: own_waits.2,
                     // Lifted from HTTP/1 binds to it, a file would be refused.
                     protocol: Protocol::Http1,
                     http2,
-                    groups: own_waits.2,
                     tls: limits.2,
                 }
             },
@@ -698,6 +698,8 @@ fn server() -> impl Strategy<Value = Server> {
             .prop_map(|(ip, port)| ServerAddress::Ip(SocketAddr::new(ip, port))),
         "/[a-z$ ]{1,20}".prop_map(|path| ServerAddress::Unix(path.into())),
         "[a-z/ ]{1,20}".prop_map(ServerAddress::Abstract),
+        ("[a-z][a-z0-9-]{0,9}(\\.[a-z]{1,5}){0,3}", 1_u16..)
+            .prop_map(|(name, port)| ServerAddress::Name(name, port)),
     ];
     let check = (
         option::of(any::<bool>()),
