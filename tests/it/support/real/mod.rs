@@ -82,9 +82,14 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze | Self::Dockerd | Self::Docker | Self::DockerCompose => {
-                "--version"
-            }
+            Self::Curl
+            | Self::Chromium
+            | Self::H2load
+            | Self::Nghttp
+            | Self::SystemdAnalyze
+            | Self::Dockerd
+            | Self::Docker
+            | Self::DockerCompose => "--version",
             Self::Openssl => "version",
         }
     }
