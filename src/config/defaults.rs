@@ -10,6 +10,7 @@ impl Default for Config {
             frontends: Vec::new(),
             backends: Vec::new(),
             discovery: Discovery::default(),
+            register: Vec::new(),
             discovered: Backend::new("", Mode::Http),
         }
     }

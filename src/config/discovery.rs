@@ -133,6 +133,23 @@ pub struct Consul {
     pub expose: Expose,
 }
 
+/// `[[register]]`: this process as a service in Consul.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// The service's name there.
+    pub service: String,
+    /// Where clients find the frontend.
+    pub address: SocketAddr,
+    /// The frontend it stands for: passing while that is ready.
+    pub frontend: String,
+    /// The service's tags.
+    pub tags: Vec<String>,
+    /// Consul calls it critical when it heard nothing for this long. Default 10 s.
+    pub ttl: Duration,
+    /// And forgets it after this long in that state. Default 1 min, Consul's least.
+    pub deregister_after: Duration,
+}
+
 /// Where an HTTP API is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ApiAddress {

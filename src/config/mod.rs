@@ -43,7 +43,7 @@ pub(crate) use address::{name as section_name, server_name_written};
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use discovery::{
     ApiAddress, Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport,
-    Expose, Source, Ttl,
+    Expose, Register, Source, Ttl,
 };
 pub use docker::{
     Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,

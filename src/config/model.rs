@@ -13,6 +13,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// How sources are watched.
     pub discovery: Discovery,
+    /// This process in Consul.
+    pub register: Vec<Register>,
     /// What `[defaults]` say: the settings of backends that make themselves.
     pub discovered: Backend,
 }
@@ -502,7 +504,7 @@ pub struct Server {
 }
 
 /// A server's own word on TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum TlsChoice {
     /// As its backend says.
     #[default]
@@ -533,6 +535,8 @@ pub enum ServerAddress {
     Unix(PathBuf),
     /// `unix:@name`.
     Abstract(String),
+    /// `name:port`, as long as DNS has not said what it stands for.
+    Name(String, u16),
 }
 
 impl std::fmt::Display for ServerAddress {
@@ -542,6 +546,7 @@ impl std::fmt::Display for ServerAddress {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Abstract(name) => write!(f, "unix:@{name}"),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
         }
     }
 }

@@ -218,6 +218,9 @@ pub(crate) fn merge(
             warnings: &mut warnings,
         };
         gather.all(sources);
+        for member in &mut gather.members {
+            resolve(member, sources);
+        }
         gather.members
     });
     let shares = |backend: &config::Backend| Some(weights.of(backend.groups.as_ref()?));
@@ -231,6 +234,17 @@ pub(crate) fn merge(
         differences,
         warnings,
         conflicts: Vec::new(),
+    }
+}
+
+/// Puts what the name of a server stands for in its place. As long as nobody
+/// knows, it is in maintenance.
+fn resolve(member: &mut Member, sources: &Sources) {
+    if let ServerAddress::Name(name, port) = &member.settings.address {
+        match sources.resolved(name, *port) {
+            Some(address) => member.settings.address = address,
+            None => member.admin = Admin::Maint,
+        }
     }
 }
 

@@ -140,9 +140,22 @@ impl Sources {
         })
     }
 
+    /// What a server's name stands for now.
+    pub(crate) fn resolved(&self, name: &str, port: u16) -> Option<config::ServerAddress> {
+        let answer = self.sets.get(&SourceId::name(name, port))?;
+        let found = answer.members.first()?;
+        Some(found.settings().address.clone())
+    }
+
     /// Forgets the sources that this configuration does not name.
     pub(crate) fn keep_named_in(&mut self, config: &config::Config) {
-        let named: Vec<_> = config.backends.iter().flat_map(ids_of).collect();
+        let backends = || config.backends.iter();
+        let servers = backends().flat_map(|backend| &backend.servers);
+        let names = servers.filter_map(|server| match &server.address {
+            config::ServerAddress::Name(name, port) => Some(SourceId::name(name, *port)),
+            _ => None,
+        });
+        let named: Vec<_> = backends().flat_map(ids_of).chain(names).collect();
         let has_routes = config.frontends.iter().any(|f| f.discovered_routes);
         self.sets.retain(|id, _| match id.is_sites() {
             true => has_routes,

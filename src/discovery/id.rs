@@ -37,6 +37,11 @@ impl SourceId {
         }
     }
 
+    /// The one address that a name stands for.
+    pub(crate) fn name(name: &str, port: u16) -> Self {
+        Self(format!("dns:{name}?type=name&port={port}"))
+    }
+
     /// A server file.
     pub(crate) fn file(path: &Path) -> Self {
         Self(format!("file:{}", path.display()))

@@ -24,7 +24,7 @@ mod registry;
 mod source;
 
 pub(crate) use backoff::Backoff;
-pub(crate) use consul::{Kv, KvWatch};
+pub(crate) use consul::{Kv, KvWatch, Registration, Verdict};
 pub(crate) use id::SourceId;
 pub(crate) use member::{Found, LeftOut, Member, Site, SiteCheck, Standing};
 pub(crate) use outlet::{Failure, FailureKind, Outlet};

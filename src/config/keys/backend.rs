@@ -86,7 +86,7 @@ pub(super) static SERVER: Section = Section {
         required(
             "address",
             text(
-                "an address: \"10.0.0.11:80\", \"[2001:db8::1]:80\", \"unix:/path\" or \"unix:@name\"",
+                "an address: \"10.0.0.11:80\", \"[2001:db8::1]:80\", \"db.internal:80\", \"unix:/path\" or \"unix:@name\"",
                 parses!(address::server),
             ),
         ),

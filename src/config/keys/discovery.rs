@@ -58,8 +58,8 @@ static CONSUL: Section = Section {
         key(
             "expose",
             Takes::Words {
-                now: &["named"],
-                later: &["tagged"],
+                now: &["named", "tagged"],
+                later: &[],
             },
         ),
     ]],
@@ -160,5 +160,30 @@ static TTL: Section = Section {
     groups: &[&[
         key("min", duration(100, HOUR)),
         key("max", duration(100, HOUR)),
+    ]],
+};
+
+pub(super) static REGISTER: Section = Section {
+    title: "[[register]]",
+    short: None,
+    groups: &[&[
+        required(
+            "consul",
+            text("the name of a service in Consul", grammar::consul_name),
+        ),
+        required(
+            "address",
+            text(
+                "an IP address and a port, such as \"10.0.0.20:80\"",
+                parses!(address::reachable),
+            ),
+        ),
+        required("frontend", text("the name of a frontend", address::name)),
+        key(
+            "tags",
+            Takes::List(&text("a tag of Consul", grammar::consul_tag)),
+        ),
+        key("ttl", duration(SECOND, HOUR)),
+        key("deregister_after", duration(60 * SECOND, DAYS_24)),
     ]],
 };

@@ -1,14 +1,17 @@
 //! `[discovery]`, and the sources of a backend.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
+use crate::config::suggest::nearest;
 use crate::config::tree::{Node, Reader};
 use crate::config::{
     Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport, Docker,
-    DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource, Expose, Source, Ttl,
+    DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource, Expose, Frontend,
+    Register, Source, Ttl,
 };
 
 pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
@@ -218,5 +221,56 @@ pub(super) fn beside(place: Place, file: &str, problems: &Problems) -> Option<Pa
     Some(match Path::new(&named_in.name).parent() {
         Some(directory) => directory.join(file),
         None => PathBuf::from(file),
+    })
+}
+
+/// All `[[register]]`; each names a frontend of this file.
+pub(super) fn registers(
+    root: &Reader<'_>,
+    frontends: &[Frontend],
+    problems: &Problems,
+) -> Vec<Register> {
+    let mut registers: Vec<Register> = Vec::new();
+    for node in root.list("register") {
+        let Some(register) = register(&Reader::of(node), frontends, problems) else {
+            continue;
+        };
+        let is_same = |other: &Register| {
+            other.service == register.service && other.address == register.address
+        };
+        if registers.iter().any(is_same) {
+            let diagnostic = Diagnostic::error("this service is registered twice");
+            problems.at(node.place, "again", diagnostic);
+        }
+        registers.push(register);
+    }
+    registers
+}
+
+fn register(reader: &Reader<'_>, frontends: &[Frontend], problems: &Problems) -> Option<Register> {
+    let frontend = reader.node("frontend")?;
+    let name = frontend.as_str()?;
+    if !frontends.iter().any(|f| *f.name == *name) {
+        let names = frontends.iter().map(|f| &*f.name);
+        let label = match nearest(name, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "no [[frontend]] or [[listen]] has this name".to_owned(),
+        };
+        let message = format!("unknown frontend `{}`", name.escape_debug());
+        problems.missing(frontend.place, label, Diagnostic::error(message));
+    }
+    let wait = |key, default| reader.duration(key).unwrap_or(default);
+    Some(Register {
+        service: reader.text("consul")?.to_owned(),
+        address: reader.parsed("address", address::reachable)?,
+        frontend: name.to_owned(),
+        tags: reader
+            .list("tags")
+            .iter()
+            .filter_map(Node::as_str)
+            .map(str::to_owned)
+            .collect(),
+        ttl: wait("ttl", Duration::from_secs(10)),
+        deregister_after: wait("deregister_after", Duration::from_secs(60)),
     })
 }

@@ -16,6 +16,9 @@ pub(super) fn print(config: &Config) -> String {
         self::backend(&mut out, backend);
     }
     discovery(&mut out, &config.discovery);
+    for register in &config.register {
+        self::register(&mut out, register);
+    }
     out
 }
 
@@ -244,13 +247,13 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
-    keys.extend(bind.tls.then(|| "tls = true".to_owned()));
-    let protocol = match bind.protocol {
-        BindProtocol::Http1 => "h1",
-        BindProtocol::Http2 => "h2",
-        BindProtocol::Both => "both",
-    };
-    keys.push(format!("protocol = \"{protocol}\""));
+    // With TLS it is ALPN that says.
+    keys.push(match (bind.tls, bind.protocol) {
+        (true, _) => "tls = true".to_owned(),
+        (false, BindProtocol::Http1) => "protocol = \"h1\"".to_owned(),
+        (false, BindProtocol::Http2) => "protocol = \"h2\"".to_owned(),
+        (false, BindProtocol::Both) => "protocol = \"both\"".to_owned(),
+    });
     inline(&keys)
 }
 
@@ -369,6 +372,16 @@ fn docker(out: &mut String, docker: &Docker) {
         })
     });
     pair(out, "conventions", conventions);
+}
+
+fn register(out: &mut String, register: &Register) {
+    out.push_str("\n[[register]]\n");
+    pair(out, "consul", text(&register.service));
+    pair(out, "address", text(&register.address.to_string()));
+    pair(out, "frontend", text(&register.frontend));
+    pair(out, "tags", list(&register.tags, |tag| text(tag)));
+    pair(out, "ttl", duration(register.ttl));
+    pair(out, "deregister_after", duration(register.deregister_after));
 }
 
 fn discovery(out: &mut String, discovery: &Discovery) {
@@ -526,11 +539,7 @@ fn check(out: &mut String, check: &Check) {
 }
 
 fn server(server: &Server) -> String {
-    let address = match &server.address {
-        ServerAddress::Ip(address) => address.to_string(),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
-        ServerAddress::Abstract(name) => format!("unix:@{name}"),
-    };
+    let address = server.address.to_string();
     let mut keys = vec![
         format!("name = {}", text(&server.name)),
         format!("address = {}", text(&address)),

@@ -94,6 +94,14 @@ fn what_the_reference_shows_is_the_default() {
                 ..Backend::new("db", Mode::Tcp)
             },
         ],
+        register: vec![Register {
+            service: "lb-goat".to_owned(),
+            address: "10.0.0.20:8202".parse().unwrap(),
+            frontend: "web".to_owned(),
+            tags: Vec::new(),
+            ttl: Duration::from_secs(10),
+            deregister_after: Duration::from_secs(60),
+        }],
         discovery: Discovery {
             docker: Docker {
                 is_written: true,

@@ -49,19 +49,31 @@ fn configs() -> impl Strategy<Value = Config> {
         vec(backend(), 0..4),
         vec(frontend(), 0..4),
         discovery(),
+        vec((1_000_u64..3_600_000, 60_000_u64..86_400_000), 0..3),
     )
-        .prop_map(|(global, mut backends, mut frontends, discovery)| {
+        .prop_map(|(global, mut backends, mut frontends, discovery, waits)| {
             distinct(&mut backends, |backend| &mut backend.name);
             distinct(&mut frontends, |frontend| &mut frontend.name);
             let mut ports = 1000_u16..;
             for frontend in &mut frontends {
                 settle(frontend, &backends, &mut ports);
             }
+            let names = frontends.iter().map(|frontend| frontend.name.to_string());
+            let register = names.zip(waits).map(|(frontend, (ttl, after))| Register {
+                service: "lb".to_owned(),
+                address: ([10, 0, 0, 1], ports.next().unwrap()).into(),
+                frontend,
+                tags: vec!["a=b".to_owned()],
+                ttl: Duration::from_millis(ttl),
+                deregister_after: Duration::from_millis(after),
+            });
+            let register = register.collect();
             Config {
                 global,
                 frontends,
                 backends,
                 discovery,
+                register,
                 ..Config::default()
             }
         })
@@ -571,7 +583,11 @@ fn discovery() -> impl Strategy<Value = Discovery> {
                 stale: counts.0,
                 wait: ms(counts.1),
                 max_watches: counts.2,
-                expose: Expose::Named,
+                expose: if counts.0 {
+                    Expose::Tagged
+                } else {
+                    Expose::Named
+                },
             },
             docker,
             dns: Dns {
@@ -634,10 +650,10 @@ fn backend() -> impl Strategy<Value = Backend> {
                     observe_connect: counts.2,
                     drain_timeout: own_waits.0,
                     retry_after: own_waits.1,
+                    groups: own_waits.2,
                     // Lifted from HTTP/1 binds to it, a file would be refused.
                     protocol: Protocol::Http1,
                     http2,
-                    groups: own_waits.2,
                     tls: limits.2,
                 }
             },
@@ -682,6 +698,8 @@ fn server() -> impl Strategy<Value = Server> {
             .prop_map(|(ip, port)| ServerAddress::Ip(SocketAddr::new(ip, port))),
         "/[a-z$ ]{1,20}".prop_map(|path| ServerAddress::Unix(path.into())),
         "[a-z/ ]{1,20}".prop_map(ServerAddress::Abstract),
+        ("[a-z][a-z0-9-]{0,9}(\\.[a-z]{1,5}){0,3}", 1_u16..)
+            .prop_map(|(name, port)| ServerAddress::Name(name, port)),
     ];
     let check = (
         option::of(any::<bool>()),

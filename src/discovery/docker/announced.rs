@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::HostMatch;
+use crate::discovery::{Site, SiteCheck};
 
 /// One service of a container.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -78,6 +79,25 @@ impl fmt::Display for Host {
 }
 
 impl Announced {
+    /// What `service` announces by this, `since` then (Unix seconds; 0 = nobody knows).
+    pub(crate) fn site(&self, service: &str, since: u64) -> Site {
+        let interval = |interval: Duration| u64::try_from(interval.as_millis());
+        Site {
+            backend: self.backend_name(service),
+            hosts: self.hosts.iter().map(ToString::to_string).collect(),
+            path_prefix: self.path_prefix.clone(),
+            check: self.check.as_ref().map(|check| match check {
+                AnnouncedCheck::Off => SiteCheck::Off,
+                AnnouncedCheck::Tcp => SiteCheck::Tcp,
+                AnnouncedCheck::Http(path) => SiteCheck::Http(path.clone()),
+            }),
+            check_interval_ms: self.check_interval.map(|i| interval(i).unwrap_or(u64::MAX)),
+            balance: self.balance.clone(),
+            tls_only: self.tls_only,
+            since,
+        }
+    }
+
     /// The name of its backend, as Interlock made it of the host.
     pub(crate) fn backend_name(&self, service: &str) -> String {
         if let Some(name) = &self.backend {

@@ -5,13 +5,13 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::address::{Standpoint, Wanted, address};
-use super::announced::{Announced, AnnouncedCheck, Reading, clean};
+use super::announced::{Announced, Reading, clean};
 use super::api::{Health, Inspected, Listed};
 use super::{convention, labels};
 use crate::config::{
     Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
 };
-use crate::discovery::{Found, LeftOut, Member, Site, SiteCheck, Standing};
+use crate::discovery::{Found, LeftOut, Member, Site, Standing};
 
 /// What is known of one engine.
 #[derive(Debug, Clone, Copy)]
@@ -306,22 +306,7 @@ fn put(found: &mut Found, container: &Listed, member: Result<Member, String>) {
 
 fn site(container: &Listed, announced: &Announced) -> Site {
     let service = announced.service.as_deref().or_else(|| container.service());
-    Site {
-        backend: announced.backend_name(service.unwrap_or(container.name())),
-        hosts: announced.hosts.iter().map(ToString::to_string).collect(),
-        path_prefix: announced.path_prefix.clone(),
-        check: announced.check.as_ref().map(|check| match check {
-            AnnouncedCheck::Off => SiteCheck::Off,
-            AnnouncedCheck::Tcp => SiteCheck::Tcp,
-            AnnouncedCheck::Http(path) => SiteCheck::Http(path.clone()),
-        }),
-        check_interval_ms: announced
-            .check_interval
-            .map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)),
-        balance: announced.balance.clone(),
-        tls_only: announced.tls_only,
-        since: container.created,
-    }
+    announced.site(service.unwrap_or(container.name()), container.created)
 }
 
 /// Labels a group may go by; those that compose and builders write say nothing of

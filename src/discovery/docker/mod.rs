@@ -10,7 +10,7 @@ mod announced;
 mod api;
 mod convention;
 mod engine;
-mod labels;
+pub(super) mod labels;
 mod look;
 mod own;
 mod provider;

@@ -153,11 +153,6 @@ impl Source {
         self.restored = Some((age, now));
     }
 
-    /// Its name.
-    pub(crate) fn id(&self) -> &SourceId {
-        &self.id
-    }
-
     /// Other patience from now on.
     pub(crate) fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::discovery::SiteCheck;
 use crate::discovery::docker::address::LOCALHOST;
 
 struct World {

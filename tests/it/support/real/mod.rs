@@ -10,6 +10,7 @@ mod chromium;
 mod consul;
 mod docker;
 mod haproxy;
+mod knot;
 mod nginx;
 mod record;
 mod tool;
@@ -19,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
-pub(crate) use consul::{RealConsul, consul, consul_with};
+pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
 pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::haproxy;
+pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Said, Tool, tool};
 
@@ -30,6 +32,7 @@ pub(crate) use tool::{Said, Tool, tool};
 pub(crate) enum Part {
     Nginx,
     Haproxy,
+    Knot,
     Wrk,
     Ab,
     Curl,
@@ -50,6 +53,7 @@ impl Part {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Knot => "knotd",
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
@@ -69,6 +73,7 @@ impl Part {
     /// Its package on Debian and Ubuntu.
     fn package(self) -> &'static str {
         match self {
+            Self::Knot => "knot",
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
@@ -81,7 +86,7 @@ impl Part {
     fn version_flag(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
-            Self::Ab | Self::Strace | Self::Ss => "-V",
+            Self::Ab | Self::Strace | Self::Ss | Self::Knot => "-V",
             Self::Curl
             | Self::Chromium
             | Self::H2load
