@@ -246,8 +246,6 @@ impl Control {
             control.generation().tls.tickets().import(tickets);
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
-            let tickets = std::mem::take(&mut predecessor.tickets);
-            control.generation().tls.tickets().import(tickets);
         }
         control.first_config(first.config).await?;
         control.name_restored();

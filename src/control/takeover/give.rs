@@ -204,7 +204,6 @@ impl Control {
             servers: servers.collect(),
             tickets: generation.tls.tickets().export(),
             counters: self.shared_counters(),
-            tickets: generation.tls.tickets().export(),
         }
     }
 
