@@ -166,6 +166,15 @@ pub(crate) fn admin_tcp(text: &str) -> Result<SocketAddr, Fault> {
     }
 }
 
+/// `ip:port` that others connect to.
+pub(crate) fn reachable(text: &str) -> Result<SocketAddr, Fault> {
+    match server(text)? {
+        ServerAddress::Ip(address) => Ok(address),
+        _ => Err(Fault::new("others cannot reach a Unix socket")
+            .help("write the address clients connect to, such as \"10.0.0.20:80\"")),
+    }
+}
+
 /// Path of an admin socket; empty = none.
 pub(crate) fn admin_path(text: &str) -> Result<Option<PathBuf>, Fault> {
     if text.is_empty() {

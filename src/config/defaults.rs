@@ -2,6 +2,20 @@
 
 use super::*;
 
+impl Default for Config {
+    /// Nothing is served.
+    fn default() -> Self {
+        Self {
+            global: Global::default(),
+            frontends: Vec::new(),
+            backends: Vec::new(),
+            discovery: Discovery::default(),
+            register: Vec::new(),
+            discovered: Backend::new("", Mode::Http),
+        }
+    }
+}
+
 impl Default for Global {
     fn default() -> Self {
         Self {
@@ -188,6 +202,7 @@ impl Frontend {
             limits: RequestLimits::default(),
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
+            discovered_routes: false,
             tls: None,
             redirect_https: None,
             http2: ClientHttp2::default(),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// One whole, valid configuration.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Settings of the process.
     pub global: Global,
@@ -13,6 +13,10 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// How sources are watched.
     pub discovery: Discovery,
+    /// This process in Consul.
+    pub register: Vec<Register>,
+    /// What `[defaults]` say: the settings of backends that make themselves.
+    pub discovered: Backend,
 }
 
 /// `[global]`: settings of the process.
@@ -115,6 +119,9 @@ pub struct Frontend {
     pub forwarded: Forwarded,
     /// Requests per connection before it is closed; 0 = no limit.
     pub keep_alive_requests: u32,
+    /// Takes the hosts that containers and services announce. Default false;
+    /// always false in tcp mode.
+    pub discovered_routes: bool,
     /// How the binds with `tls` speak; set if there is one.
     pub tls: Option<FrontendTls>,
     /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
@@ -459,7 +466,7 @@ impl Backend {
     pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
-            Source::Consul(_) | Source::Dns(_) => None,
+            Source::Consul(_) | Source::Dns(_) | Source::Docker(_) | Source::Announced => None,
         })
     }
 }
@@ -497,7 +504,7 @@ pub struct Server {
 }
 
 /// A server's own word on TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum TlsChoice {
     /// As its backend says.
     #[default]

@@ -101,6 +101,8 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         frontends,
         backends,
         discovery: Discovery::default(),
+        register: Vec::new(),
+        discovered: Backend::new("", Mode::Http),
     }))
 }
 

@@ -11,6 +11,8 @@ mod consul;
 mod control_soak;
 mod ctl;
 mod dns;
+mod docker;
+mod docker_real;
 mod harness;
 mod health;
 mod http2;

@@ -23,7 +23,7 @@ mod http2;
 mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
-use discovery::DISCOVERY;
+use discovery::{DISCOVERY, REGISTER};
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
@@ -251,7 +251,7 @@ pub(crate) static ROOT: Section = Section {
         key("listen", Takes::List(&Takes::Table(&LISTEN))),
         later("stats"),
         later("log"),
-        later("register"),
+        key("register", Takes::List(&Takes::Table(&REGISTER))),
         key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };

@@ -68,12 +68,17 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
             Diagnostic::warning("no [[frontend]] and no [[listen]]: nothing is served"),
         );
     }
+    let register = discovery::registers(&root, &frontends, problems);
     names.warn_unused(&backends, problems);
+    // Read from the defaults alone, and of HTTP whatever they say: hosts are its.
+    let discovered = Reader::new(Place::new(0, 0..0), None, None).with_defaults(defaults);
     Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
         discovery: discovery::discovery(&root.table("discovery"), problems),
+        register,
+        discovered: backend::discovered(&discovered, problems),
     }
 }
 

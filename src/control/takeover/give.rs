@@ -202,7 +202,9 @@ impl Control {
             weights: inputs.weights.clone(),
             heard: self.heard(),
             servers: servers.collect(),
+            tickets: generation.tls.tickets().export(),
             counters: self.shared_counters(),
+            tickets: generation.tls.tickets().export(),
         }
     }
 

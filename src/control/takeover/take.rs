@@ -18,6 +18,7 @@ use crate::control::weights::Weights;
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
+use crate::tls::TicketKeys;
 
 /// Why nothing was taken over; the running process goes on.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +43,15 @@ pub(crate) struct Predecessor {
     /// What it listens on.
     pub(in crate::control) taken: Vec<Taken>,
     pub(in crate::control) overrides: Overrides,
+    /// What opens the tickets of its clients.
+    pub(in crate::control) tickets: TicketKeys,
     pub(in crate::control) sources: Sources,
     pub(in crate::control) weights: Weights,
     /// When each of them was heard last, Unix seconds.
     pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
     pub(in crate::control) counters: SharedCounters,
+    pub(in crate::control) tickets: TicketKeys,
 }
 
 /// Where the running process hears what went wrong.
@@ -128,11 +132,13 @@ impl Predecessor {
             taken: taken.collect(),
             stream,
             overrides: given.overrides,
+            tickets: given.tickets,
             sources: given.sources,
             weights: given.weights,
             heard: given.heard,
             servers: given.servers,
             counters: given.counters,
+            tickets: given.tickets,
         })
     }
 

@@ -8,6 +8,7 @@
 
 mod chromium;
 mod consul;
+mod docker;
 mod haproxy;
 mod knot;
 mod nginx;
@@ -19,7 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
-pub(crate) use consul::{RealConsul, consul, consul_with};
+pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
+pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::haproxy;
 pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::nginx;
@@ -40,6 +42,9 @@ pub(crate) enum Part {
     Chromium,
     Strace,
     Ss,
+    Dockerd,
+    Docker,
+    DockerCompose,
     SystemdAnalyze,
 }
 
@@ -58,6 +63,9 @@ impl Part {
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::Dockerd => "dockerd",
+            Self::Docker => "docker",
+            Self::DockerCompose => "docker-compose",
             Self::SystemdAnalyze => "systemd-analyze",
         }
     }
@@ -69,6 +77,7 @@ impl Part {
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::Dockerd | Self::Docker => "docker.io",
             Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
@@ -78,9 +87,14 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Ab | Self::Strace | Self::Ss | Self::Knot => "-V",
-            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
-                "--version"
-            }
+            Self::Curl
+            | Self::Chromium
+            | Self::H2load
+            | Self::Nghttp
+            | Self::SystemdAnalyze
+            | Self::Dockerd
+            | Self::Docker
+            | Self::DockerCompose => "--version",
             Self::Openssl => "version",
         }
     }
