@@ -54,9 +54,6 @@ pub(super) struct HandOver {
     /// What was counted so far.
     #[serde(default)]
     pub(super) counters: SharedCounters,
-    /// TLS clients go on where they were.
-    #[serde(default)]
-    pub(super) tickets: TicketKeys,
 }
 
 /// An open bind.

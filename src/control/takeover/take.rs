@@ -51,7 +51,6 @@ pub(crate) struct Predecessor {
     pub(in crate::control) heard: BTreeMap<SourceId, u64>,
     servers: Vec<SharedServer>,
     pub(in crate::control) counters: SharedCounters,
-    pub(in crate::control) tickets: TicketKeys,
 }
 
 /// Where the running process hears what went wrong.
@@ -138,7 +137,6 @@ impl Predecessor {
             heard: given.heard,
             servers: given.servers,
             counters: given.counters,
-            tickets: given.tickets,
         })
     }
 
