@@ -308,7 +308,6 @@ fn groups_name_what_is_wrong_with_them() {
 #[test]
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
-        "[discovery]\ncoalesce = \"1s\"\n",
         "[[log]]\ntarget = \"stdout\"\n",
         "[[register]]\nconsul = \"lb\"\n",
         "[discovery.docker]\nendpoint = \"unix:///run/docker.sock\"\n",

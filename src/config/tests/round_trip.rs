@@ -53,25 +53,27 @@ fn configs() -> impl Strategy<Value = Config> {
         discovery(),
         stats,
     );
-    parts.prop_map(|(global, mut backends, mut frontends, logs, discovery, stats)| {
-        distinct(&mut backends, |backend| &mut backend.name);
-        distinct(&mut frontends, |frontend| &mut frontend.name);
-        let mut ports = 1000_u16..;
-        for frontend in &mut frontends {
-            settle(frontend, &backends, &mut ports);
-        }
-        Config {
-            global,
-            frontends,
-            backends,
-            logs: distinct_logs(logs),
-            discovery,
-            stats: stats.map(|(binds, page)| StatsServer {
-                binds: binds.into_iter().map(flowless).collect(),
-                page,
-            }),
-        }
-    })
+    parts.prop_map(
+        |(global, mut backends, mut frontends, logs, discovery, stats)| {
+            distinct(&mut backends, |backend| &mut backend.name);
+            distinct(&mut frontends, |frontend| &mut frontend.name);
+            let mut ports = 1000_u16..;
+            for frontend in &mut frontends {
+                settle(frontend, &backends, &mut ports);
+            }
+            Config {
+                global,
+                frontends,
+                backends,
+                logs: distinct_logs(logs),
+                discovery,
+                stats: stats.map(|(binds, page)| StatsServer {
+                    binds: binds.into_iter().map(flowless).collect(),
+                    page,
+                }),
+            }
+        },
+    )
 }
 
 fn log() -> impl Strategy<Value = Log> {
@@ -287,34 +289,36 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         (client_http2(), option::of(page())),
     )
         .prop_map(
-            |(itself, counts, waits, limits, (forwarded, tls, redirect), (http2, stats))| Frontend {
-                name: itself.0,
-                mode: itself.1,
-                binds: itself.2,
-                routes: itself.3,
-                maxconn: counts.0,
-                default_backend: counts.1,
-                keep_alive_requests: counts.2,
-                monitor: counts.3,
-                timeouts: ClientTimeouts {
-                    client: waits[0],
-                    http_request: waits[1],
-                    keep_alive: waits[2],
-                    tunnel: waits[3],
-                    half_closed: waits[4],
-                    tls_handshake: waits[5],
-                },
-                limits: RequestLimits {
-                    uri: limits.0,
-                    head: limits.1,
-                    headers: limits.2,
-                    body: limits.3,
-                },
-                forwarded,
-                tls: Some(tls),
-                redirect_https: redirect,
-                http2,
-                stats,
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), (http2, stats))| {
+                Frontend {
+                    name: itself.0,
+                    mode: itself.1,
+                    binds: itself.2,
+                    routes: itself.3,
+                    maxconn: counts.0,
+                    default_backend: counts.1,
+                    keep_alive_requests: counts.2,
+                    monitor: counts.3,
+                    timeouts: ClientTimeouts {
+                        client: waits[0],
+                        http_request: waits[1],
+                        keep_alive: waits[2],
+                        tunnel: waits[3],
+                        half_closed: waits[4],
+                        tls_handshake: waits[5],
+                    },
+                    limits: RequestLimits {
+                        uri: limits.0,
+                        head: limits.1,
+                        headers: limits.2,
+                        body: limits.3,
+                    },
+                    forwarded,
+                    tls: Some(tls),
+                    redirect_https: redirect,
+                    http2,
+                    stats,
+                }
             },
         )
 }
