@@ -2,6 +2,22 @@
 
 use super::*;
 
+impl Default for Config {
+    /// Nothing is served.
+    fn default() -> Self {
+        Self {
+            global: Global::default(),
+            frontends: Vec::new(),
+            backends: Vec::new(),
+            discovery: Discovery::default(),
+            register: Vec::new(),
+            discovered: Backend::new("", Mode::Http),
+            logs: Vec::new(),
+            stats: None,
+        }
+    }
+}
+
 impl Default for Global {
     fn default() -> Self {
         Self {
@@ -190,6 +206,7 @@ impl Frontend {
             keep_alive_requests: 0,
             stats: None,
             monitor: None,
+            discovered_routes: false,
             tls: None,
             redirect_https: None,
             http2: ClientHttp2::default(),

@@ -27,10 +27,12 @@ mod keys;
 mod merge;
 mod overrides;
 mod refusal;
+mod register;
 mod reload;
 mod run;
 mod save;
 mod sessions;
+mod sites;
 mod snapshot;
 mod sources;
 mod spec;
@@ -55,7 +57,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{BindAddress, Config, Global};
-use crate::discovery::{Discovery, SourceId};
+use crate::discovery::{Discovery, Registration, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
 use crate::log::{EventLog, Logs};
@@ -115,6 +117,8 @@ pub(crate) struct Control {
     desired: RefCell<Arc<Desired>>,
     /// Where that is not what is written.
     differences: RefCell<Vec<Difference>>,
+    /// What members announced and others have.
+    conflicts: RefCell<Vec<sites::Conflict>>,
     /// What the last merge could not take; each is said once.
     merge_warnings: RefCell<HashSet<String>>,
     history: RefCell<History>,
@@ -125,6 +129,7 @@ pub(crate) struct Control {
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     discovery: RefCell<Discovery>,
+    registrations: RefCell<Vec<Registration>>,
     /// When an earlier process heard each source, Unix seconds, until the providers start.
     heard: RefCell<BTreeMap<SourceId, u64>>,
     drains: RefCell<Draining>,
@@ -213,6 +218,7 @@ impl Control {
             inputs: RefCell::default(),
             desired: RefCell::new(Arc::new(Desired::nothing())),
             differences: RefCell::default(),
+            conflicts: RefCell::default(),
             merge_warnings: RefCell::default(),
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
@@ -221,6 +227,7 @@ impl Control {
             binds: RefCell::default(),
             health: RefCell::new(health),
             discovery: RefCell::default(),
+            registrations: RefCell::default(),
             heard: RefCell::default(),
             drains: RefCell::default(),
             watch: RefCell::default(),
@@ -250,6 +257,8 @@ impl Control {
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
             control.stats.share(true);
+            let tickets = std::mem::take(&mut predecessor.tickets);
+            control.generation().tls.tickets().import(tickets);
         }
         control.first_config(first.config).await?;
         control.name_restored();

@@ -7,8 +7,10 @@ mod origins;
 mod visitors;
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rlb::config::Config;
@@ -37,12 +39,16 @@ pub(crate) fn run(args: &DemoArgs, quiet: bool, debug: bool) -> ExitCode {
 fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> {
     let origins = Origins::open().map_err(|error| format!("no port for an origin: {error}"))?;
     let listening = listening(args)?;
-    let text = configuration(&listening, origins.addresses);
+    let certificate = Certificate::write(listening.http.port())
+        .map_err(|error| format!("no certificate for https: {error}"))?;
+    let text = configuration(&listening, &certificate.path, origins.addresses);
     let visited = visitors::Visited {
         shop: reachable(listening.shop),
         failing: origins.addresses[3],
     };
     if args.print_config {
+        // Whoever keeps the text needs it.
+        certificate.keep();
         print(text.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
@@ -68,6 +74,7 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
 struct Listening {
     http: SocketAddr,
     tcp: SocketAddr,
+    https: SocketAddr,
     shop: SocketAddr,
     stats: SocketAddr,
 }
@@ -77,24 +84,31 @@ fn listening(args: &DemoArgs) -> Result<Listening, String> {
     let mut free = ports
         .map(|port| SocketAddr::new(args.address, port))
         .filter(|address| TcpListener::bind(address).is_ok());
-    match (free.next(), free.next(), free.next(), free.next()) {
-        (Some(http), Some(tcp), Some(shop), Some(stats)) => Ok(Listening {
+    let mut next = || free.next();
+    match (next(), next(), next(), next(), next()) {
+        (Some(http), Some(tcp), Some(https), Some(shop), Some(stats)) => Ok(Listening {
             http,
             tcp,
+            https,
             shop,
             stats,
         }),
         _ => Err(format!(
-            "no four free ports on {} from {} on; choose others with --port",
+            "no five free ports on {} from {} on; choose others with --port",
             args.address, args.port
         )),
     }
 }
 
-fn configuration(listening: &Listening, [a, b, c, d]: [SocketAddr; 4]) -> String {
+fn configuration(
+    listening: &Listening,
+    certificate: &Path,
+    [a, b, c, d]: [SocketAddr; 4],
+) -> String {
     let Listening {
         http,
         tcp,
+        https,
         shop,
         stats,
     } = listening;
@@ -126,7 +140,8 @@ check = {{ interval = "1s" }}
 # HTTP: each request goes to the next server; s1 takes two of four.
 [[frontend]]
 name = "web"
-bind = "{http}"
+bind = ["{http}", {{ address = "{https}", tls = true }}]
+tls = {{ certificates = {certificate:?} }}
 default_backend = "origins"
 
 [[backend]]
@@ -160,6 +175,12 @@ fn what_to_try(engine: &Engine) -> String {
         found.map_or_else(String::new, |(_, address)| reachable(*address).to_string())
     };
     let (http, tcp) = (address("web"), address("tcp"));
+    // The second bind of that frontend.
+    let mut binds = engine.addresses().iter().rev();
+    let https = binds
+        .find(|(name, _)| **name == *"web")
+        .map(|(_, address)| reachable(*address).to_string());
+    let https = https.unwrap_or_default();
     let socket = http.parse().map(socket_of).unwrap_or_default();
     let ctl = format!("{} ctl -s {}", program(), socket.display());
     let lines = [
@@ -170,6 +191,10 @@ fn what_to_try(engine: &Engine) -> String {
         (
             format!("curl -H 'X-Forwarded-For: 1.2.3.4' http://{http}/"),
             "what the origin is told",
+        ),
+        (
+            format!("curl -k https://{https}/hello"),
+            "the same over TLS, HTTP/2 if curl has it",
         ),
         (format!("curl http://{tcp}/"), "through the TCP frontend"),
         (
@@ -213,6 +238,46 @@ fn what_to_try(engine: &Engine) -> String {
     text
 }
 
+/// A certificate that is thrown away at the end: nobody has reason to trust it.
+struct Certificate {
+    path: PathBuf,
+}
+
+impl Certificate {
+    fn write(port: u16) -> io::Result<Self> {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+        let path = std::env::temp_dir().join(format!("rlb-demo-{port}.pem"));
+        // Of another demo that did not end in order; never through a link of somebody else's.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        let text = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
+        io::Write::write_all(&mut file, text.as_bytes())?;
+        Ok(Self { path })
+    }
+
+    fn keep(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            // Nothing depends on it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// As it was started, so that a line can be copied: it may not be in PATH.
 fn program() -> String {
     let name = std::env::args_os().next().unwrap_or_else(|| "rlb".into());
@@ -241,10 +306,12 @@ mod tests {
         let listening = Listening {
             http: local(1),
             tcp: local(2),
-            shop: local(3),
-            stats: local(4),
+            https: local(3),
+            shop: local(4),
+            stats: local(5),
         };
-        let text = configuration(&listening, [local(5), local(6), local(7), local(8)]);
+        let origins = [local(6), local(7), local(8), local(9)];
+        let text = configuration(&listening, Path::new("/tmp/demo.pem"), origins);
         let loaded = Config::parse("demo", &text).unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
         assert_eq!(loaded.config.backends.len(), 3);
@@ -259,7 +326,9 @@ mod tests {
             port,
             print_config: false,
         };
-        let Listening { http, tcp, .. } = listening(&args).unwrap();
-        assert!(http.port() > port && tcp.port() > http.port());
+        let Listening {
+            http, tcp, https, ..
+        } = listening(&args).unwrap();
+        assert!(http.port() > port && tcp.port() > http.port() && https.port() > tcp.port());
     }
 }

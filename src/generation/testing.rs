@@ -104,6 +104,8 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         stats: None,
         logs: Vec::new(),
         discovery: Discovery::default(),
+        register: Vec::new(),
+        discovered: Backend::new("", Mode::Http),
     }))
 }
 

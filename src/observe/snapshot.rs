@@ -7,6 +7,7 @@ use super::numbers::other_half;
 use super::rows::{BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work};
 use super::samples::{BackendSeries, FrontendSeries, Samples, Series};
 use super::tables::{DrainRow, GroupRow};
+use super::tls::TlsFacts;
 use super::totals::{FrontendTotals, Latency, Mean, Means, Totals, to_millis};
 use super::{Numbers, ProcessFacts};
 use crate::config::Balance;
@@ -72,6 +73,8 @@ pub(crate) struct Snapshot {
     pub(crate) draining: Vec<ServerId>,
     /// Sessions and requests of each worker that are with a server now.
     pub(crate) worker_sessions: Vec<u64>,
+    /// TLS; filled in by whoever takes the snapshot.
+    pub(crate) tls: TlsFacts,
 }
 
 impl Snapshot {
@@ -99,6 +102,7 @@ impl Snapshot {
             drains: view.departing.iter().map(drain_row).collect(),
             draining: view.departing.iter().map(|d| d.server.id()).collect(),
             worker_sessions: worker_sessions(view),
+            tls: TlsFacts::default(),
         }
     }
 

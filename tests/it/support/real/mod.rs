@@ -9,7 +9,9 @@
 mod browser;
 mod chromium;
 mod consul;
+mod docker;
 mod haproxy;
+mod knot;
 mod nginx;
 mod python;
 mod record;
@@ -21,8 +23,10 @@ use std::process::Command;
 
 pub(crate) use browser::{Browser, browser};
 pub(crate) use chromium::chromium;
-pub(crate) use consul::{RealConsul, consul, consul_with};
+pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
+pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
+pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::nginx;
 pub(crate) use python::{Python, python};
 pub(crate) use tool::{Said, Tool, tool};
@@ -33,6 +37,7 @@ pub(crate) enum Part {
     Nginx,
     Haproxy,
     Halog,
+    Knot,
     Wrk,
     Ab,
     Curl,
@@ -45,6 +50,9 @@ pub(crate) enum Part {
     Hatop,
     Exporter,
     Python,
+    Dockerd,
+    Docker,
+    DockerCompose,
     SystemdAnalyze,
 }
 
@@ -54,6 +62,7 @@ impl Part {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Halog => "halog",
+            Self::Knot => "knotd",
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
@@ -66,6 +75,9 @@ impl Part {
             Self::Hatop => "hatop",
             Self::Exporter => "prometheus-haproxy-exporter",
             Self::Python => "python3",
+            Self::Dockerd => "dockerd",
+            Self::Docker => "docker",
+            Self::DockerCompose => "docker-compose",
             Self::SystemdAnalyze => "systemd-analyze",
         }
     }
@@ -74,9 +86,11 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Halog => "haproxy",
+            Self::Knot => "knot",
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::Dockerd | Self::Docker => "docker.io",
             Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
@@ -86,7 +100,7 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Halog => "-h",
-            Self::Ab | Self::Strace | Self::Ss => "-V",
+            Self::Ab | Self::Strace | Self::Ss | Self::Knot => "-V",
             Self::Curl
             | Self::Chromium
             | Self::Exporter
@@ -94,7 +108,10 @@ impl Part {
             | Self::Hatop
             | Self::Nghttp
             | Self::Python
-            | Self::SystemdAnalyze => "--version",
+            | Self::SystemdAnalyze
+            | Self::Dockerd
+            | Self::Docker
+            | Self::DockerCompose => "--version",
             Self::Openssl => "version",
         }
     }
