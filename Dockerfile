@@ -1,27 +1,37 @@
 # docker build -t rlb .
-# docker run -p 8080:8080 -v $PWD/conf:/etc/rlb:ro rlb
 #
-# The health check asks /run/rlb/admin.sock; set RLB_ADMIN where the file says
-# another socket. Mount the directory and not the file: a file that an editor
-# replaced is not seen through a mount of the old one.
-FROM rust:1.95-slim-bookworm AS build
-# The image has the C compiler that mimalloc needs.
+# Docker's socket and one label are enough, no file is needed:
+#   docker run -d -p 80:80 -v /var/run/docker.sock:/var/run/docker.sock --user 0:0 \
+#     --cap-drop ALL --security-opt no-new-privileges --stop-timeout 35 rlb
+#   docker run -d --label 'rlb.host=*' nginx
+# With a file of your own: -v $PWD/rlb:/etc/rlb:ro. Mount the directory and not the
+# file: a file that an editor replaced is not seen through a mount of the old one.
+FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin rlb
+# --target keeps the flags away from build scripts. aws-lc and mimalloc take the C
+# compiler and cmake of the image.
+ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols
+RUN cargo build --release --locked --bin rlb --target x86_64-unknown-linux-gnu \
+    && mkdir -p /image/etc/rlb /image/own/run/rlb /image/own/var/lib/rlb \
+    && cp target/x86_64-unknown-linux-gnu/release/rlb /image/rlb \
+    && cp config/docker.toml /image/etc/rlb/lb.toml
 
-FROM debian:bookworm-slim
-RUN groupadd --system --gid 999 rlb \
-    && useradd --system --uid 999 --gid rlb --home-dir /var/lib/rlb --shell /usr/sbin/nologin rlb \
-    && install -d -o rlb -g rlb -m 0750 /run/rlb /var/lib/rlb \
-    && install -d /etc/rlb
-COPY --from=build /src/target/release/rlb /usr/local/bin/rlb
-USER rlb
-# Docker lets any user bind ports below 1024; elsewhere choose higher ones, or
-# add CAP_NET_BIND_SERVICE and net.ipv4.ip_unprivileged_port_start.
+FROM scratch
+COPY --from=build /image/rlb /rlb
+COPY --from=build /image/etc/ /etc/
+# The admin socket, and what is kept over a restart.
+COPY --from=build --chown=65532:65532 /image/own/ /
+ENV PATH=/
+# Docker lets any user bind ports below 1024 in a network of its own; with
+# --network host they need net.ipv4.ip_unprivileged_port_start or higher ports.
+# Docker's socket belongs to root: see config/demo/compose.yaml.
+USER 65532:65532
+EXPOSE 80 9000
+# 30 s for what runs, by default: give it --stop-timeout 35.
 STOPSIGNAL SIGTERM
 # Alive, not ready: a draining process is to be left alone.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
-    CMD ["rlb", "healthcheck"]
-ENTRYPOINT ["rlb"]
+    CMD ["/rlb", "healthcheck"]
+ENTRYPOINT ["/rlb"]
 CMD ["-f", "/etc/rlb/lb.toml"]

@@ -7,7 +7,8 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -42,8 +43,13 @@ pub(crate) fn run(args: &DemoArgs, quiet: bool, debug: bool) -> ExitCode {
 
 fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> {
     let origins = Origins::open().map_err(|error| format!("no port for an origin: {error}"))?;
-    let text = configuration(frontends(args)?, origins.addresses);
+    let frontends = frontends(args)?;
+    let certificate = Certificate::write(frontends[0].port())
+        .map_err(|error| format!("no certificate for https: {error}"))?;
+    let text = configuration(frontends, &certificate.path, origins.addresses);
     if args.print_config {
+        // Whoever keeps the text needs it.
+        certificate.keep();
         print(text.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
@@ -64,22 +70,26 @@ fn serve(args: &DemoArgs, quiet: bool, debug: bool) -> Result<ExitCode, String> 
     service.run(|engine| print(what_to_try(engine)))
 }
 
-/// Addresses of the HTTP and the TCP frontend that nobody else has.
-fn frontends(args: &DemoArgs) -> Result<[SocketAddr; 2], String> {
+/// Addresses of the HTTP, the TCP and the HTTPS bind that nobody else has.
+fn frontends(args: &DemoArgs) -> Result<[SocketAddr; 3], String> {
     let ports = (args.port..=u16::MAX).take(PORTS_MAX.into());
     let mut free = ports
         .map(|port| SocketAddr::new(args.address, port))
         .filter(|address| TcpListener::bind(address).is_ok());
-    match (free.next(), free.next()) {
-        (Some(http), Some(tcp)) => Ok([http, tcp]),
+    match (free.next(), free.next(), free.next()) {
+        (Some(http), Some(tcp), Some(https)) => Ok([http, tcp, https]),
         _ => Err(format!(
-            "no two free ports on {} from {} on; choose others with --port",
+            "no three free ports on {} from {} on; choose others with --port",
             args.address, args.port
         )),
     }
 }
 
-fn configuration([http, tcp]: [SocketAddr; 2], [a, b, c]: [SocketAddr; 3]) -> String {
+fn configuration(
+    [http, tcp, https]: [SocketAddr; 3],
+    certificate: &Path,
+    [a, b, c]: [SocketAddr; 3],
+) -> String {
     let socket = socket_of(http);
     format!(
         r#"# What `rlb demo` runs.
@@ -89,7 +99,8 @@ admin = {socket:?}
 # HTTP: each request goes to the next server; s1 takes two of four.
 [[frontend]]
 name = "web"
-bind = "{http}"
+bind = ["{http}", {{ address = "{https}", tls = true }}]
+tls = {{ certificates = {certificate:?} }}
 default_backend = "origins"
 
 [[backend]]
@@ -123,6 +134,12 @@ fn what_to_try(engine: &Engine) -> String {
         found.map_or_else(String::new, |(_, address)| reachable(*address).to_string())
     };
     let (http, tcp) = (address("web"), address("tcp"));
+    // The second bind of that frontend.
+    let mut binds = engine.addresses().iter().rev();
+    let https = binds
+        .find(|(name, _)| **name == *"web")
+        .map(|(_, address)| reachable(*address).to_string());
+    let https = https.unwrap_or_default();
     let socket = http.parse().map(socket_of).unwrap_or_default();
     let ctl = format!("{} ctl -s {}", program(), socket.display());
     let lines = [
@@ -133,6 +150,10 @@ fn what_to_try(engine: &Engine) -> String {
         (
             format!("curl -H 'X-Forwarded-For: 1.2.3.4' http://{http}/"),
             "what the origin is told",
+        ),
+        (
+            format!("curl -k https://{https}/hello"),
+            "the same over TLS, HTTP/2 if curl has it",
         ),
         (format!("curl http://{tcp}/"), "through the TCP frontend"),
         (
@@ -169,6 +190,46 @@ fn what_to_try(engine: &Engine) -> String {
          version yet.\nCtrl-C ends it.\n",
     );
     text
+}
+
+/// A certificate that is thrown away at the end: nobody has reason to trust it.
+struct Certificate {
+    path: PathBuf,
+}
+
+impl Certificate {
+    fn write(port: u16) -> io::Result<Self> {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+        let path = std::env::temp_dir().join(format!("rlb-demo-{port}.pem"));
+        // Of another demo that did not end in order; never through a link of somebody else's.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        let text = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
+        io::Write::write_all(&mut file, text.as_bytes())?;
+        Ok(Self { path })
+    }
+
+    fn keep(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            // Nothing depends on it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// As it was started, so that a line can be copied: it may not be in PATH.
@@ -302,7 +363,11 @@ mod tests {
     #[test]
     fn its_configuration_is_valid_and_without_warnings() {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let text = configuration([local(1), local(2)], [local(3), local(4), local(5)]);
+        let text = configuration(
+            [local(1), local(2), local(6)],
+            Path::new("/tmp/demo.pem"),
+            [local(3), local(4), local(5)],
+        );
         let loaded = Config::parse("demo", &text).unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
         assert_eq!(loaded.config.backends.len(), 2);
@@ -317,7 +382,7 @@ mod tests {
             port,
             print_config: false,
         };
-        let [http, tcp] = frontends(&args).unwrap();
-        assert!(http.port() > port && tcp.port() > http.port());
+        let [http, tcp, https] = frontends(&args).unwrap();
+        assert!(http.port() > port && tcp.port() > http.port() && https.port() > tcp.port());
     }
 }

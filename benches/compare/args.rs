@@ -28,7 +28,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
 
-    /// Only these works (small, browser, 16k, 1m, new, tcp, tcp-1m).
+    /// Only these works (small, browser, 16k, 1m, new, tcp, tcp-1m, tls,
+    /// tls-new, tls-1m, h2).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 
@@ -72,7 +73,7 @@ pub(crate) struct Args {
     #[arg(long)]
     write: bool,
 
-    /// First of the 32 ports that are used.
+    /// First of the 33 ports that are used.
     #[arg(long, default_value_t = 21_000, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub(crate) port_base: u16,
 

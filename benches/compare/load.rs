@@ -1,4 +1,5 @@
-//! The load generator: wrk, which counts, times and keeps up on one core.
+//! The load generators: wrk, which counts, times and keeps up on one core; h2load,
+//! which does for HTTP/2.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -8,17 +9,20 @@ use std::process::Stdio;
 use crate::Result;
 use crate::peer::{Site, first_line};
 use crate::process::{End, launcher};
-use crate::work::Work;
+use crate::work::{Door, Work};
 
 /// Connections of a round.
 pub(crate) const CONNECTIONS: u32 = 64;
+/// Requests at once on each, where it can have several.
+const STREAMS: u32 = 10;
 
 /// What the load generator saw in one round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) requests: u64,
     pub(crate) per_second: f64,
-    pub(crate) p99_ms: f64,
+    /// h2load has none.
+    pub(crate) p99_ms: Option<f64>,
     /// Answers other than 2xx and 3xx, answers cut short, socket errors, timeouts.
     pub(crate) errors: u64,
 }
@@ -32,6 +36,46 @@ pub(crate) fn version() -> Result<String> {
 
 /// One round of `work` against `address`.
 pub(crate) fn run(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u32) -> Result<Seen> {
+    match work.door {
+        Door::Http2 => h2load(site, work, address, seconds),
+        Door::Http | Door::Tcp => wrk(site, work, address, seconds),
+    }
+}
+
+fn h2load(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u32) -> Result<Seen> {
+    let output = launcher(Path::new("h2load"), site.cores.load, End::Kill)?
+        .args([
+            "-t1".to_owned(),
+            format!("-c{CONNECTIONS}"),
+            format!("-m{STREAMS}"),
+            format!("-D{seconds}"),
+            format!("http://{address}{}", work.path),
+        ])
+        .stdin(Stdio::null())
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // "requests: 7 total, 7 started, 7 done, 7 succeeded, 0 failed, 0 errored, 0 timeout"
+    let number = |line: &str, word: &str| -> Option<u64> {
+        let line = text.lines().find_map(|l| l.strip_prefix(line))?;
+        let mut parts = line.split(',').map(str::trim);
+        parts.find_map(|part| part.strip_suffix(word)?.trim().parse().ok())
+    };
+    let (Some(requests), Some(good)) = (
+        number("requests:", "succeeded"),
+        number("status codes:", "2xx"),
+    ) else {
+        return Err(format!("h2load: {text}{}", String::from_utf8_lossy(&output.stderr)).into());
+    };
+    let broken = ["failed", "errored", "timeout"].map(|word| number("requests:", word));
+    Ok(Seen {
+        requests,
+        per_second: requests as f64 / f64::from(seconds),
+        p99_ms: None,
+        errors: broken.into_iter().flatten().sum::<u64>() + requests.saturating_sub(good),
+    })
+}
+
+fn wrk(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u32) -> Result<Seen> {
     let output = launcher(Path::new("wrk"), site.cores.load, End::Kill)?
         .args([
             "-t1",
@@ -40,7 +84,7 @@ pub(crate) fn run(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u3
             "-s",
         ])
         .arg(script(site, work)?)
-        .arg(format!("http://{address}{}", work.path))
+        .arg(format!("{}://{address}{}", work.scheme(), work.path))
         .stdin(Stdio::null())
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -67,7 +111,7 @@ pub(crate) fn run(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u3
     Ok(Seen {
         requests,
         per_second: requests as f64 / (duration_us as f64 / 1e6),
-        p99_ms: p99_us as f64 / 1e3,
+        p99_ms: Some(p99_us as f64 / 1e3),
         errors: socket_errors + status_errors + cut_short,
     })
 }

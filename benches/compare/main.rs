@@ -22,6 +22,7 @@ mod report;
 mod rounds;
 mod stats;
 mod template;
+mod tls;
 mod work;
 
 use std::path::Path;
@@ -68,6 +69,7 @@ fn run(args: &Args) -> Result<()> {
         files,
         ports,
     };
+    tls::write_certificate(&site)?;
     if let Some(state) = args.memory_state() {
         let table = memory::measure(&site, &peers, state)?;
         return finish(args, &table, |out| {

@@ -1,11 +1,10 @@
 //! The proxies under test: found, configured as their manuals advise, started.
 
 use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -15,6 +14,7 @@ use crate::host::Cores;
 use crate::process::{End, Process};
 use crate::relay::RELAY;
 use crate::template::Template;
+use crate::tls;
 use crate::work::{Door, Work};
 
 /// A kind of proxy; the order is the order of a round.
@@ -75,6 +75,8 @@ struct PeerPorts {
     /// For large answers, where a proxy wants to be told: the relay splices here in either
     /// mode, HAProxy in TCP mode (told to splice always, it pays 7 % for small answers).
     bulk: u16,
+    tls: u16,
+    h2: u16,
 }
 
 /// How nginx has its stream module.
@@ -114,11 +116,13 @@ impl Ports {
     }
 
     fn of(self, kind: Kind) -> PeerPorts {
-        let http = self.base + 8 + 4 * kind as u16;
+        let http = self.base + 8 + 5 * kind as u16;
         PeerPorts {
             http,
             tcp: http + 1,
             bulk: http + 2,
+            tls: http + 3,
+            h2: http + 4,
         }
     }
 
@@ -128,7 +132,7 @@ impl Ports {
         let peers = Kind::ALL
             .into_iter()
             .map(|kind| self.of(kind))
-            .flat_map(|p| [p.http, p.tcp, p.bulk]);
+            .flat_map(|p| [p.http, p.tcp, p.bulk, p.tls, p.h2]);
         for port in self.origin.into_iter().chain(self.silent).chain(peers) {
             if TcpStream::connect(local(port)).is_ok() {
                 return Err(format!("something answers on port {port} already; end it or choose others with --port-base").into());
@@ -139,6 +143,11 @@ impl Ports {
 }
 
 impl Site<'_> {
+    /// Chain and key that every proxy shows.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.dir.join("server.pem")
+    }
+
     /// Connections a proxy with these descriptors can have, each with one to an origin and
     /// half a descriptor for pipes: HAProxy counts so and refuses to start with fewer.
     pub(crate) fn maxconn(&self) -> u64 {
@@ -206,8 +215,12 @@ impl Peer {
     pub(crate) fn can(&self, work: &Work) -> bool {
         match (self.kind, work.door) {
             (Kind::Nginx, Door::Tcp) => self.stream.is_some(),
+            // The one from before may not know it; the floor has none.
+            (Kind::Rlb2 | Kind::Relay, Door::Http2) => false,
             // Tied to its client, an origin connection would be new for each request too:
             // no floor for proxies that pool.
+            // It would have to read.
+            (Kind::Relay, Door::Tls) => false,
             (Kind::Relay, _) => !work.closes(),
             _ => true,
         }
@@ -219,6 +232,8 @@ impl Peer {
             (Kind::Relay, _) | (Kind::Haproxy, Door::Tcp) if work.is_large() => self.ports.bulk,
             (Kind::Relay, _) | (_, Door::Http) => self.ports.http,
             (_, Door::Tcp) => self.ports.tcp,
+            (_, Door::Tls) => self.ports.tls,
+            (_, Door::Http2) => self.ports.h2,
         })
     }
 
@@ -234,9 +249,14 @@ impl Peer {
         let mut process = Process::start(&name, &self.program, &args, site.cores.proxy, end, &dir)?;
         let ports: &[u16] = match self.kind {
             Kind::Relay => &[self.ports.http, self.ports.bulk],
-            Kind::Haproxy => &[self.ports.http, self.ports.tcp, self.ports.bulk],
-            Kind::Nginx if self.stream.is_none() => &[self.ports.http],
-            _ => &[self.ports.http, self.ports.tcp],
+            Kind::Haproxy => &[
+                self.ports.http,
+                self.ports.tcp,
+                self.ports.bulk,
+                self.ports.tls,
+            ],
+            Kind::Nginx if self.stream.is_none() => &[self.ports.http, self.ports.tls],
+            _ => &[self.ports.http, self.ports.tcp, self.ports.tls],
         };
         process.wait_until(|| {
             ports
@@ -256,6 +276,8 @@ impl Peer {
                 .with("HTTP", self.ports.http)
                 .with("TCP", self.ports.tcp)
                 .with("BULK", self.ports.bulk)
+                .with("TLS", self.ports.tls)
+                .with("H2", self.ports.h2)
         };
         Ok(match self.kind {
             Kind::Rlb | Kind::Rlb2 => {
@@ -263,6 +285,9 @@ impl Peer {
                 if self.logs {
                     let file = dir.join("access.log");
                     text += &format!("\n[[log]]\ntarget = \"file:{}\"\n", file.display());
+                }
+                if self.kind == Kind::Rlb {
+                    text += include_str!("../peers/rlb-h2.toml");
                 }
                 let file = fill(&text).write(dir.join("rlb.toml"))?;
                 (vec!["-f".into(), file.into()], End::Kill)
@@ -300,9 +325,16 @@ impl Peer {
 
 impl Running {
     /// One request before the first round: a proxy that answers wrongly must not be measured.
-    pub(crate) fn verify(&self, work: &Work) -> Result<()> {
+    pub(crate) fn verify(&self, site: &Site<'_>, work: &Work) -> Result<()> {
         let wrong = |what: String| format!("{}, {}: {what}", self.peer.kind.name(), work.title);
-        let answer = ask(self.peer.address(work), work.path).map_err(|e| wrong(e.to_string()))?;
+        let address = self.peer.address(work);
+        let answer = match work.door {
+            // h2load counts what is not 200, and bytes.
+            Door::Http2 => return Ok(()),
+            Door::Tls => tls::ask(site, address, work.path),
+            Door::Http | Door::Tcp => ask(TcpStream::connect(address)?, address, work.path),
+        };
+        let answer = answer.map_err(|e| wrong(e.to_string()))?;
         let head_end = answer
             .windows(4)
             .position(|w| w == b"\r\n\r\n")
@@ -371,9 +403,11 @@ fn nginx_stream(program: &Path) -> Result<Option<NginxStream>> {
     Ok(module.filter(|path| path.exists()).map(NginxStream::Module))
 }
 
-fn ask(address: SocketAddr, path: &str) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+pub(crate) fn ask(
+    mut stream: impl Read + Write,
+    address: SocketAddr,
+    path: &str,
+) -> std::io::Result<Vec<u8>> {
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"

@@ -138,9 +138,10 @@ fn latency_table(outcome: &Outcome, kinds: &[Kind]) -> String {
             };
             let median =
                 |of: fn(&Sample) -> f64| Spread::of(kept.iter().map(of)).map_or(0.0, |s| s.median);
+            let p99 = Spread::of(kept.iter().filter_map(|sample| sample.seen.p99_ms));
             cells.push(format!(
-                "{:.1} ms, {:.0}/s, {}",
-                median(|sample| sample.seen.p99_ms),
+                "{}, {:.0}/s, {}",
+                p99.map_or_else(|| "-".to_owned(), |p99| format!("{:.1} ms", p99.median)),
                 median(|sample| sample.seen.per_second),
                 row.errors(kind),
             ));

@@ -59,7 +59,7 @@ pub(crate) fn measure(
         .collect::<Result<Vec<Running>>>()?;
     for work in works {
         for proxy in running.iter().filter(|proxy| proxy.peer.can(work)) {
-            proxy.verify(work)?;
+            proxy.verify(site, work)?;
         }
     }
 

@@ -25,6 +25,7 @@ impl Template {
         template
             .with("USER", user)
             .with("DIR", dir.display())
+            .with("CERTIFICATE", site.certificate().display())
             .with("FILES", site.files)
             .with("MAXCONN", site.maxconn())
     }

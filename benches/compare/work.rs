@@ -25,6 +25,10 @@ pub(crate) enum Door {
     Http,
     /// The same bytes, relayed unread.
     Tcp,
+    /// HTTP/1.1 over TLS 1.3, a P-256 certificate.
+    Tls,
+    /// HTTP/2 in the clear, to the same HTTP/1.1 origins.
+    Http2,
 }
 
 /// The most CPU time rlb may take, as a share of a peer's in the same round.
@@ -39,6 +43,14 @@ impl Work {
     /// Whether the relay should splice: it pays from about 16 KiB (9.2 against 10.2 µs).
     pub(crate) fn is_large(&self) -> bool {
         self.answer_bytes >= 16 * 1024
+    }
+
+    /// Of the addresses that are asked for.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.door {
+            Door::Tls => "https",
+            Door::Http | Door::Tcp => "http",
+        }
     }
 
     /// Whether each request has a connection of its own.
@@ -133,6 +145,54 @@ pub(crate) const ALL: &[Work] = &[
         answer_bytes: BYTES_1M,
         headers: &[],
         budget: &[goal(Kind::Haproxy, 0.95, 0.85)],
+    },
+    Work {
+        key: "tls",
+        title: "TLS, small answer",
+        door: Door::Tls,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.60, 0.55),
+            goal(Kind::Nginx, 0.75, 0.75),
+        ],
+    },
+    Work {
+        key: "tls-new",
+        title: "TLS, handshake per request",
+        door: Door::Tls,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[("Connection", "close")],
+        budget: &[
+            goal(Kind::Haproxy, 0.55, 0.50),
+            goal(Kind::Nginx, 0.65, 0.65),
+        ],
+    },
+    Work {
+        key: "tls-1m",
+        title: "TLS, 1 MiB answer",
+        door: Door::Tls,
+        path: PATH_1M,
+        answer_bytes: BYTES_1M,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.55, 0.50),
+            goal(Kind::Nginx, 0.95, 0.95),
+        ],
+    },
+    Work {
+        key: "h2",
+        title: "HTTP/2, 10 streams, small answer",
+        door: Door::Http2,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.58, 0.50),
+            goal(Kind::Nginx, 0.78, 0.70),
+        ],
     },
 ];
 

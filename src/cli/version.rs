@@ -24,8 +24,8 @@ fn built_with() -> String {
     format!(
         "Build: {profile}, {arch}, minimum rustc {rustc}\n\
          Features: {features}\n\
-         HTTP/1.1: own engine on {httparse}; HTTP/2: not in this version\n\
-         TLS: not in this version\n\
+         HTTP/1.1: own engine on {httparse}; HTTP/2: {h2}\n\
+         TLS: {rustls} with {aws_lc}: TLS 1.2 and 1.3\n\
          Runtime: {tokio}, {mimalloc}",
         profile = if cfg!(debug_assertions) {
             "debug"
@@ -35,6 +35,9 @@ fn built_with() -> String {
         arch = std::env::consts::ARCH,
         rustc = env!("CARGO_PKG_RUST_VERSION"),
         httparse = of("httparse"),
+        h2 = of("h2"),
+        rustls = of("rustls"),
+        aws_lc = of("aws-lc-rs"),
         tokio = of("tokio"),
         mimalloc = of("mimalloc"),
     )

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::grammar::dns_name;
 use super::units::quoted;
 use super::{ApiAddress, BindAddress, LogTarget, Network, ServerAddress};
 
@@ -63,7 +64,7 @@ pub(crate) fn bind(text: &str) -> Result<BindAddress, Fault> {
     }
 }
 
-/// `ip:port`, `[v6]:port`, `unix:/path` or `unix:@name`.
+/// `ip:port`, `[v6]:port`, `name:port`, `unix:/path` or `unix:@name`.
 pub(crate) fn server(text: &str) -> Result<ServerAddress, Fault> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(match unix(path)? {
@@ -86,10 +87,9 @@ pub(crate) fn server(text: &str) -> Result<ServerAddress, Fault> {
         ))
         .help(format!("did you mean \"127.0.0.1:{port}\"?"))),
         Host::Ip(ip) => Ok(ServerAddress::Ip(SocketAddr::new(ip, port))),
-        Host::Name(name) if is_host_name(name) => Err(Fault::new(
-            "not in this version yet: names are resolved by the dns source",
-        )
-        .help("write the server's IP address, for example \"10.0.0.11:80\"")),
+        Host::Name(name) if is_host_name(name) && dns_name(name).is_ok() => {
+            Ok(ServerAddress::Name(name.to_owned(), port))
+        }
         Host::Name(name) => Err(Fault::new(format!("{} is not an IP address", quoted(name)))
             .help("write \"10.0.0.11:80\", \"[2001:db8::1]:80\" or \"unix:/path\"")),
     }
@@ -163,6 +163,15 @@ pub(crate) fn admin_tcp(text: &str) -> Result<SocketAddr, Fault> {
         Host::Ip(ip) => Ok(SocketAddr::new(ip, port)),
         Host::Name(name) => Err(Fault::new(format!("{} is not an IP address", quoted(name)))
             .help(format!("write \"127.0.0.1:{port}\""))),
+    }
+}
+
+/// `ip:port` that others connect to.
+pub(crate) fn reachable(text: &str) -> Result<SocketAddr, Fault> {
+    match server(text)? {
+        ServerAddress::Ip(address) => Ok(address),
+        _ => Err(Fault::new("others cannot reach a Unix socket")
+            .help("write the address clients connect to, such as \"10.0.0.20:80\"")),
     }
 }
 
@@ -280,6 +289,7 @@ pub(crate) fn server_name(address: &ServerAddress) -> String {
         ServerAddress::Ip(address) => format!("{}:{}", address.ip(), address.port()),
         ServerAddress::Unix(path) => clean_name(&format!("unix:{}", path.display())),
         ServerAddress::Abstract(name) => clean_name(&format!("unix:@{name}")),
+        ServerAddress::Name(name, port) => clean_name(&format!("{name}:{port}")),
     }
 }
 
@@ -482,16 +492,17 @@ mod tests {
                 ServerAddress::Abstract("x".to_owned()),
                 "unix:_x",
             ),
+            (
+                "db-1.internal:5432",
+                ServerAddress::Name("db-1.internal".to_owned(), 5432),
+                "db-1.internal:5432",
+            ),
         ] {
             let address = server(text).unwrap();
             assert_eq!(address, expected, "{text}");
             assert_eq!(server_name(&address), name);
         }
         for (text, message) in [
-            (
-                "db:5432",
-                "not in this version yet: names are resolved by the dns source",
-            ),
             ("http://10.0.0.1:80/", "a server is an address, not a URL"),
             ("10.0.0.1:0", "\"0\" is not a port: they are 1 to 65535"),
             ("10.0.0.1", "missing port"),

@@ -2,6 +2,21 @@
 
 use super::*;
 
+impl Default for Config {
+    /// Nothing is served.
+    fn default() -> Self {
+        Self {
+            global: Global::default(),
+            frontends: Vec::new(),
+            backends: Vec::new(),
+            discovery: Discovery::default(),
+            register: Vec::new(),
+            logs: Vec::new(),
+            discovered: Backend::new("", Mode::Http),
+        }
+    }
+}
+
 impl Default for Global {
     fn default() -> Self {
         Self {
@@ -189,6 +204,7 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             monitor: None,
+            discovered_routes: false,
             tls: None,
             redirect_https: None,
             http2: ClientHttp2::default(),

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::{Docker, DockerSource};
+
 /// One place servers come from beside those that are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -11,6 +13,10 @@ pub enum Source {
     File(PathBuf),
     /// A service in Consul.
     Consul(ConsulSource),
+    /// Containers of Docker or Podman.
+    Docker(DockerSource),
+    /// Members of any source that announce the backend; never in a file.
+    Announced,
     /// Records of a name in DNS.
     Dns(DnsSource),
 }
@@ -59,6 +65,8 @@ pub struct Discovery {
     pub backoff: Backoff,
     /// `[discovery.consul]`.
     pub consul: Consul,
+    /// `[discovery.docker]`.
+    pub docker: Docker,
     /// `[discovery.dns]`.
     pub dns: Dns,
 }
@@ -125,6 +133,23 @@ pub struct Consul {
     pub expose: Expose,
 }
 
+/// `[[register]]`: this process as a service in Consul.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// The service's name there.
+    pub service: String,
+    /// Where clients find the frontend.
+    pub address: SocketAddr,
+    /// The frontend it stands for: passing while that is ready.
+    pub frontend: String,
+    /// The service's tags.
+    pub tags: Vec<String>,
+    /// Consul calls it critical when it heard nothing for this long. Default 10 s.
+    pub ttl: Duration,
+    /// And forgets it after this long in that state. Default 1 min, Consul's least.
+    pub deregister_after: Duration,
+}
+
 /// Where an HTTP API is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ApiAddress {
@@ -169,6 +194,7 @@ impl Default for Discovery {
             stale_warn: Duration::from_secs(300),
             backoff: Backoff::default(),
             consul: Consul::default(),
+            docker: Docker::default(),
             dns: Dns::default(),
         }
     }

@@ -359,6 +359,36 @@ pub(crate) fn consul_tag(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A service, project or network of Docker.
+pub(crate) fn docker_name(text: &str) -> Result<(), Fault> {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if text.is_empty() || text.len() > 255 || !text.bytes().all(known) {
+        return Err(
+            Fault::new(format!("{} is not a name of Docker", quoted(text)))
+                .help("letters, digits and - _ . as in \"web\" or \"demo_front\""),
+        );
+    }
+    Ok(())
+}
+
+/// The same, or nothing.
+pub(crate) fn docker_name_or_none(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        Ok(())
+    } else {
+        docker_name(text)
+    }
+}
+
+/// An IP address, or nothing.
+pub(crate) fn ip_or_none(text: &str) -> Result<Option<std::net::IpAddr>, Fault> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        ip(text).map(Some)
+    }
+}
+
 /// A name of TLS (RFC 6066 section 3): no address, no port.
 pub(crate) fn tls_name(text: &str) -> Result<(), Fault> {
     match rustls::pki_types::DnsName::try_from(text) {

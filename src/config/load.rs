@@ -169,7 +169,7 @@ pub(crate) fn parse_servers(
     let place = Place::new(0, 0..0);
     check::table(&mut root, place, &SERVER_FILE, &problems);
     let reader = Reader::new(place, Some(&root), None);
-    let servers = resolve::servers(reader.list("server"), &problems);
+    let servers = resolve::servers_of_file(reader.list("server"), &problems);
     match problems.into_sorted() {
         (errors, _) if errors.is_empty() => Ok(servers),
         (errors, _) => Err(ConfigErrors::new(errors)),

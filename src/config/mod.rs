@@ -21,6 +21,7 @@ mod check;
 mod defaults;
 mod diagnostics;
 mod discovery;
+mod docker;
 mod expand;
 mod foreign_file;
 mod grammar;
@@ -38,17 +39,22 @@ mod units;
 mod unknown;
 mod words;
 
-pub(crate) use address::server_name_written;
+pub(crate) use address::{name as section_name, server_name_written};
 pub use diagnostics::{ConfigErrors, Diagnostic, Severity};
 pub use discovery::{
     ApiAddress, Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport,
-    Expose, Source, Ttl,
+    Expose, Register, Source, Ttl,
 };
+pub use docker::{
+    Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
+};
+pub(crate) use grammar::{host_match, path_prefix, request_path};
 pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
 pub use tls::*;
+pub(crate) use units::duration;
 
 #[cfg(test)]
 mod tests;

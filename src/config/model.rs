@@ -3,7 +3,7 @@
 use super::*;
 
 /// One whole, valid configuration.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Settings of the process.
     pub global: Global,
@@ -15,6 +15,10 @@ pub struct Config {
     pub logs: Vec<Log>,
     /// How sources are watched.
     pub discovery: Discovery,
+    /// This process in Consul.
+    pub register: Vec<Register>,
+    /// What `[defaults]` say: the settings of backends that make themselves.
+    pub discovered: Backend,
 }
 
 /// `[[log]]`: what is written where.
@@ -182,6 +186,9 @@ pub struct Frontend {
     pub keep_alive_requests: u32,
     /// A path the frontend answers itself; always `None` in tcp mode.
     pub monitor: Option<Monitor>,
+    /// Takes the hosts that containers and services announce. Default false;
+    /// always false in tcp mode.
+    pub discovered_routes: bool,
     /// How the binds with `tls` speak; set if there is one.
     pub tls: Option<FrontendTls>,
     /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
@@ -535,7 +542,7 @@ impl Backend {
     pub fn server_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(path),
-            Source::Consul(_) | Source::Dns(_) => None,
+            Source::Consul(_) | Source::Dns(_) | Source::Docker(_) | Source::Announced => None,
         })
     }
 }
@@ -573,7 +580,7 @@ pub struct Server {
 }
 
 /// A server's own word on TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum TlsChoice {
     /// As its backend says.
     #[default]
@@ -604,6 +611,8 @@ pub enum ServerAddress {
     Unix(PathBuf),
     /// `unix:@name`.
     Abstract(String),
+    /// `name:port`, as long as DNS has not said what it stands for.
+    Name(String, u16),
 }
 
 impl std::fmt::Display for ServerAddress {
@@ -613,6 +622,7 @@ impl std::fmt::Display for ServerAddress {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Abstract(name) => write!(f, "unix:@{name}"),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// `[frontend.tls]`: how the binds with `tls = true` speak to their clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FrontendTls {
@@ -43,7 +45,7 @@ impl Default for FrontendTls {
 }
 
 /// A protocol on top of TLS (RFC 7301).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Alpn {
     /// `http/1.1`
     Http11,
@@ -82,7 +84,8 @@ pub enum ClientAuth {
 }
 
 /// `tls` of a backend or server: how it is spoken to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServerTls {
     /// Authorities of the server's certificate, PEM; `None` (default) = those of the system.
     pub ca_file: Option<PathBuf>,

@@ -83,11 +83,14 @@ impl Control {
         cause: &Cause,
         removal: Option<Removal>,
     ) -> Result<Brought, ApplyError> {
+        inputs.forget_unnamed();
+        inputs.sites.update(&inputs.sources, |backend| {
+            self.drains.borrow().has_servers_of(backend)
+        });
         let mut brought = Brought {
             warnings: inputs.settle(unix_now()),
             ..Brought::default()
         };
-        inputs.forget_unnamed();
         let merged = inputs.merge();
         let before = Arc::clone(&self.desired.borrow());
         if merged.desired == *before {
@@ -105,6 +108,7 @@ impl Control {
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
         self.bring_logs(&inputs.config.logs);
+        *self.conflicts.borrow_mut() = merged.conflicts;
         let is_other = !Arc::ptr_eq(&self.inputs.borrow().config, &inputs.config);
         *self.inputs.borrow_mut() = inputs;
         if is_other {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use super::sources::{Found, SourceId};
 use super::{ApplyError, Cause, Control, Outcome, unix_now};
 use crate::config::Config;
+use crate::observe::{CertificateRow, TlsFacts, TlsFrontend};
+use crate::state::FrontendCounters;
 use crate::tls::{Certificate, Refreshed};
 
 impl Control {
@@ -105,6 +107,44 @@ impl Control {
         }
     }
 
+    /// What is shown of TLS: handshakes by frontend, and each certificate once.
+    pub(super) fn tls_facts(&self) -> TlsFacts {
+        let generation = self.generation();
+        let speaking = generation.frontends.iter().filter(|f| f.tls.is_some());
+        let frontends = speaking.map(|frontend| {
+            let sum = |of: fn(&FrontendCounters) -> u64| frontend.state.counters.sum(of);
+            TlsFrontend {
+                name: Arc::clone(&frontend.config.name),
+                handshakes: sum(|c| c.tls_handshakes.get()),
+                resumed: sum(|c| c.tls_resumed.get()),
+                failed: sum(|c| c.tls_failed.get()),
+            }
+        });
+        let rows = self.certificates().into_iter();
+        let rows = rows.map(|certificate| CertificateRow {
+            file: certificate.path.display().to_string(),
+            names: certificate.names.join(","),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+        });
+        TlsFacts {
+            frontends: frontends.collect(),
+            certificates: rows.collect(),
+        }
+    }
+
+    /// Everything that is shown to clients, each file once, by name.
+    pub(super) fn certificates(&self) -> Vec<Arc<Certificate>> {
+        let acceptors = self.generation().tls.acceptors();
+        let all = acceptors
+            .iter()
+            .flat_map(|acceptor| acceptor.certificates());
+        let mut all: Vec<_> = all.collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        all.dedup_by(|a, b| a.path == b.path);
+        all
+    }
+
     /// Warns of certificates that expire within [`SOON`], once when it is seen and then
     /// daily, until the process ends.
     pub(super) async fn watch_expiry(self: Rc<Self>) -> Outcome {
@@ -118,20 +158,18 @@ impl Control {
         let now = unix_now();
         let mut told = self.expiring.borrow_mut();
         let mut seen = HashMap::new();
-        for acceptor in self.generation().tls.acceptors() {
-            for certificate in acceptor.certificates() {
-                let left = certificate.not_after - now as i64;
-                if left > SOON {
-                    continue;
-                }
-                let key = (certificate.path.clone(), certificate.not_after);
-                let last = told.get(&key).copied();
-                let is_due = last.is_none_or(|last| !only_new && now.saturating_sub(last) >= DAY);
-                if is_due {
-                    tracing::warn!("{}", expiry_sentence(&certificate, left));
-                }
-                seen.insert(key, if is_due { now } else { last.unwrap_or(now) });
+        for certificate in self.certificates() {
+            let left = certificate.not_after - now as i64;
+            if left > SOON {
+                continue;
             }
+            let key = (certificate.path.clone(), certificate.not_after);
+            let last = told.get(&key).copied();
+            let is_due = last.is_none_or(|last| !only_new && now.saturating_sub(last) >= DAY);
+            if is_due {
+                tracing::warn!("{}", expiry_sentence(&certificate, left));
+            }
+            seen.insert(key, if is_due { now } else { last.unwrap_or(now) });
         }
         *told = seen;
     }

@@ -61,6 +61,8 @@ pub(crate) enum Cause {
     Engine,
     /// Something was absent for too long.
     Time,
+    /// The last server of a backend that nobody announces any more has drained.
+    Drained,
 }
 
 impl Control {

@@ -179,7 +179,7 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
         let a = &before.config.backends[old];
         let names = differing!(
             a, new; mode, balance, retries, sources, check, timeouts, limits, pool_max,
-            observe_connect, drain_timeout, retry_after, protocol, http2, groups
+            observe_connect, drain_timeout, retry_after, protocol, http2, groups, check_discovered, panic
         );
         if !names.is_empty() {
             lines.push(|| format!("backend {}: {}", new.name, names.join(", ")));

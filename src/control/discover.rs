@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::change::Cause;
+use super::sites::Conflict;
 use super::sources::Found;
 use super::{Control, Outcome, unix_now};
-use crate::discovery::{SourceId, SourceRow};
+use crate::discovery::{LeftOut, SourceId, SourceRow};
 
 impl Control {
     /// Follows the sources until the task is dropped.
@@ -83,6 +84,32 @@ impl Control {
 
     /// The sources, for those who look.
     pub(crate) fn sources(&self) -> Vec<SourceRow> {
-        self.discovery.borrow().rows()
+        let mut rows = self.discovery.borrow().rows();
+        for Conflict { source, who, why } in &*self.conflicts.borrow() {
+            if let Some(row) = rows.iter_mut().find(|row| row.source == source.as_str()) {
+                let more = LeftOut::new(who, why);
+                row.left_out = row.left_out.iter().cloned().chain([more]).collect();
+            }
+        }
+        rows
+    }
+
+    /// Backends that were announced go when their last servers have drained.
+    pub(super) async fn let_sites_go(&self) {
+        let is_over = {
+            let (inputs, drains) = (self.inputs.borrow(), self.drains.borrow());
+            inputs
+                .sites
+                .leaving()
+                .any(|backend| !drains.has_servers_of(backend))
+        };
+        if !is_over {
+            return;
+        }
+        let turn = self.turn.lock().await;
+        let inputs = self.inputs.borrow().clone();
+        if let Err(error) = self.bring(&turn, inputs, &Cause::Drained, None).await {
+            tracing::error!(%error, "backends that nobody announces stay");
+        }
     }
 }

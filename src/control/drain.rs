@@ -85,6 +85,13 @@ impl Draining {
         self.servers.iter()
     }
 
+    /// Whether servers of a backend still have something to do.
+    pub(super) fn has_servers_of(&self, backend: &str) -> bool {
+        self.servers
+            .iter()
+            .any(|leaving| *leaving.backend.name == *backend)
+    }
+
     /// Those that `desired` wants back: they keep their identity and go on.
     pub(super) fn returning(&self, desired: &Desired) -> Returning {
         if self.servers.is_empty() {

@@ -71,7 +71,7 @@ impl<'a> Edit<'a> {
     pub(crate) fn server(&mut self, backend: &str, name: &str) -> Result<EditServer<'_>, Refusal> {
         let (settings, member) = self.served(backend, name)?;
         let written = self.inputs.written(backend, &member.key);
-        let written = written.unwrap_or(&member.settings).clone();
+        let written = written.unwrap_or_else(|| member.settings.clone());
         Ok(EditServer {
             has_check: member.has_check(settings),
             written,

@@ -85,6 +85,7 @@ impl fmt::Display for Cause {
             Self::Source(name) => write!(f, "source {name}"),
             Self::Engine => f.write_str("engine"),
             Self::Time => f.write_str("time"),
+            Self::Drained => f.write_str("drained"),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::difference::{Difference, Object, Words, ago};
 use super::overrides::{FrontendOverride, Overrides, ServerOverride, Set};
+use super::sites::{Conflict, Sites};
 use super::sources::{Found, SourceId, Sources};
 use super::spec::{WEIGHT_MAX, address_text};
 use super::weights::{Weights, WeightsId};
@@ -30,6 +31,8 @@ pub(crate) struct Inputs {
     pub(crate) weights: Weights,
     /// What was set at run time.
     pub(crate) overrides: Overrides,
+    /// What members of the sources announce.
+    pub(crate) sites: Sites,
 }
 
 /// What was read and is good.
@@ -50,6 +53,8 @@ pub(crate) struct Merged {
     pub(crate) differences: Vec<Difference>,
     /// Servers that could not be taken as they are, one sentence each.
     pub(crate) warnings: Vec<String>,
+    /// Members that announced what others have.
+    pub(crate) conflicts: Vec<Conflict>,
 }
 
 /// As of a written name, less what makes it unique.
@@ -82,11 +87,9 @@ impl Inputs {
     /// what is worth a line in the log.
     pub(crate) fn settle(&mut self, now: u64) -> Vec<String> {
         let mut notices = Vec::new();
+        let config = self.sites.extend(&self.config).config;
         let Self {
-            config,
-            sources,
-            overrides,
-            ..
+            sources, overrides, ..
         } = self;
         for (name, servers) in &mut overrides.servers {
             let backend = config.backends.iter().find(|b| *b.name == **name);
@@ -117,12 +120,24 @@ impl Inputs {
 
     /// [`merge`] of these.
     pub(crate) fn merge(&self) -> Merged {
-        merge(&self.config, &self.sources, &self.weights, &self.overrides)
+        let extended = self.sites.extend(&self.config);
+        let mut merged = merge(
+            &extended.config,
+            &self.sources,
+            &self.weights,
+            &self.overrides,
+        );
+        for Conflict { who, why, .. } in &extended.conflicts {
+            merged.warnings.push(format!("{who}: {why}"));
+        }
+        merged.conflicts = extended.conflicts;
+        merged
     }
 
     /// A server's settings without what was set on it.
-    pub(crate) fn written(&self, backend: &str, key: &str) -> Option<&config::Server> {
-        let config = self.config.backends.iter().find(|b| *b.name == *backend)?;
+    pub(crate) fn written(&self, backend: &str, key: &str) -> Option<config::Server> {
+        let config = self.sites.extend(&self.config).config;
+        let config = config.backends.iter().find(|b| *b.name == *backend)?;
         let set = self.overrides.server(backend, key);
         let added = set
             .and_then(|set| set.added.as_ref())
@@ -132,7 +147,7 @@ impl Inputs {
             let mut found = self.sources.of(config);
             found.find(|f| *f.key == *key).map(Found::settings)
         };
-        added.or(written).or_else(found)
+        added.or(written).or_else(found).cloned()
     }
 }
 
@@ -203,6 +218,9 @@ pub(crate) fn merge(
             warnings: &mut warnings,
         };
         gather.all(sources);
+        for member in &mut gather.members {
+            resolve(member, sources);
+        }
         gather.members
     });
     let shares = |backend: &config::Backend| Some(weights.of(backend.groups.as_ref()?));
@@ -215,6 +233,18 @@ pub(crate) fn merge(
         },
         differences,
         warnings,
+        conflicts: Vec::new(),
+    }
+}
+
+/// Puts what the name of a server stands for in its place. As long as nobody
+/// knows, it is in maintenance.
+fn resolve(member: &mut Member, sources: &Sources) {
+    if let ServerAddress::Name(name, port) = &member.settings.address {
+        match sources.resolved(name, *port) {
+            Some(address) => member.settings.address = address,
+            None => member.admin = Admin::Maint,
+        }
     }
 }
 

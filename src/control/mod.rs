@@ -27,10 +27,12 @@ mod keys;
 mod merge;
 mod overrides;
 mod refusal;
+mod register;
 mod reload;
 mod run;
 mod save;
 mod sessions;
+mod sites;
 mod snapshot;
 mod sources;
 mod spec;
@@ -54,7 +56,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{BindAddress, Config, Global};
-use crate::discovery::{Discovery, SourceId};
+use crate::discovery::{Discovery, Registration, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
 use crate::log::{EventLog, Logs};
@@ -114,6 +116,8 @@ pub(crate) struct Control {
     desired: RefCell<Arc<Desired>>,
     /// Where that is not what is written.
     differences: RefCell<Vec<Difference>>,
+    /// What members announced and others have.
+    conflicts: RefCell<Vec<sites::Conflict>>,
     /// What the last merge could not take; each is said once.
     merge_warnings: RefCell<HashSet<String>>,
     history: RefCell<History>,
@@ -124,6 +128,7 @@ pub(crate) struct Control {
     binds: RefCell<Binds>,
     health: RefCell<Health>,
     discovery: RefCell<Discovery>,
+    registrations: RefCell<Vec<Registration>>,
     /// When an earlier process heard each source, Unix seconds, until the providers start.
     heard: RefCell<BTreeMap<SourceId, u64>>,
     drains: RefCell<Draining>,
@@ -210,6 +215,7 @@ impl Control {
             inputs: RefCell::default(),
             desired: RefCell::new(Arc::new(Desired::nothing())),
             differences: RefCell::default(),
+            conflicts: RefCell::default(),
             merge_warnings: RefCell::default(),
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
@@ -218,6 +224,7 @@ impl Control {
             binds: RefCell::default(),
             health: RefCell::new(health),
             discovery: RefCell::default(),
+            registrations: RefCell::default(),
             heard: RefCell::default(),
             drains: RefCell::default(),
             watch: RefCell::default(),
@@ -243,8 +250,12 @@ impl Control {
         control.restore(&first.config, predecessor.as_ref()).await;
         if let Some(predecessor) = &mut predecessor {
             control.health.borrow_mut().expect(predecessor.known());
+            let tickets = std::mem::take(&mut predecessor.tickets);
+            control.generation().tls.tickets().import(tickets);
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
+            let tickets = std::mem::take(&mut predecessor.tickets);
+            control.generation().tls.tickets().import(tickets);
         }
         control.first_config(first.config).await?;
         control.name_restored();

@@ -60,6 +60,7 @@ impl Control {
         let sampling = supervise("sample", || Rc::clone(self).sample_always());
         let following = supervise("files", || Rc::clone(self).follow_files());
         let discovering = supervise("sources", || Rc::clone(self).follow_sources());
+        let registering = supervise("register", || Rc::clone(self).register_always());
         let expiring = supervise("expiry", || Rc::clone(self).watch_expiry());
         let weighing = supervise("weights", || Rc::clone(self).follow_keys());
         let saving = supervise("save", || Rc::clone(self).save_always());
@@ -73,6 +74,7 @@ impl Control {
             never = sampling => never,
             never = following => never,
             never = discovering => never,
+            never = registering => never,
             never = expiring => never,
             never = weighing => never,
             never = saving => never,
@@ -228,6 +230,7 @@ impl Control {
         loop {
             look.tick().await;
             self.look_after_draining().await;
+            self.let_sites_go().await;
         }
     }
 }

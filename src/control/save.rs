@@ -118,6 +118,7 @@ impl Control {
                     sources: snapshot.sources,
                     weights: snapshot.weights,
                     overrides: snapshot.overrides,
+                    ..Inputs::default()
                 };
             }
             Ok(Restored::SetAside(sentence)) => tracing::error!("{sentence}"),

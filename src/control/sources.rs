@@ -103,17 +103,64 @@ impl Sources {
         self.sets.contains_key(id)
     }
 
-    /// What a backend's sources found, in their order.
-    pub(crate) fn of<'a>(&'a self, backend: &config::Backend) -> impl Iterator<Item = &'a Found> {
+    /// What a backend's sources found, in their order; then those that announce it.
+    pub(crate) fn of<'a>(
+        &'a self,
+        backend: &'a config::Backend,
+    ) -> impl Iterator<Item = &'a Found> {
         let ids = ids_of(backend).collect::<Vec<_>>();
+        let is_made = backend.sources.contains(&config::Source::Announced);
+        let takes = move |id: &SourceId, ids: &[SourceId]| {
+            is_made || ids.iter().any(|own| own.kind() == id.kind())
+        };
+        let sites = self.sets.iter().filter(|(id, _)| id.is_sites());
+        let sites: Vec<_> = sites.filter(|(id, _)| takes(id, &ids)).collect();
+        let announce = |found: &&Found| {
+            let site = found
+                .member
+                .as_ref()
+                .and_then(|member| member.site.as_ref());
+            site.is_some_and(|site| *site.backend == *backend.name)
+        };
+        let announced = sites.into_iter().flat_map(|(_, answer)| &answer.members);
+        let announced = announced.filter(announce);
         let answers = ids.into_iter().filter_map(|id| self.sets.get(&id));
-        answers.flat_map(|answer| &answer.members)
+        let named = answers.flat_map(|answer| &answer.members);
+        named.chain(announced)
+    }
+
+    /// The sources whose members make backends.
+    pub(crate) fn announcing(
+        &self,
+    ) -> impl Iterator<Item = (&SourceId, impl Iterator<Item = &Member>)> {
+        let sites = self.sets.iter().filter(|(id, _)| id.is_sites());
+        sites.map(|(id, answer)| {
+            let members = answer.members.iter();
+            (id, members.filter_map(|found| found.member.as_deref()))
+        })
+    }
+
+    /// What a server's name stands for now.
+    pub(crate) fn resolved(&self, name: &str, port: u16) -> Option<config::ServerAddress> {
+        let answer = self.sets.get(&SourceId::name(name, port))?;
+        let found = answer.members.first()?;
+        Some(found.settings().address.clone())
     }
 
     /// Forgets the sources that this configuration does not name.
     pub(crate) fn keep_named_in(&mut self, config: &config::Config) {
-        let named: Vec<_> = config.backends.iter().flat_map(ids_of).collect();
-        self.sets.retain(|id, _| named.contains(id));
+        let backends = || config.backends.iter();
+        let servers = backends().flat_map(|backend| &backend.servers);
+        let names = servers.filter_map(|server| match &server.address {
+            config::ServerAddress::Name(name, port) => Some(SourceId::name(name, *port)),
+            _ => None,
+        });
+        let named: Vec<_> = backends().flat_map(ids_of).chain(names).collect();
+        let has_routes = config.frontends.iter().any(|f| f.discovered_routes);
+        self.sets.retain(|id, _| match id.is_sites() {
+            true => has_routes,
+            false => named.contains(id),
+        });
     }
 }
 

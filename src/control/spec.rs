@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, ServerAddress};
+use crate::config::{self, ServerAddress, TlsChoice};
 
 /// Settings of a server that can be written down. The format on disk is its own:
 /// the file's vocabulary may change without it.
@@ -31,6 +31,12 @@ struct Written {
     check_port: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check_address: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "is_the_backends")]
+    tls: TlsChoice,
+}
+
+fn is_the_backends(tls: &TlsChoice) -> bool {
+    *tls == TlsChoice::Backend
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,6 +46,7 @@ enum Address {
     Ip(SocketAddr),
     Unix(PathBuf),
     Abstract(String),
+    Host(String, u16),
 }
 
 impl From<Spec> for Written {
@@ -50,6 +57,7 @@ impl From<Spec> for Written {
                 ServerAddress::Ip(address) => Address::Ip(address),
                 ServerAddress::Unix(path) => Address::Unix(path),
                 ServerAddress::Abstract(name) => Address::Abstract(name),
+                ServerAddress::Name(name, port) => Address::Host(name, port),
             },
             weight: server.weight,
             backup: server.backup,
@@ -58,6 +66,7 @@ impl From<Spec> for Written {
             check: server.check,
             check_port: server.check_port,
             check_address: server.check_address,
+            tls: server.tls,
         }
     }
 }
@@ -68,6 +77,7 @@ impl From<Written> for Spec {
             Address::Ip(address) => ServerAddress::Ip(address),
             Address::Unix(path) => ServerAddress::Unix(path),
             Address::Abstract(name) => ServerAddress::Abstract(name),
+            Address::Host(name, port) => ServerAddress::Name(name, port),
         };
         Self(config::Server {
             weight: written.weight.min(WEIGHT_MAX),
@@ -77,6 +87,7 @@ impl From<Written> for Spec {
             check: written.check,
             check_port: written.check_port,
             check_address: written.check_address,
+            tls: written.tls,
             ..config::Server::new(written.name, address)
         })
     }
@@ -100,6 +111,7 @@ mod tests {
             ServerAddress::Ip("[::1]:80".parse().unwrap()),
             ServerAddress::Unix("/run/web.sock".into()),
             ServerAddress::Abstract("web".into()),
+            ServerAddress::Name("web.internal".into(), 80),
         ] {
             let spec = Spec(config::Server {
                 weight: 7,
@@ -109,6 +121,11 @@ mod tests {
                 check: Some(false),
                 check_port: Some(81),
                 check_address: Some([127, 0, 0, 9].into()),
+                tls: TlsChoice::Own(Box::new(config::ServerTls {
+                    sni: Some("a.test".into()),
+                    verify: false,
+                    ..config::ServerTls::default()
+                })),
                 ..config::Server::new("s1", address)
             });
             let text = serde_json::to_string(&spec).unwrap();

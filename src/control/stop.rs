@@ -88,6 +88,7 @@ impl Control {
         if !self.is_cut_wanted() && !is_succeeded {
             // The command that asked for it says the same to the operator.
             tracing::debug!(sessions = self.published.connections(), "draining");
+            self.deregister().await;
             self.wait_until(Instant::now() + global.drain_delay, || false)
                 .await;
         }

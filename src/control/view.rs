@@ -64,6 +64,7 @@ impl Control {
     /// Everything there is to see, now, as plain data.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
+            tls: self.tls_facts(),
             sources: self.sources(),
             ..self.with_view(Snapshot::take)
         }

@@ -341,7 +341,7 @@ impl Drop for Connection {
 }
 
 /// The addresses of a host. Never getaddrinfo: it blocks a thread.
-async fn resolve(host: &str) -> Result<Vec<IpAddr>, Failure> {
+pub(crate) async fn resolve(host: &str) -> Result<Vec<IpAddr>, Failure> {
     if let Ok(ip) = host.parse() {
         return Ok(vec![ip]);
     }

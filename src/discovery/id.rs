@@ -18,6 +18,8 @@ impl SourceId {
     pub(crate) fn of(source: &config::Source) -> Self {
         match source {
             config::Source::File(path) => Self::file(path),
+            config::Source::Announced => Self("announced:*".to_owned()),
+            config::Source::Docker(docker) => Self(docker_name(docker)),
             config::Source::Consul(consul) => {
                 let mut name = format!("consul:{}", consul.service);
                 for (index, tag) in consul.tags.iter().enumerate() {
@@ -35,6 +37,11 @@ impl SourceId {
         }
     }
 
+    /// The one address that a name stands for.
+    pub(crate) fn name(name: &str, port: u16) -> Self {
+        Self(format!("dns:{name}?type=name&port={port}"))
+    }
+
     /// A server file.
     pub(crate) fn file(path: &Path) -> Self {
         Self(format!("file:{}", path.display()))
@@ -43,6 +50,11 @@ impl SourceId {
     /// What makes sites of its own, of a kind (`consul`, `docker`): `consul:*`.
     pub(crate) fn sites(kind: &str) -> Self {
         Self(format!("{kind}:*"))
+    }
+
+    /// Whether it makes sites.
+    pub(crate) fn is_sites(&self) -> bool {
+        self.0.ends_with(":*")
     }
 
     /// `file`, `consul`, ...
@@ -54,6 +66,27 @@ impl SourceId {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// `docker:demo/web?port=80`.
+fn docker_name(source: &config::DockerSource) -> String {
+    let mut name = "docker:".to_owned();
+    if let Some(project) = &source.project {
+        name.push_str(project);
+        name.push('/');
+    }
+    name.push_str(&source.service);
+    let port = source.port.map(|port| format!("port={port}"));
+    let network = source
+        .network
+        .as_ref()
+        .map(|name| format!("network={name}"));
+    let tags = source.tags.iter().map(|tag| format!("tag={tag}"));
+    for (index, filter) in port.into_iter().chain(network).chain(tags).enumerate() {
+        name.push(if index == 0 { '?' } else { '&' });
+        name.push_str(&filter);
+    }
+    name
 }
 
 impl fmt::Display for SourceId {

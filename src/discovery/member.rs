@@ -82,16 +82,16 @@ pub(crate) struct LeftOut {
 pub(crate) struct Site {
     /// The backend it belongs to: `demo_interlock_com`.
     pub(crate) backend: String,
-    /// Hosts routed to it, `demo.example.com` or `*.example.com`; empty = it joins a
-    /// backend that others route to.
+    /// Hosts routed to it, `demo.example.com` or `*.example.com`, `*` = every one
+    /// nothing else takes; empty = it joins a backend that others route to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) hosts: Vec<String>,
     /// The paths that are routed to it begin with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) path_prefix: Option<String>,
-    /// `GET` this path as its check; `None` = the check of `[defaults]`, else a connect.
+    /// Its check; `None` = that of `[defaults]`, else a connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) check_path: Option<String>,
+    pub(crate) check: Option<SiteCheck>,
     /// Milliseconds between two checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) check_interval_ms: Option<u64>,
@@ -105,6 +105,18 @@ pub(crate) struct Site {
     /// that want the same host the older one has it.
     #[serde(default)]
     pub(crate) since: u64,
+}
+
+/// The check a site asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SiteCheck {
+    /// None at all.
+    Off,
+    /// The connect alone.
+    Tcp,
+    /// This path, with the method of `[defaults]`.
+    Http(String),
 }
 
 impl Member {

@@ -15,6 +15,7 @@
 mod backoff;
 mod consul;
 mod dns;
+mod docker;
 pub(crate) mod http;
 mod id;
 mod member;
@@ -23,9 +24,9 @@ mod registry;
 mod source;
 
 pub(crate) use backoff::Backoff;
-pub(crate) use consul::{Kv, KvWatch};
+pub(crate) use consul::{Kv, KvWatch, Registration, Verdict};
 pub(crate) use id::SourceId;
-pub(crate) use member::{Found, LeftOut, Member, Site, Standing};
+pub(crate) use member::{Found, LeftOut, Member, Site, SiteCheck, Standing};
 pub(crate) use outlet::{Failure, FailureKind, Outlet};
 pub(crate) use registry::{Discovery, Provider};
 pub(crate) use source::{Condition, Source, SourceRow};

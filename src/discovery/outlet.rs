@@ -65,6 +65,13 @@ impl Outlet {
         self.news.notify_one();
     }
 
+    /// All that is known now while a part of the source is lost: what that part
+    /// said last is in `found`. The source stays lost.
+    pub(crate) fn found_partly(&self, found: Found) {
+        self.source.borrow_mut().found_partly(found, Instant::now());
+        self.news.notify_one();
+    }
+
     /// A sign of life without a new answer: what was found last still holds.
     pub(crate) fn still(&self) {
         self.source.borrow_mut().still(Instant::now());

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::docker::DockerProvider;
 use super::source::Rules;
 use super::{Failure, FailureKind, Member, Outlet, Source, SourceId, SourceRow};
 use crate::config::{self, Config};
@@ -151,6 +152,9 @@ impl Drop for Running {
 fn providers(config: &Config) -> Vec<Box<dyn Provider>> {
     let mut all = Vec::new();
     all.extend(super::consul::providers(config));
+    if let Some(docker) = DockerProvider::of(config) {
+        all.push(Box::new(docker) as Box<dyn Provider>);
+    }
     all.extend(super::dns::providers(config));
     all
 }

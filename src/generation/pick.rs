@@ -337,6 +337,55 @@ mod tests {
         assert_eq!(port(backend, Some("s4")), 4);
     }
 
+    #[test]
+    fn who_is_not_proven_serves_only_where_nobody_else_can() {
+        let (generation, _) = generation(&[1, 1, 1]);
+        let backend = &generation.backends[0];
+        for name in ["s2", "s3"] {
+            backend.server(name).unwrap().state.set_unproven(true);
+        }
+        assert_eq!(shares(backend, 10), HashMap::from([(1, 10)]));
+        backend.server("s1").unwrap().state.set_refused(true);
+        let both = shares(backend, 100);
+        assert_eq!(both.len(), 2, "{both:?}");
+        assert_eq!(port(backend, Some("s2")), 3);
+        down(backend, "s3");
+        assert_eq!(port(backend, None), 2);
+    }
+
+    #[test]
+    fn below_the_share_of_panic_all_that_are_wanted_serve() {
+        let mut web = backend("web", servers(&[1; 5]));
+        web.panic = 50;
+        let desired = desired(Vec::new(), vec![web]);
+        let (generation, _) = Generation::first(&desired, 2);
+        let all = &generation.backends[0];
+        all.server("s5").unwrap().state.set_refused(true);
+        for name in ["s1", "s2"] {
+            down(all, name);
+        }
+        let half = generation.next(&desired, 2).0;
+        assert_eq!(
+            shares(&half.backends[0], 10),
+            HashMap::from([(3, 5), (4, 5)])
+        );
+        down(all, "s3");
+        let panicking = half.next(&desired, 2).0;
+        let four = (1..=4).map(|port| (port, 3)).collect();
+        assert_eq!(
+            shares(&panicking.backends[0], 12),
+            four,
+            "never who is refused"
+        );
+        let state = &all.server("s3").unwrap().state;
+        state.set_operational(Operational::Up, 2);
+        let calm = panicking.next(&desired, 2).0;
+        assert_eq!(
+            shares(&calm.backends[0], 10),
+            HashMap::from([(3, 5), (4, 5)])
+        );
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Server;
+use crate::config::ServerAddress;
 use crate::state::{Admin, CheckCode, LastCheck, Operational};
 
 /// The status of a server in HAProxy's words: those of [`status_text`], `MAINT`,
@@ -23,6 +24,9 @@ pub(crate) fn status(server: &Server) -> String {
         .to_owned(),
     };
     match (state.admin(), operational) {
+        (Admin::Maint, _) if matches!(server.address, ServerAddress::Name(..)) => {
+            "MAINT (resolution)".to_owned()
+        }
         (Admin::Maint, _) => "MAINT".to_owned(),
         (Admin::Drain, Operational::Up) => match checked.strip_prefix("UP") {
             Some(progress) => format!("DRAIN{progress}"),

@@ -102,6 +102,8 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         backends,
         logs: Vec::new(),
         discovery: Discovery::default(),
+        register: Vec::new(),
+        discovered: Backend::new("", Mode::Http),
     }))
 }
 

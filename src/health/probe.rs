@@ -49,7 +49,7 @@ impl Target {
     /// What `check` asks of `server`.
     pub(crate) fn new(server: &Server, check: &Arc<Check>) -> Self {
         let host = match &server.address {
-            ServerAddress::Ip(address) => address.to_string(),
+            ServerAddress::Ip(_) | ServerAddress::Name(..) => server.address.to_string(),
             ServerAddress::Unix(_) | ServerAddress::Abstract(_) => "localhost".to_owned(),
         };
         Self {
@@ -73,6 +73,8 @@ pub(crate) async fn probe(target: &Target) -> LastCheck {
             let name = format!("\0{name}");
             ask(target, deadline, UnixStream::connect(name)).await
         }
+        // In maintenance until it is known, and not checked then.
+        ServerAddress::Name(..) => Outcome::of(CheckCode::SockErr),
     };
     let elapsed = started.elapsed().as_millis();
     LastCheck {

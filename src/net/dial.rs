@@ -17,6 +17,10 @@ pub(crate) async fn dial(address: &ServerAddress) -> io::Result<Stream> {
         ServerAddress::Ip(address) => (SockAddr::from(*address), true),
         ServerAddress::Unix(path) => (SockAddr::unix(path)?, false),
         // A leading NUL is the abstract name space.
+        ServerAddress::Name(..) => {
+            // It is in maintenance: nothing is sent there.
+            return Err(io::Error::other("the name of the server is not known yet"));
+        }
         ServerAddress::Abstract(name) => (SockAddr::unix(format!("\0{name}"))?, false),
     };
     let stream = begin(&address, tcp)?;

@@ -102,8 +102,9 @@ impl Stream {
         };
         let session = &mut *tls.borrow_mut();
         if session.wants_write() {
-            // Answers to the peer's key updates, a close_notify that found no room.
-            let _ = self.poll_flush_session(session, cx)?;
+            // Answers to the peer's key updates, a close_notify that found no room. Who cannot
+            // be written to any more may still be read from.
+            let _ = self.poll_flush_session(session, cx);
         }
         let mut filled = 0;
         let mut more = true;

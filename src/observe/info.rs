@@ -106,6 +106,8 @@ pub(super) fn fields(snapshot: &Snapshot, float: bool) -> Vec<Info<'_>> {
     };
     let started = std::time::Duration::from_millis(process.started_unix_ms);
     let none = || Value::U32(0);
+    let (tls, resumed) = (snapshot.tls.sum(|f| f.handshakes), snapshot.tls.sum(|f| f.resumed));
+    let reused = (100 * resumed).checked_div(tls).unwrap_or(0);
     let working: u64 = snapshot.proxies.iter().filter_map(|proxy| proxy.backend.as_ref()).map(|b| b.work.current).sum();
     let checked = snapshot.servers().filter(|(_, server)| server.check.is_some()).count();
     let mut fields = Fields(Vec::with_capacity(82));
@@ -132,7 +134,7 @@ pub(super) fn fields(snapshot: &Snapshot, float: bool) -> Vec<Info<'_>> {
     f.add(19, "CumReq", "MCP", Value::u32(totals.requests), "HTTP requests");
     f.add(20, "MaxSslConns", "MMP", none(), "Most TLS connections allowed");
     f.add(21, "CurrSslConns", "MGP", none(), "TLS connections now");
-    f.add(22, "CumSslConns", "MCP", none(), "TLS connections");
+    f.add(22, "CumSslConns", "MCP", Value::u32(snapshot.tls.sum(|f| f.handshakes)), "TLS connections");
     f.add(23, "Maxpipes", "CLP", Value::u32(process.pipes_max), "Most pipes for splicing");
     f.add(24, "PipesUsed", "MGP", Value::u32(process.pipes), "Pipes now");
     f.add(25, "PipesFree", "MGP", none(), "Spare pipes");
@@ -147,7 +149,7 @@ pub(super) fn fields(snapshot: &Snapshot, float: bool) -> Vec<Info<'_>> {
     f.add(34, "MaxSslRate", "MMP", none(), "Most TLS handshakes in one second");
     f.add(35, "SslFrontendKeyRate", "MGP", rate(0), "Key computations for clients in the last second");
     f.add(36, "SslFrontendMaxKeyRate", "MMP", none(), "Most key computations for clients in one second");
-    f.add(37, "SslFrontendSessionReuse_pct", "MGP", none(), "Percent of TLS sessions that were resumed");
+    f.add(37, "SslFrontendSessionReuse_pct", "MGP", Value::u32(reused),  "Percent of TLS sessions that were resumed");
     f.add(38, "SslBackendKeyRate", "MRP", rate(0), "Key computations for servers in the last second");
     f.add(39, "SslBackendMaxKeyRate", "MMP", none(), "Most key computations for servers in one second");
     f.add(40, "SslCacheLookups", "MCP", none(), "Lookups of TLS sessions");

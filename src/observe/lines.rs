@@ -352,7 +352,7 @@ pub(super) const fn mode_word(mode: Mode) -> &'static str {
 
 fn address(address: &ServerAddress) -> Cow<'static, str> {
     match address {
-        ServerAddress::Ip(address) => Cow::Owned(address.to_string()),
+        ServerAddress::Ip(_) | ServerAddress::Name(..) => Cow::Owned(address.to_string()),
         ServerAddress::Unix(_) | ServerAddress::Abstract(_) => Cow::Borrowed("unix"),
     }
 }

@@ -26,6 +26,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod totals;
 mod value;
 
@@ -41,4 +42,5 @@ pub(crate) use sessions::{SessionFilter, SessionLine, parse_pointer, sessions};
 pub(crate) use snapshot::{Departing, Snapshot, View};
 pub(crate) use tables::{DrainRow, GenerationRow, OverrideRow, Table, Tabular};
 pub(crate) use text::{env, errors, sounds_secret, version};
+pub(crate) use tls::{CertificateRow, TlsFacts, TlsFrontend};
 pub(crate) use totals::{FrontendTotals, Totals};

@@ -109,6 +109,7 @@ impl Check {
 fn endpoint(address: &ServerAddress) -> (String, u16) {
     match address {
         ServerAddress::Ip(address) => (address.ip().to_string(), address.port()),
+        ServerAddress::Name(_, port) => ("-".to_owned(), *port),
         ServerAddress::Unix(_) | ServerAddress::Abstract(_) => ("-".to_owned(), 0),
     }
 }

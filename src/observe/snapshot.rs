@@ -7,6 +7,7 @@ use super::numbers::other_half;
 use super::rows::{BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work};
 use super::samples::{BackendSeries, FrontendSeries, Samples, Series};
 use super::tables::{DrainRow, GroupRow};
+use super::tls::TlsFacts;
 use super::totals::{FrontendTotals, Latency, Mean, Means, Totals, to_millis};
 use super::{Numbers, ProcessFacts};
 use crate::config::Balance;
@@ -70,6 +71,8 @@ pub(crate) struct Snapshot {
     pub(crate) drains: Vec<DrainRow>,
     /// The servers of `drains`, in the same order.
     pub(crate) draining: Vec<ServerId>,
+    /// TLS; filled in by whoever takes the snapshot.
+    pub(crate) tls: TlsFacts,
 }
 
 impl Snapshot {
@@ -96,6 +99,7 @@ impl Snapshot {
             sources: Vec::new(),
             drains: view.departing.iter().map(drain_row).collect(),
             draining: view.departing.iter().map(|d| d.server.id()).collect(),
+            tls: TlsFacts::default(),
         }
     }
 

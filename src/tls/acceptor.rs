@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -11,8 +10,9 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 
 use super::certificates::{Certificate, Certificates, Rotation};
+use super::pem::{self, Watched};
 use super::tickets::{Bound, Tickets};
-use super::{Session, TlsError, pem, provider};
+use super::{Session, TlsError, provider};
 use crate::config::{ClientAuth, FrontendTls, TlsVersion};
 
 /// Answers the handshakes of a frontend's clients.
@@ -24,8 +24,8 @@ pub(crate) struct Acceptor {
     certificates: Arc<Certificates>,
     provider: Arc<CryptoProvider>,
     tickets: Arc<Tickets>,
-    /// Of the authorities that were read.
-    mark: AtomicU64,
+    /// The authorities that were read.
+    authorities: Watched,
 }
 
 impl Acceptor {
@@ -43,7 +43,7 @@ impl Acceptor {
         let certificates = Certificates::load(paths, settings.strict_sni, &provider)
             .map(Arc::new)
             .map_err(|errors| problems.extend(errors));
-        let mark = AtomicU64::new(mark(settings));
+        let authorities = Watched::new(settings.ca_file.clone().into_iter().collect());
         let config = configure(settings, &provider, tickets).map_err(|error| problems.push(error));
         let (Ok(certificates), Ok(mut config)) = (certificates, config) else {
             return Err(problems);
@@ -55,7 +55,7 @@ impl Acceptor {
             certificates,
             provider,
             tickets: Arc::clone(tickets),
-            mark,
+            authorities,
         })
     }
 
@@ -72,8 +72,7 @@ impl Acceptor {
     pub(crate) fn reload(&self) -> Rotation {
         let paths = &self.settings.certificates;
         let mut rotation = self.certificates.reload(paths, &self.provider);
-        let mark = mark(&self.settings);
-        if self.mark.swap(mark, Ordering::Relaxed) == mark {
+        if !self.authorities.have_changed() {
             return rotation;
         }
         match configure(&self.settings, &self.provider, &self.tickets) {
@@ -84,7 +83,7 @@ impl Acceptor {
             }
             Err(error) => {
                 // To be tried again, and named again, with each look.
-                self.mark.store(0, Ordering::Relaxed);
+                self.authorities.refuse();
                 rotation.refused.push(error);
             }
         }
@@ -110,10 +109,6 @@ impl Acceptor {
         paths.extend(self.settings.ca_file.clone());
         paths
     }
-}
-
-fn mark(settings: &FrontendTls) -> u64 {
-    pem::mark(settings.ca_file.clone().into_iter())
 }
 
 fn configure(

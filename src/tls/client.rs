@@ -35,7 +35,7 @@ fn put(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// RFC 4514: the last name first, `CN=alice,O=Example`, as nginx has it. ASCII alone, so
 /// that it can stand in a field.
-pub(crate) fn distinguished(name: &X509Name<'_>) -> String {
+fn distinguished(name: &X509Name<'_>) -> String {
     let attribute = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| {
         let oid = attribute.attr_type();
         let known = oid2abbrev(oid, oid_registry()).map(str::to_owned);
@@ -71,7 +71,7 @@ fn escaped(text: &str, special: &str) -> String {
 }
 
 /// Upper case, as OpenSSL shows serial numbers.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 

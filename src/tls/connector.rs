@@ -12,7 +12,8 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use super::{Session, TlsError, pem, provider};
+use super::pem::{self, Watched};
+use super::{Session, TlsError, provider};
 use crate::config::{ServerAddress, ServerTls};
 
 /// Sessions kept per server, to be resumed: more than a pool that breaks down needs at once.
@@ -24,8 +25,8 @@ pub(crate) struct Connector {
     /// What it was made of.
     pub(crate) settings: ServerTls,
     config: Arc<ClientConfig>,
-    /// Of what was read.
-    mark: u64,
+    /// What was read.
+    pub(super) watched: Watched,
 }
 
 /// One server as TLS knows it: its name, and sessions to resume.
@@ -45,7 +46,7 @@ impl Connector {
     /// # Errors
     /// The first thing that is wrong with it.
     pub(crate) fn load(settings: &ServerTls) -> Result<Self, TlsError> {
-        let mark = mark(settings);
+        let watched = Watched::new(paths(settings));
         let provider = provider(&[]);
         let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -70,18 +71,8 @@ impl Connector {
         Ok(Self {
             settings: settings.clone(),
             config: Arc::new(config),
-            mark,
+            watched,
         })
-    }
-
-    /// Whether its files are not what they were.
-    pub(super) fn is_outdated(&self) -> bool {
-        mark(&self.settings) != self.mark
-    }
-
-    /// What it was read from.
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
-        paths(&self.settings)
     }
 
     /// Trusts no server: every handshake fails.
@@ -101,7 +92,7 @@ impl Connector {
         Self {
             settings: settings.clone(),
             config: Arc::new(config),
-            mark: 0,
+            watched: Watched::new(Vec::new()),
         }
     }
 
@@ -118,10 +109,12 @@ impl Connector {
         let wanted = settings.sni.as_ref().or(settings.host.as_ref());
         let wanted = wanted.and_then(|name| ServerName::try_from(name.to_string()).ok());
         let ip = |ip: IpAddr| ServerName::from(ip);
-        let name = wanted.unwrap_or(match address {
+        let name = wanted.unwrap_or_else(|| match address {
             ServerAddress::Ip(address) => ip(address.ip()),
             // Nothing names it; it is refused unless `host` says who it is.
-            ServerAddress::Unix(_) | ServerAddress::Abstract(_) => ip(IpAddr::from([0; 4])),
+            ServerAddress::Unix(_) | ServerAddress::Abstract(_) | ServerAddress::Name(..) => {
+                ip(IpAddr::from([0; 4]))
+            }
         });
         Origin {
             connector: Arc::clone(self),
@@ -149,10 +142,6 @@ impl Origin {
         config.resumption = Resumption::disabled();
         (Arc::new(config), self.name.clone())
     }
-}
-
-fn mark(settings: &ServerTls) -> u64 {
-    pem::mark(paths(settings).into_iter())
 }
 
 fn paths(settings: &ServerTls) -> Vec<PathBuf> {

@@ -11,6 +11,7 @@ mod client;
 mod connector;
 mod pem;
 mod registry;
+mod report;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use certificates::Certificate;
-pub(crate) use client::{client_fields, distinguished, hex};
+pub(crate) use client::client_fields;
 pub(crate) use connector::{Connector, Origin};
 pub(crate) use registry::{Refreshed, Registry, Unusable};
 pub(crate) use session::{Plain, Session};

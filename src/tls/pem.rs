@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::RootCertStore;
@@ -133,6 +134,53 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
         path: path.to_path_buf(),
         error,
     })
+}
+
+/// Files that were read, to be read again once they hold something else.
+#[derive(Debug)]
+pub(super) struct Watched {
+    files: Vec<PathBuf>,
+    mark: AtomicU64,
+    content: AtomicU64,
+}
+
+impl Watched {
+    /// As they are now: to be made before they are read.
+    pub(super) fn new(files: Vec<PathBuf>) -> Self {
+        Self {
+            mark: AtomicU64::new(mark(files.iter().cloned())),
+            content: AtomicU64::new(content(&files)),
+            files,
+        }
+    }
+
+    /// Whether they hold something else than when they were looked at last.
+    pub(super) fn have_changed(&self) -> bool {
+        let mark = mark(self.files.iter().cloned());
+        if self.mark.swap(mark, Ordering::Relaxed) == mark {
+            return false;
+        }
+        let content = content(&self.files);
+        self.content.swap(content, Ordering::Relaxed) != content
+    }
+
+    /// What they hold could not be taken: the next look finds them changed.
+    pub(super) fn refuse(&self) {
+        self.mark.store(0, Ordering::Relaxed);
+        self.content.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+fn content(files: &[PathBuf]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        read(file).ok().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Tells whether any of these files has changed, without reading them: a thousand

@@ -4,7 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use super::{Acceptor, Connector, Tickets, TlsError};
 use crate::config::{Config, FrontendTls, Server, ServerTls};
@@ -13,10 +15,10 @@ use crate::config::{Config, FrontendTls, Server, ServerTls};
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     tickets: Arc<Tickets>,
-    loaded: Mutex<Loaded>,
+    loaded: ArcSwap<Loaded>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Loaded {
     acceptors: HashMap<FrontendTls, Arc<Acceptor>>,
     connectors: HashMap<ServerTls, Arc<Connector>>,
@@ -100,7 +102,10 @@ impl Registry {
     pub(crate) fn prepare_server(&self, settings: &ServerTls) -> Result<(), TlsError> {
         if self.connector(settings).is_none() {
             let connector = Arc::new(Connector::load(settings)?);
-            self.loaded().connectors.insert(settings.clone(), connector);
+            self.change(|loaded| {
+                let known = loaded.connectors.entry(settings.clone());
+                known.or_insert_with(|| Arc::clone(&connector));
+            });
         }
         Ok(())
     }
@@ -114,18 +119,31 @@ impl Registry {
             refreshed.gone.extend(rotation.gone);
             refreshed.refused.extend(rotation.refused);
         }
-        let connectors: Vec<_> = self.loaded().connectors.values().map(Arc::clone).collect();
-        for connector in connectors.iter().filter(|known| known.is_outdated()) {
+        let connectors: Vec<_> = self
+            .loaded
+            .load()
+            .connectors
+            .values()
+            .map(Arc::clone)
+            .collect();
+        let changed = |known: &&Arc<Connector>| known.watched.have_changed();
+        for connector in connectors.iter().filter(changed) {
             match Connector::load(&connector.settings) {
                 Ok(fresh) => {
-                    refreshed.taken.extend(fresh.paths());
+                    refreshed
+                        .taken
+                        .extend(fresh.watched.files().iter().cloned());
                     refreshed.servers = true;
                     let fresh = Arc::new(fresh);
-                    self.loaded()
-                        .connectors
-                        .insert(fresh.settings.clone(), fresh);
+                    self.change(|loaded| {
+                        let settings = fresh.settings.clone();
+                        loaded.connectors.insert(settings, Arc::clone(&fresh));
+                    });
                 }
-                Err(error) => refreshed.refused.push(error),
+                Err(error) => {
+                    connector.watched.refuse();
+                    refreshed.refused.push(error);
+                }
             }
         }
         refreshed
@@ -133,9 +151,10 @@ impl Registry {
 
     /// Files and directories whose change is of interest.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        let loaded = self.loaded();
+        let loaded = self.loaded.load();
         let shown = loaded.acceptors.values().flat_map(|known| known.paths());
-        let asked = loaded.connectors.values().flat_map(|known| known.paths());
+        let asked = loaded.connectors.values();
+        let asked = asked.flat_map(|known| known.watched.files().iter().cloned());
         let mut paths: Vec<_> = shown.chain(asked).collect();
         paths.sort();
         paths.dedup();
@@ -144,12 +163,12 @@ impl Registry {
 
     /// What these settings of a frontend became.
     pub(crate) fn acceptor(&self, settings: &FrontendTls) -> Option<Arc<Acceptor>> {
-        self.loaded().acceptors.get(settings).map(Arc::clone)
+        self.loaded.load().acceptors.get(settings).map(Arc::clone)
     }
 
     /// What these settings of servers became.
     pub(crate) fn connector(&self, settings: &ServerTls) -> Option<Arc<Connector>> {
-        self.loaded().connectors.get(settings).map(Arc::clone)
+        self.loaded.load().connectors.get(settings).map(Arc::clone)
     }
 
     /// As [`Self::connector`]; settings that nobody prepared trust no server, since
@@ -161,7 +180,12 @@ impl Registry {
 
     /// Everything that is shown to clients.
     pub(crate) fn acceptors(&self) -> Vec<Arc<Acceptor>> {
-        self.loaded().acceptors.values().map(Arc::clone).collect()
+        self.loaded
+            .load()
+            .acceptors
+            .values()
+            .map(Arc::clone)
+            .collect()
     }
 
     /// Forgets what this configuration, which is in force, does not name.
@@ -181,27 +205,45 @@ impl Registry {
             .filter_map(|server| server.tls.of(None));
         let shared = config.backends.iter().filter_map(|b| b.tls.as_ref());
         let servers: HashSet<_> = shared.chain(own).collect();
-        let mut loaded = self.loaded();
-        loaded
-            .acceptors
-            .retain(|known, _| frontends.contains(known));
-        loaded.connectors.retain(|known, _| servers.contains(known));
+        let is_used = |loaded: &Loaded| {
+            loaded
+                .acceptors
+                .keys()
+                .all(|known| frontends.contains(known))
+                && loaded
+                    .connectors
+                    .keys()
+                    .all(|known| servers.contains(known))
+        };
+        if is_used(&self.loaded.load()) {
+            return;
+        }
+        self.change(|loaded| {
+            loaded
+                .acceptors
+                .retain(|known, _| frontends.contains(known));
+            loaded.connectors.retain(|known, _| servers.contains(known));
+        });
     }
 
     fn prepare_frontend(&self, settings: &FrontendTls) -> Result<(), Vec<TlsError>> {
         if self.acceptor(settings).is_some() {
             return Ok(());
         }
-        let acceptor = Acceptor::load(settings, &self.tickets)?;
-        let mut loaded = self.loaded();
-        loaded
-            .acceptors
-            .insert(settings.clone(), Arc::new(acceptor));
+        let acceptor = Arc::new(Acceptor::load(settings, &self.tickets)?);
+        self.change(|loaded| {
+            let known = loaded.acceptors.entry(settings.clone());
+            known.or_insert_with(|| Arc::clone(&acceptor));
+        });
         Ok(())
     }
 
-    fn loaded(&self) -> MutexGuard<'_, Loaded> {
-        // Nothing is left half done in it.
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes what is loaded; several blocking threads may do so at once.
+    fn change(&self, change: impl Fn(&mut Loaded)) {
+        self.loaded.rcu(|before| {
+            let mut loaded = Loaded::clone(before);
+            change(&mut loaded);
+            loaded
+        });
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConnection, Connection, ProtocolVersion, ServerConnection};
+use rustls::{ClientConnection, Connection, ServerConnection};
 
 /// Both ends of a handshake, and the traffic behind it.
 #[derive(Debug)]
@@ -130,26 +130,9 @@ impl Session {
         self.connection.alpn_protocol()
     }
 
-    /// As HAProxy's `ssl_fc_protocol`.
-    pub(crate) fn version(&self) -> &'static str {
-        match self.connection.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-            _ => "-",
-        }
-    }
-
     /// Whether the keys come from an earlier connection.
     pub(crate) fn is_resumed(&self) -> bool {
         self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
-    }
-
-    /// The host the client asked for.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        match &self.connection {
-            Connection::Server(connection) => connection.server_name(),
-            Connection::Client(_) => None,
-        }
     }
 
     /// The certificate of the peer, verified; `None` = it showed none.

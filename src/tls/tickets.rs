@@ -2,7 +2,7 @@
 //! process can take over (rustls's own ticketer keeps its keys to itself).
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -21,8 +21,6 @@ const NAME_LEN: usize = 16;
 pub(crate) struct Tickets {
     /// Newest first: the first makes tickets, all open them. Handshakes read.
     keys: ArcSwap<Vec<Key>>,
-    /// Held while a new one is made.
-    turn: Mutex<()>,
 }
 
 struct Key {
@@ -108,11 +106,7 @@ impl Tickets {
             keys.first()
                 .is_some_and(|key| now.saturating_sub(key.bytes.made) < LIFE)
         };
-        if is_young(&self.keys.load()) {
-            return;
-        }
-        let Ok(_turn) = self.turn.lock() else { return };
-        let before = self.keys.load_full();
+        let before = self.keys.load();
         if is_young(&before) {
             return;
         }
@@ -121,7 +115,9 @@ impl Tickets {
         // No randomness, no ticket: clients do without.
         let Some(fresh) = Key::fresh(now) else { return };
         let keys = std::iter::once(fresh).chain(old.filter_map(Key::of));
-        self.keys.store(Arc::new(keys.collect()));
+        // Of two workers at once the first wins, and both go on with its key.
+        self.keys
+            .compare_and_swap(&before, Arc::new(keys.collect()));
     }
 }
 

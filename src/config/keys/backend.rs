@@ -86,7 +86,7 @@ pub(super) static SERVER: Section = Section {
         required(
             "address",
             text(
-                "an address: \"10.0.0.11:80\", \"[2001:db8::1]:80\", \"unix:/path\" or \"unix:@name\"",
+                "an address: \"10.0.0.11:80\", \"[2001:db8::1]:80\", \"db.internal:80\", \"unix:/path\" or \"unix:@name\"",
                 parses!(address::server),
             ),
         ),
@@ -130,7 +130,15 @@ pub(super) static SOURCE: Section = Section {
         ),
         key(
             "docker",
-            Takes::Later("only `file`, `consul` and `dns` can be a source now"),
+            text("the name of a service in Docker", grammar::docker_name),
+        ),
+        key(
+            "project",
+            text("a project of compose", grammar::docker_name),
+        ),
+        key(
+            "network",
+            text("the name of a network", grammar::docker_name),
         ),
         key("dns", text("a name in DNS", grammar::dns_name)),
         key(

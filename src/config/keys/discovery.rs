@@ -12,7 +12,7 @@ pub(super) static DISCOVERY: Section = Section {
         key("stale_warn", duration(SECOND, DAYS_24)),
         key("backoff", Takes::Table(&BACKOFF)),
         key("consul", Takes::Table(&CONSUL)),
-        later("docker"),
+        key("docker", Takes::Table(&DOCKER)),
         key("dns", Takes::Table(&DNS)),
     ]],
 };
@@ -58,9 +58,75 @@ static CONSUL: Section = Section {
         key(
             "expose",
             Takes::Words {
-                now: &["named"],
-                later: &["tagged"],
+                now: &["named", "tagged"],
+                later: &[],
             },
+        ),
+    ]],
+};
+
+static DOCKER: Section = Section {
+    title: "[discovery.docker]",
+    short: None,
+    groups: &[&[
+        key(
+            "endpoint",
+            Takes::List(&text(
+                "an address: \"unix:///var/run/docker.sock\", \"tcp://docker:2375\" or \"https://docker:2376\", \"\" for DOCKER_HOST",
+                parses!(address::api_or_none),
+            )),
+        ),
+        key(
+            "cert_path",
+            text(
+                "a directory with ca.pem, cert.pem and key.pem, \"\" for DOCKER_CERT_PATH",
+                grammar::no_zero,
+            ),
+        ),
+        key(
+            "address",
+            Takes::Words {
+                now: &["container", "published"],
+                later: &[],
+            },
+        ),
+        key(
+            "host_ip",
+            text(
+                "an IP address, \"\" for the endpoint's host",
+                parses!(grammar::ip_or_none),
+            ),
+        ),
+        key(
+            "network",
+            text(
+                "the name of a network, \"\" for any",
+                grammar::docker_name_or_none,
+            ),
+        ),
+        key(
+            "expose",
+            Takes::Words {
+                now: &["labelled", "all"],
+                later: &[],
+            },
+        ),
+        key(
+            "health",
+            Takes::Words {
+                now: &["not_unhealthy", "require_healthy", "ignore"],
+                later: &[],
+            },
+        ),
+        key("early_drain", Takes::Flag),
+        key("stop_grace", duration(SECOND, HOUR)),
+        key("resync", duration(SECOND, 24 * HOUR)),
+        key(
+            "conventions",
+            Takes::List(&Takes::Words {
+                now: &["rlb", "interlock", "registrator"],
+                later: &[],
+            }),
         ),
     ]],
 };
@@ -94,5 +160,30 @@ static TTL: Section = Section {
     groups: &[&[
         key("min", duration(100, HOUR)),
         key("max", duration(100, HOUR)),
+    ]],
+};
+
+pub(super) static REGISTER: Section = Section {
+    title: "[[register]]",
+    short: None,
+    groups: &[&[
+        required(
+            "consul",
+            text("the name of a service in Consul", grammar::consul_name),
+        ),
+        required(
+            "address",
+            text(
+                "an IP address and a port, such as \"10.0.0.20:80\"",
+                parses!(address::reachable),
+            ),
+        ),
+        required("frontend", text("the name of a frontend", address::name)),
+        key(
+            "tags",
+            Takes::List(&text("a tag of Consul", grammar::consul_tag)),
+        ),
+        key("ttl", duration(SECOND, HOUR)),
+        key("deregister_after", duration(60 * SECOND, DAYS_24)),
     ]],
 };

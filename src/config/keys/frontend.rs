@@ -25,7 +25,7 @@ pub(super) static FRONTEND_SETTINGS: &[Key] = &[
     key("maxconn", Takes::Or("auto", &number(1, 100_000_000))),
     key("keep_alive_requests", number(0, 4_294_967_295)),
     key("forwarded", Takes::Table(&FORWARDED)),
-    later("discovered_routes"),
+    key("discovered_routes", Takes::Flag),
     key("tls", Takes::Table(&FRONTEND_TLS)),
     key(
         "redirect_https",

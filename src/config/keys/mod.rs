@@ -24,7 +24,7 @@ mod log;
 mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
-use discovery::DISCOVERY;
+use discovery::{DISCOVERY, REGISTER};
 use frontend::{
     BODY_LIMITS, CLIENT_WAITS, DEFAULT_BACKEND, FRONTEND, FRONTEND_ITSELF, FRONTEND_SETTINGS,
 };
@@ -256,7 +256,7 @@ pub(crate) static ROOT: Section = Section {
         key("listen", Takes::List(&Takes::Table(&LISTEN))),
         key("log", Takes::List(&Takes::Table(&LOG))),
         later("stats"),
-        later("register"),
+        key("register", Takes::List(&Takes::Table(&REGISTER))),
         key("discovery", Takes::Table(&DISCOVERY)),
     ]],
 };

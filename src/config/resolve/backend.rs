@@ -6,17 +6,27 @@ use super::{check, discovery, groups, http2, mode, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
-use crate::config::{Backend, Balance, ResponseLimits, Server, ServerTimeouts};
+use crate::config::{Backend, Balance, Mode, ResponseLimits, Server, ServerTimeouts};
 
 pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
-    let mode = mode(reader);
+    let backend = settings(reader, mode(reader), problems);
+    checks_that_never_run(reader, &backend, problems);
+    backend
+}
+
+/// A backend that makes itself, out of the defaults.
+pub(super) fn discovered(defaults: &Reader<'_>, problems: &Problems) -> Backend {
+    settings(defaults, Mode::Http, problems)
+}
+
+fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
     let default = Backend::new("", mode);
     let sources = reader
         .list("source")
         .iter()
         .filter_map(|node| discovery::source(node, problems))
         .collect();
-    let backend = Backend {
+    Backend {
         name: reader.text("name").unwrap_or_default().into(),
         mode,
         balance: Balance::RoundRobin,
@@ -49,9 +59,7 @@ pub(super) fn backend(reader: &Reader<'_>, problems: &Problems) -> Backend {
         protocol: http2::protocol(reader),
         http2: http2::of_servers(&reader.table("http2")),
         groups: groups::groups(reader, problems),
-    };
-    checks_that_never_run(reader, &backend, problems);
-    backend
+    }
 }
 
 fn timeouts(reader: &Reader<'_>) -> ServerTimeouts {

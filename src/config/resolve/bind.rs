@@ -9,7 +9,7 @@ use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Node, Reader};
-use crate::config::{Bind, BindAddress, Mode};
+use crate::config::{Bind, BindAddress, BindProtocol, Mode};
 
 /// What is listened on so far, in the whole file.
 #[derive(Debug, Default)]
@@ -83,6 +83,7 @@ pub(super) fn bind(
         protocol: http2::bind_protocol(&reader),
     };
     refuse_misplaced(&reader, &bind.address, problems);
+    http2::refuse_beside_tls(&reader, problems);
     if let (Mode::Tcp, Some(entry), Some(_)) = (mode, reader.own("defer_accept"), bind.defer_accept)
     {
         problems.at(

@@ -1,10 +1,11 @@
 //! `[backend.check]`.
 
+use super::http2;
 use crate::config::defaults::{CHECK_EXPECT, CHECK_METHOD, CHECK_PATH};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Node, Reader, Value};
-use crate::config::{Check, Mode, Probe};
+use crate::config::{Check, Mode, Probe, Protocol};
 
 /// The check of a backend; what it does not say comes from `[defaults.check]`.
 pub(super) fn check(backend: &Reader<'_>, mode: Mode, problems: &Problems) -> Option<Check> {
@@ -14,8 +15,21 @@ pub(super) fn check(backend: &Reader<'_>, mode: Mode, problems: &Problems) -> Op
     }
     let reader = backend.table("check");
     let default = Check::default();
+    let speaks_h1 = http2::protocol(backend) == Protocol::Http1;
     let probe = match (reader.text("type"), mode) {
-        (Some("http"), _) | (None, Mode::Http) => http(&reader, problems),
+        (Some("http"), _) if !speaks_h1 => {
+            let entry = reader.entry("type");
+            problems.at(
+                entry.map_or(backend.place(), |entry| entry.node.place),
+                "asks by HTTP/1.1",
+                Diagnostic::error("the servers of this backend speak HTTP/2").help(
+                    "write type = \"tcp\": other checks of HTTP/2 are not in this version yet",
+                ),
+            );
+            Probe::Tcp
+        }
+        (Some("http"), _) => http(&reader, problems),
+        (None, Mode::Http) if speaks_h1 => http(&reader, problems),
         _ => tcp(&reader, problems),
     };
     let interval = reader.duration("interval").unwrap_or(default.interval);

@@ -1,13 +1,17 @@
 //! `[discovery]`, and the sources of a backend.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
+use crate::config::grammar;
+use crate::config::suggest::nearest;
 use crate::config::tree::{Node, Reader};
 use crate::config::{
-    Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport, Expose,
-    Source, Ttl,
+    Backoff, Consul, ConsulSource, Discovery, Dns, DnsRecord, DnsSource, DnsTransport, Docker,
+    DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource, Expose, Frontend,
+    Register, Source, Ttl,
 };
 
 pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
@@ -20,6 +24,10 @@ pub(super) fn discovery(reader: &Reader<'_>, problems: &Problems) -> Discovery {
         stale_warn: wait("stale_warn", default.stale_warn),
         backoff: backoff(&reader.table("backoff"), problems),
         consul: consul(&reader.table("consul")),
+        docker: Docker {
+            is_written: reader.node("docker").is_some(),
+            ..docker(&reader.table("docker"))
+        },
         dns: dns(&reader.table("dns"), problems),
     }
 }
@@ -109,6 +117,47 @@ fn consul(reader: &Reader<'_>) -> Consul {
     }
 }
 
+fn docker(reader: &Reader<'_>) -> Docker {
+    let default = Docker::default();
+    let endpoints = reader.list("endpoint").iter().filter_map(Node::as_str);
+    let conventions = reader.list("conventions").iter().filter_map(Node::as_str);
+    let conventions = conventions.filter_map(|word| match word {
+        "rlb" => Some(DockerConvention::Rlb),
+        "interlock" => Some(DockerConvention::Interlock),
+        "registrator" => Some(DockerConvention::Registrator),
+        _ => None,
+    });
+    Docker {
+        is_written: default.is_written,
+        endpoints: endpoints
+            .filter_map(|text| address::api_or_none(text).ok().flatten())
+            .collect(),
+        cert_path: reader.some_text("cert_path").map(Into::into),
+        address: match reader.text("address") {
+            Some("published") => DockerAddress::Published,
+            _ => default.address,
+        },
+        host_ip: reader.parsed("host_ip", grammar::ip_or_none).flatten(),
+        network: reader.some_text("network"),
+        expose: match reader.text("expose") {
+            Some("all") => DockerExpose::All,
+            _ => default.expose,
+        },
+        health: match reader.text("health") {
+            Some("require_healthy") => DockerHealth::RequireHealthy,
+            Some("ignore") => DockerHealth::Ignore,
+            _ => default.health,
+        },
+        early_drain: reader.flag("early_drain").unwrap_or(default.early_drain),
+        stop_grace: reader.duration("stop_grace").unwrap_or(default.stop_grace),
+        resync: reader.duration("resync").unwrap_or(default.resync),
+        conventions: match reader.own("conventions") {
+            Some(_) => conventions.collect(),
+            None => default.conventions,
+        },
+    }
+}
+
 /// What names a source; exactly one of these stands in each.
 const NAMING: &[&str] = &["file", "consul", "docker", "dns"];
 
@@ -124,7 +173,7 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
             problems.at(naming[1].key_place, "a second one", diagnostic);
         } else if table.entries.is_empty() {
             let diagnostic = Diagnostic::error("a source is named by one key");
-            let remedy = "write { file = \"...\" }, { consul = \"...\" } or { dns = \"...\" }";
+            let remedy = "write { file = \"...\" }, { consul = \"...\" }, { docker = \"...\" } or { dns = \"...\" }";
             problems.missing(node.place, remedy, diagnostic);
         }
         return None;
@@ -132,8 +181,10 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
     // Filters of another kind of source.
     for entry in &table.entries {
         let kinds: &[&str] = match &*entry.key {
-            "tags" => &["consul"],
-            "type" | "port" => &["dns"],
+            "tags" => &["consul", "docker"],
+            "project" | "network" => &["docker"],
+            "type" => &["dns"],
+            "port" => &["dns", "docker"],
             _ => continue,
         };
         if !kinds.contains(&&*named.key) {
@@ -141,16 +192,22 @@ pub(super) fn source(node: &Node, problems: &Problems) -> Option<Source> {
             problems.at(entry.key_place, "", Diagnostic::error(what));
         }
     }
+    let texts = |key| -> Vec<String> {
+        let texts = reader.list(key).iter().filter_map(Node::as_str);
+        texts.map(str::to_owned).collect()
+    };
     match &*named.key {
         "file" => beside(node.place, reader.text("file")?, problems).map(Source::File),
         "consul" => Some(Source::Consul(ConsulSource {
             service: reader.text("consul")?.to_owned(),
-            tags: reader
-                .list("tags")
-                .iter()
-                .filter_map(Node::as_str)
-                .map(str::to_owned)
-                .collect(),
+            tags: texts("tags"),
+        })),
+        "docker" => Some(Source::Docker(DockerSource {
+            service: reader.text("docker")?.to_owned(),
+            project: reader.some_text("project"),
+            port: reader.number("port"),
+            network: reader.some_text("network"),
+            tags: texts("tags"),
         })),
         "dns" => dns_source(&reader, node, problems),
         _ => None,
@@ -164,5 +221,56 @@ pub(super) fn beside(place: Place, file: &str, problems: &Problems) -> Option<Pa
     Some(match Path::new(&named_in.name).parent() {
         Some(directory) => directory.join(file),
         None => PathBuf::from(file),
+    })
+}
+
+/// All `[[register]]`; each names a frontend of this file.
+pub(super) fn registers(
+    root: &Reader<'_>,
+    frontends: &[Frontend],
+    problems: &Problems,
+) -> Vec<Register> {
+    let mut registers: Vec<Register> = Vec::new();
+    for node in root.list("register") {
+        let Some(register) = register(&Reader::of(node), frontends, problems) else {
+            continue;
+        };
+        let is_same = |other: &Register| {
+            other.service == register.service && other.address == register.address
+        };
+        if registers.iter().any(is_same) {
+            let diagnostic = Diagnostic::error("this service is registered twice");
+            problems.at(node.place, "again", diagnostic);
+        }
+        registers.push(register);
+    }
+    registers
+}
+
+fn register(reader: &Reader<'_>, frontends: &[Frontend], problems: &Problems) -> Option<Register> {
+    let frontend = reader.node("frontend")?;
+    let name = frontend.as_str()?;
+    if !frontends.iter().any(|f| *f.name == *name) {
+        let names = frontends.iter().map(|f| &*f.name);
+        let label = match nearest(name, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "no [[frontend]] or [[listen]] has this name".to_owned(),
+        };
+        let message = format!("unknown frontend `{}`", name.escape_debug());
+        problems.missing(frontend.place, label, Diagnostic::error(message));
+    }
+    let wait = |key, default| reader.duration(key).unwrap_or(default);
+    Some(Register {
+        service: reader.text("consul")?.to_owned(),
+        address: reader.parsed("address", address::reachable)?,
+        frontend: name.to_owned(),
+        tags: reader
+            .list("tags")
+            .iter()
+            .filter_map(Node::as_str)
+            .map(str::to_owned)
+            .collect(),
+        ttl: wait("ttl", Duration::from_secs(10)),
+        deregister_after: wait("deregister_after", Duration::from_secs(60)),
     })
 }

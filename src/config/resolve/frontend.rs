@@ -56,13 +56,15 @@ pub(super) fn frontend(
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
         monitor: monitor(reader, mode, context),
+        discovered_routes: discovered_routes(reader, mode, problems),
         tls,
         redirect_https,
         http2: http2::of_clients(&reader.table("http2")),
     };
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()
-        && frontend.default_backend.is_none();
+        && frontend.default_backend.is_none()
+        && !frontend.discovered_routes;
     if let (true, Some(name)) = (leads_nowhere, reader.own("name")) {
         let answer = match mode {
             Mode::Http => "every request is answered with 503",
@@ -76,6 +78,15 @@ pub(super) fn frontend(
         );
     }
     frontend
+}
+
+fn discovered_routes(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> bool {
+    let wanted = reader.flag("discovered_routes").unwrap_or(false);
+    if let (true, Mode::Tcp, Some(entry)) = (wanted, mode, reader.own("discovered_routes")) {
+        let diagnostic = Diagnostic::error("routes look at requests, and tcp mode has none");
+        problems.at(entry.key_place, "", diagnostic);
+    }
+    wanted && mode == Mode::Http
 }
 
 fn routes(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Vec<Route> {

@@ -51,6 +51,18 @@ pub(super) fn bind_protocol(reader: &Reader<'_>) -> BindProtocol {
     }
 }
 
+/// With TLS it is ALPN that says.
+pub(super) fn refuse_beside_tls(bind: &Reader<'_>, problems: &Problems) {
+    if let (Some(true), Some(entry)) = (bind.flag("tls"), bind.own("protocol")) {
+        problems.at(
+            entry.key_place,
+            "of binds without TLS",
+            Diagnostic::error("with `tls` clients say what they speak")
+                .help("write alpn = \"h2\" in the frontend's `tls` to take nothing else"),
+        );
+    }
+}
+
 pub(super) fn protocol(reader: &Reader<'_>) -> Protocol {
     match reader.text("protocol") {
         Some("h2") => Protocol::Http2,

@@ -22,7 +22,7 @@ mod route;
 mod server;
 mod tls;
 
-pub(crate) use server::servers;
+pub(crate) use server::servers_of_file;
 
 /// Builds the configuration. It is only worth something if `problems` holds
 /// no error afterwards.
@@ -69,13 +69,18 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
             Diagnostic::warning("no [[frontend]] and no [[listen]]: nothing is served"),
         );
     }
+    let register = discovery::registers(&root, &frontends, problems);
     names.warn_unused(&backends, problems);
+    // Read from the defaults alone, and of HTTP whatever they say: hosts are its.
+    let discovered = Reader::new(Place::new(0, 0..0), None, None).with_defaults(defaults);
     Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
         logs: log::logs(&root, problems),
         discovery: discovery::discovery(&root.table("discovery"), problems),
+        register,
+        discovered: backend::discovered(&discovered, problems),
     }
 }
 

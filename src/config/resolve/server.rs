@@ -9,6 +9,21 @@ use crate::config::grammar;
 use crate::config::tree::{Node, Reader};
 use crate::config::{Server, ServerAddress};
 
+/// The servers of a server file: as [`servers`], but names are not looked up.
+pub(crate) fn servers_of_file(nodes: &[Node], problems: &Problems) -> Vec<Server> {
+    let servers = servers(nodes, problems);
+    for node in nodes {
+        let reader = Reader::of(node);
+        if let Some(ServerAddress::Name(..)) = reader.parsed("address", address::server) {
+            let place = reader.node("address").map_or(node.place, |node| node.place);
+            let diagnostic = Diagnostic::error("a server file has addresses, no names")
+                .help("a name stands in the configuration: source = { dns = \"...\" }");
+            problems.at(place, "", diagnostic);
+        }
+    }
+    servers
+}
+
 /// The servers of one backend; a name may stand once.
 pub(crate) fn servers(nodes: &[Node], problems: &Problems) -> Vec<Server> {
     let mut seen: HashMap<String, Place> = HashMap::new();
@@ -61,9 +76,11 @@ fn server(node: &Node, problems: &Problems) -> Option<Server> {
         ..default
     };
     // The other half cannot be taken from a Unix socket's address.
-    if !matches!(server.address, ServerAddress::Ip(_))
-        && server.check_port.is_some() != server.check_address.is_some()
-    {
+    let is_unix = matches!(
+        server.address,
+        ServerAddress::Unix(_) | ServerAddress::Abstract(_)
+    );
+    if is_unix && server.check_port.is_some() != server.check_address.is_some() {
         problems.at(
             node.place,
             "checked over a Unix socket, or at check_address and check_port",

@@ -249,6 +249,18 @@ fn what_cannot_stand_together() {
             "lb.toml:3:10: a source is named by one key",
         ),
         (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\nprotocol = \"h2\"\n",
+            "lb.toml:3:8: the servers of `a` speak HTTP/2, and HTTP/1 requests are not translated",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nprotocol = \"h2\"\ncheck = { type = \"http\" }\n",
+            "lb.toml:4:18: the servers of this backend speak HTTP/2",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = { address = \":443\", tls = true, protocol = \"h2\" }\nserver = \"10.0.0.1:80\"\n",
+            "lb.toml:3:40: with `tls` clients say what they speak",
+        ),
+        (
             "[[backend]]\nname = \"a\"\ncheck = { expect = [] }\n",
             "lb.toml:3:20: a check expects at least one status code",
         ),
@@ -309,14 +321,10 @@ fn groups_name_what_is_wrong_with_them() {
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
         "[stats]\nbind = \"127.0.0.1:9000\"\n",
-        "[[register]]\nconsul = \"lb\"\n",
-        "[discovery.docker]\nendpoint = \"unix:///run/docker.sock\"\n",
         "[global]\nready_timeout = \"10s\"\n",
-        "[[backend]]\nname = \"a\"\nsource = [{ docker = \"web\" }]\n",
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
         "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
-        "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"db:5432\"\n",
     ] {
         let errors = refusal(text);
         assert_eq!(errors.errors().len(), 1, "{errors}");
@@ -475,4 +483,34 @@ fn thousands_of_problems_are_counted_and_not_all_shown() {
     let shown = errors.render(false);
     assert!(shown.ends_with("5000 problems, the first 100 shown\n"));
     assert_eq!(shown.matches("error: ").count(), 100);
+}
+
+#[test]
+fn sources_and_registrations_that_cannot_be_meant_are_refused() {
+    for (text, expected) in [
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nsource = [{ consul = \"web\", file = \"x\" }]\n",
+            "a source is named by one key",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nsource = [{ file = \"x\", tags = \"v1\" }]\n",
+            "`tags` does not filter a file source",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nsource = [{ consul = \"we b\" }]\n",
+            "is not a name of Consul",
+        ),
+        (
+            "[[listen]]\nname = \"web\"\nbind = \":80\"\n[[register]]\nconsul = \"lb\"\naddress = \"10.0.0.1:80\"\nfrontend = \"wed\"\n",
+            "unknown frontend `wed`",
+        ),
+        (
+            "[discovery.backoff]\nmin = \"1s\"\nmax = \"500ms\"\n",
+            "the longest wait is shorter than the first",
+        ),
+        ("[defaults]\npanic = \"101%\"\n", "\"101%\" is not a share"),
+    ] {
+        let errors = refusal(text).render(false);
+        assert!(errors.contains(expected), "{text}\n{errors}");
+    }
 }

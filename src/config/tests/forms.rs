@@ -25,8 +25,7 @@ server = ["10.0.0.11:80", "10.0.0.12:80"]
             servers: vec![server("10.0.0.11:80"), server("10.0.0.12:80")],
             ..Backend::new("web", Mode::Http)
         }],
-        logs: Vec::new(),
-        discovery: Discovery::default(),
+        ..Config::default()
     };
     assert_eq!(config(text), expected);
     assert_eq!(warnings(text), [""; 0]);

@@ -19,6 +19,9 @@ pub(super) fn print(config: &Config) -> String {
         self::backend(&mut out, backend);
     }
     discovery(&mut out, &config.discovery);
+    for register in &config.register {
+        self::register(&mut out, register);
+    }
     out
 }
 
@@ -93,6 +96,7 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "bind", list(&frontend.binds, bind));
     pair(out, "maxconn", or(frontend.maxconn, "auto", number));
     pair(out, "keep_alive_requests", frontend.keep_alive_requests);
+    pair(out, "discovered_routes", frontend.discovered_routes);
     if let Some(index) = frontend.default_backend {
         pair(out, "default_backend", text(&backends[index].name));
     }
@@ -277,13 +281,13 @@ fn bind(bind: &Bind) -> String {
     keys.extend(bind.socket_mode.map(|mode| format!("mode = \"{mode:o}\"")));
     keys.extend(account("user", &bind.user));
     keys.extend(account("group", &bind.group));
-    keys.extend(bind.tls.then(|| "tls = true".to_owned()));
-    let protocol = match bind.protocol {
-        BindProtocol::Http1 => "h1",
-        BindProtocol::Http2 => "h2",
-        BindProtocol::Both => "both",
-    };
-    keys.push(format!("protocol = \"{protocol}\""));
+    // With TLS it is ALPN that says.
+    keys.push(match (bind.tls, bind.protocol) {
+        (true, _) => "tls = true".to_owned(),
+        (false, BindProtocol::Http1) => "protocol = \"h1\"".to_owned(),
+        (false, BindProtocol::Http2) => "protocol = \"h2\"".to_owned(),
+        (false, BindProtocol::Both) => "protocol = \"both\"".to_owned(),
+    });
     inline(&keys)
 }
 
@@ -331,6 +335,8 @@ fn source(source: &Source) -> String {
             let tags = list(&consul.tags, |tag| text(tag));
             format!("{{ consul = {}, tags = {tags} }}", text(&consul.service))
         }
+        Source::Docker(docker) => docker_source(docker),
+        Source::Announced => unreachable!("not of a file"),
         Source::Dns(dns) => {
             let record = match dns.record {
                 DnsRecord::A(port) => format!("\"a\", port = {port}"),
@@ -340,6 +346,76 @@ fn source(source: &Source) -> String {
             format!("{{ dns = {}, type = {record} }}", text(&dns.name))
         }
     }
+}
+
+fn docker_source(docker: &DockerSource) -> String {
+    let mut source = format!("{{ docker = {}", text(&docker.service));
+    for (key, value) in [("project", &docker.project), ("network", &docker.network)] {
+        if let Some(value) = value {
+            source.push_str(&format!(", {key} = {}", text(value)));
+        }
+    }
+    if let Some(port) = docker.port {
+        source.push_str(&format!(", port = {port}"));
+    }
+    let tags = list(&docker.tags, |tag| text(tag));
+    source.push_str(&format!(", tags = {tags} }}"));
+    source
+}
+
+fn docker(out: &mut String, docker: &Docker) {
+    out.push_str("\n[discovery.docker]\n");
+    let endpoints = list(&docker.endpoints, |address| text(&address.to_string()));
+    pair(out, "endpoint", endpoints);
+    let path = docker
+        .cert_path
+        .as_ref()
+        .map(|path| path.display().to_string());
+    pair(out, "cert_path", text(&path.unwrap_or_default()));
+    let address = match docker.address {
+        DockerAddress::Container => "container",
+        DockerAddress::Published => "published",
+    };
+    pair(out, "address", text(address));
+    let ip = docker.host_ip.map(|ip| ip.to_string()).unwrap_or_default();
+    pair(out, "host_ip", text(&ip));
+    pair(
+        out,
+        "network",
+        text(docker.network.as_deref().unwrap_or("")),
+    );
+    let expose = match docker.expose {
+        DockerExpose::Labelled => "labelled",
+        DockerExpose::All => "all",
+    };
+    pair(out, "expose", text(expose));
+    let health = match docker.health {
+        DockerHealth::NotUnhealthy => "not_unhealthy",
+        DockerHealth::RequireHealthy => "require_healthy",
+        DockerHealth::Ignore => "ignore",
+    };
+    pair(out, "health", text(health));
+    pair(out, "early_drain", docker.early_drain);
+    pair(out, "stop_grace", duration(docker.stop_grace));
+    pair(out, "resync", duration(docker.resync));
+    let conventions = list(&docker.conventions, |convention| {
+        text(match convention {
+            DockerConvention::Rlb => "rlb",
+            DockerConvention::Interlock => "interlock",
+            DockerConvention::Registrator => "registrator",
+        })
+    });
+    pair(out, "conventions", conventions);
+}
+
+fn register(out: &mut String, register: &Register) {
+    out.push_str("\n[[register]]\n");
+    pair(out, "consul", text(&register.service));
+    pair(out, "address", text(&register.address.to_string()));
+    pair(out, "frontend", text(&register.frontend));
+    pair(out, "tags", list(&register.tags, |tag| text(tag)));
+    pair(out, "ttl", duration(register.ttl));
+    pair(out, "deregister_after", duration(register.deregister_after));
 }
 
 fn discovery(out: &mut String, discovery: &Discovery) {
@@ -368,6 +444,7 @@ fn discovery(out: &mut String, discovery: &Discovery) {
         Expose::Tagged => "tagged",
     };
     pair(out, "consul.expose", text(expose));
+    docker(out, &discovery.docker);
     let dns = &discovery.dns;
     let server = |server: &SocketAddr| format!("\"{server}\"");
     pair(out, "dns.servers", list(&dns.servers, server));
@@ -496,11 +573,7 @@ fn check(out: &mut String, check: &Check) {
 }
 
 fn server(server: &Server) -> String {
-    let address = match &server.address {
-        ServerAddress::Ip(address) => address.to_string(),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
-        ServerAddress::Abstract(name) => format!("unix:@{name}"),
-    };
+    let address = server.address.to_string();
     let mut keys = vec![
         format!("name = {}", text(&server.name)),
         format!("address = {}", text(&address)),

@@ -79,6 +79,13 @@ fn what_the_reference_shows_is_the_default() {
                         service: "web".to_owned(),
                         tags: vec!["php".to_owned()],
                     }),
+                    Source::Docker(DockerSource {
+                        service: "web".to_owned(),
+                        project: Some("demo".to_owned()),
+                        port: Some(80),
+                        network: Some("front".to_owned()),
+                        tags: Vec::new(),
+                    }),
                 ],
                 check: Some(Check {
                     probe: Probe::http(),
@@ -92,7 +99,22 @@ fn what_the_reference_shows_is_the_default() {
             },
         ],
         logs: vec![Log::to(LogTarget::Stdout)],
-        discovery: Discovery::default(),
+        register: vec![Register {
+            service: "lb-goat".to_owned(),
+            address: "10.0.0.20:8202".parse().unwrap(),
+            frontend: "web".to_owned(),
+            tags: Vec::new(),
+            ttl: Duration::from_secs(10),
+            deregister_after: Duration::from_secs(60),
+        }],
+        discovery: Discovery {
+            docker: Docker {
+                is_written: true,
+                ..Docker::default()
+            },
+            ..Discovery::default()
+        },
+        ..Config::default()
     };
     assert_eq!(load_clean(REFERENCE), expected);
 }

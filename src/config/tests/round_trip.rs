@@ -50,22 +50,37 @@ fn configs() -> impl Strategy<Value = Config> {
         vec(frontend(), 0..4),
         vec(log(), 0..3),
         discovery(),
+        vec((1_000_u64..3_600_000, 60_000_u64..86_400_000), 0..3),
     );
-    parts.prop_map(|(global, mut backends, mut frontends, logs, discovery)| {
-        distinct(&mut backends, |backend| &mut backend.name);
-        distinct(&mut frontends, |frontend| &mut frontend.name);
-        let mut ports = 1000_u16..;
-        for frontend in &mut frontends {
-            settle(frontend, &backends, &mut ports);
-        }
-        Config {
-            global,
-            frontends,
-            backends,
-            logs: distinct_logs(logs),
-            discovery,
-        }
-    })
+    parts.prop_map(
+        |(global, mut backends, mut frontends, logs, discovery, waits)| {
+            distinct(&mut backends, |backend| &mut backend.name);
+            distinct(&mut frontends, |frontend| &mut frontend.name);
+            let mut ports = 1000_u16..;
+            for frontend in &mut frontends {
+                settle(frontend, &backends, &mut ports);
+            }
+            let names = frontends.iter().map(|frontend| frontend.name.to_string());
+            let register = names.zip(waits).map(|(frontend, (ttl, after))| Register {
+                service: "lb".to_owned(),
+                address: ([10, 0, 0, 1], ports.next().unwrap()).into(),
+                frontend,
+                tags: vec!["a=b".to_owned()],
+                ttl: Duration::from_millis(ttl),
+                deregister_after: Duration::from_millis(after),
+            });
+            let register = register.collect();
+            Config {
+                global,
+                frontends,
+                backends,
+                discovery,
+                register,
+                logs: distinct_logs(logs),
+                ..Config::default()
+            }
+        },
+    )
 }
 
 fn log() -> impl Strategy<Value = Log> {
@@ -253,6 +268,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                 default_backend: counts.1,
                 keep_alive_requests: counts.2,
                 monitor: counts.3,
+                discovered_routes: false,
                 timeouts: ClientTimeouts {
                     client: waits[0],
                     http_request: waits[1],
@@ -503,6 +519,22 @@ fn source() -> impl Strategy<Value = Source> {
     let file = "[a-z/$\u{e9}]{1,9}".prop_map(|path| Source::File(path.into()));
     let consul = ("[a-z][a-z0-9_.-]{0,9}", vec("[a-z=\u{e9}\"]{1,9}", 0..3));
     let consul = consul.prop_map(|(service, tags)| Source::Consul(ConsulSource { service, tags }));
+    let docker = (
+        "[a-z][a-z0-9_.-]{0,9}",
+        option::of("[a-z][a-z0-9_-]{0,9}"),
+        option::of(1_u16..),
+        option::of("[a-z][a-z0-9_-]{0,9}"),
+        vec("[a-z=\u{e9}\"]{1,9}", 0..3),
+    );
+    let docker = docker.prop_map(|(service, project, port, network, tags)| {
+        Source::Docker(DockerSource {
+            service,
+            project,
+            port,
+            network,
+            tags,
+        })
+    });
     let record = prop_oneof![
         (1_u16..).prop_map(DnsRecord::A),
         (1_u16..).prop_map(DnsRecord::Aaaa),
@@ -510,17 +542,66 @@ fn source() -> impl Strategy<Value = Source> {
     ];
     let dns = ("[a-z_][a-z0-9_-]{0,9}(\\.[a-z]{1,5}){0,3}\\.?", record)
         .prop_map(|(name, record)| Source::Dns(DnsSource { name, record }));
-    prop_oneof![file, consul, dns]
+    prop_oneof![file, consul, docker, dns]
 }
 
-fn discovery() -> impl Strategy<Value = Discovery> {
-    let address = prop_oneof![
+fn api_address() -> impl Strategy<Value = ApiAddress> {
+    prop_oneof![
         ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
             .prop_map(|(host, port)| ApiAddress::Http(host, port)),
         ("[a-z][a-z0-9.-]{0,9}[a-z]", 1_u16..)
             .prop_map(|(host, port)| ApiAddress::Https(host, port)),
         "/[a-z/]{1,9}".prop_map(|path| ApiAddress::Unix(path.into())),
-    ];
+    ]
+}
+
+fn docker() -> impl Strategy<Value = Docker> {
+    let choices = (
+        prop_oneof![
+            Just(DockerAddress::Container),
+            Just(DockerAddress::Published)
+        ],
+        prop_oneof![Just(DockerExpose::Labelled), Just(DockerExpose::All)],
+        prop_oneof![
+            Just(DockerHealth::NotUnhealthy),
+            Just(DockerHealth::RequireHealthy),
+            Just(DockerHealth::Ignore),
+        ],
+        vec(
+            prop_oneof![
+                Just(DockerConvention::Rlb),
+                Just(DockerConvention::Interlock),
+                Just(DockerConvention::Registrator),
+            ],
+            0..3,
+        ),
+    );
+    let rest = (
+        vec(api_address(), 0..3),
+        option::of("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from)),
+        option::of(any::<IpAddr>()),
+        option::of("[a-z][a-z0-9_-]{0,9}"),
+        any::<bool>(),
+        1_000_u64..3_600_000,
+        1_000_u64..86_400_000,
+    );
+    (choices, rest).prop_map(|(choices, rest)| Docker {
+        is_written: true,
+        endpoints: rest.0,
+        cert_path: rest.1,
+        address: choices.0,
+        host_ip: rest.2,
+        network: rest.3,
+        expose: choices.1,
+        health: choices.2,
+        early_drain: rest.4,
+        stop_grace: Duration::from_millis(rest.5),
+        resync: Duration::from_millis(rest.6),
+        conventions: choices.3,
+    })
+}
+
+fn discovery() -> impl Strategy<Value = Discovery> {
     let path = || option::of("[a-z/$\u{e9}]{1,9}".prop_map(PathBuf::from));
     let waits = (
         0_u64..60_000,
@@ -531,7 +612,7 @@ fn discovery() -> impl Strategy<Value = Discovery> {
     let backoff = (10_u64..1_000, 1_000_u64..60_000);
     let consul = (
         (
-            option::of(address),
+            option::of(api_address()),
             path(),
             path(),
             option::of("[a-z0-9-]{1,9}"),
@@ -544,7 +625,8 @@ fn discovery() -> impl Strategy<Value = Discovery> {
         prop::sample::select(vec![DnsTransport::Udp, DnsTransport::Tcp]),
         (100_u64..1_000, 1_000_u64..3_600_000, 0_u64..86_400_000),
     );
-    (waits, backoff, consul, dns).prop_map(|(waits, backoff, (places, counts), dns)| {
+    let drawn = (waits, backoff, consul, dns, docker());
+    drawn.prop_map(|(waits, backoff, (places, counts), dns, docker)| {
         let ms = Duration::from_millis;
         Discovery {
             coalesce: ms(waits.0),
@@ -563,8 +645,13 @@ fn discovery() -> impl Strategy<Value = Discovery> {
                 stale: counts.0,
                 wait: ms(counts.1),
                 max_watches: counts.2,
-                expose: Expose::Named,
+                expose: if counts.0 {
+                    Expose::Tagged
+                } else {
+                    Expose::Named
+                },
             },
+            docker,
             dns: Dns {
                 servers: dns.0,
                 transport: dns.1,
@@ -625,10 +712,10 @@ fn backend() -> impl Strategy<Value = Backend> {
                     observe_connect: counts.2,
                     drain_timeout: own_waits.0,
                     retry_after: own_waits.1,
+                    groups: own_waits.2,
                     // Lifted from HTTP/1 binds to it, a file would be refused.
                     protocol: Protocol::Http1,
                     http2,
-                    groups: own_waits.2,
                     tls: limits.2,
                 }
             },
@@ -673,6 +760,8 @@ fn server() -> impl Strategy<Value = Server> {
             .prop_map(|(ip, port)| ServerAddress::Ip(SocketAddr::new(ip, port))),
         "/[a-z$ ]{1,20}".prop_map(|path| ServerAddress::Unix(path.into())),
         "[a-z/ ]{1,20}".prop_map(ServerAddress::Abstract),
+        ("[a-z][a-z0-9-]{0,9}(\\.[a-z]{1,5}){0,3}", 1_u16..)
+            .prop_map(|(name, port)| ServerAddress::Name(name, port)),
     ];
     let check = (
         option::of(any::<bool>()),

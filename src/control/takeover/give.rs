@@ -202,6 +202,7 @@ impl Control {
             weights: inputs.weights.clone(),
             heard: self.heard(),
             servers: servers.collect(),
+            tickets: generation.tls.tickets().export(),
             counters: self.shared_counters(),
         }
     }

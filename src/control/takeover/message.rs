@@ -12,6 +12,7 @@ use crate::control::overrides::Overrides;
 use crate::control::sources::{SourceId, Sources};
 use crate::control::weights::Weights;
 use crate::state::Operational;
+use crate::tls::TicketKeys;
 
 /// Of the message; what we write, and the newest we read.
 pub(super) const VERSION: u32 = 1;
@@ -47,6 +48,9 @@ pub(super) struct HandOver {
     /// What the checks found.
     #[serde(default)]
     pub(super) servers: Vec<SharedServer>,
+    /// What opens the tickets of its clients.
+    #[serde(default)]
+    pub(super) tickets: TicketKeys,
     /// What was counted so far.
     #[serde(default)]
     pub(super) counters: SharedCounters,

@@ -18,6 +18,7 @@ use crate::control::weights::Weights;
 use crate::control::{ApplyError, Control};
 use crate::health::Known;
 use crate::net::{CARRIER, receive};
+use crate::tls::TicketKeys;
 
 /// Why nothing was taken over; the running process goes on.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,8 @@ pub(crate) struct Predecessor {
     /// What it listens on.
     pub(in crate::control) taken: Vec<Taken>,
     pub(in crate::control) overrides: Overrides,
+    /// What opens the tickets of its clients.
+    pub(in crate::control) tickets: TicketKeys,
     pub(in crate::control) sources: Sources,
     pub(in crate::control) weights: Weights,
     /// When each of them was heard last, Unix seconds.
@@ -128,6 +131,7 @@ impl Predecessor {
             taken: taken.collect(),
             stream,
             overrides: given.overrides,
+            tickets: given.tickets,
             sources: given.sources,
             weights: given.weights,
             heard: given.heard,

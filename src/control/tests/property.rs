@@ -209,10 +209,10 @@ proptest! {
             take(&mut inputs, &mut now, step);
             inputs.settle(now);
         }
-        let Inputs { config, sources, weights, overrides } = &inputs;
+        let Inputs { config, sources, weights, overrides, .. } = &inputs;
         let text = serde_json::to_string(&(overrides, sources, weights)).unwrap();
         let (overrides, sources, weights) = serde_json::from_str(&text).unwrap();
-        let restored = Inputs { config: Arc::clone(config), sources, weights, overrides };
+        let restored = Inputs { config: Arc::clone(config), sources, weights, overrides, ..Inputs::default() };
         prop_assert_eq!(restored.merge().desired, inputs.merge().desired);
     }
 }

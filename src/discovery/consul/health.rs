@@ -103,19 +103,27 @@ impl Health {
 
     async fn read(&self, body: Bytes) -> Result<Found, Failure> {
         let tags = self.tags.clone();
-        let parse = move || parse(&body, &tags);
-        // 500 instances are 800 KiB of JSON.
-        let parsed = tokio::task::spawn_blocking(parse).await;
-        let parsed = parsed.unwrap_or_else(|panic| Err(panic.to_string()));
-        parsed.map_err(|why| {
-            let message = format!("the instances of {}: {why}", self.service);
-            Failure::new(FailureKind::Malformed, message)
-        })
+        read(&self.service, body, move |body| parse(body, &tags)).await
     }
 }
 
+/// What `parse` makes of an answer about `what`.
+pub(super) async fn read<T: Send + 'static>(
+    what: &str,
+    body: Bytes,
+    parse: impl FnOnce(&[u8]) -> Result<T, String> + Send + 'static,
+) -> Result<T, Failure> {
+    // 500 instances are 800 KiB of JSON.
+    let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
+    let parsed = parsed.unwrap_or_else(|panic| Err(panic.to_string()));
+    parsed.map_err(|why| {
+        let message = format!("what Consul says of {what}: {why}");
+        Failure::new(FailureKind::Malformed, message)
+    })
+}
+
 /// The members among the instances of an answer.
-fn parse(body: &[u8], tags: &[String]) -> Result<Found, String> {
+pub(super) fn parse(body: &[u8], tags: &[String]) -> Result<Found, String> {
     let entries: Vec<Entry> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut nodes_of: HashMap<String, u32> = HashMap::new();
     for entry in &entries {

@@ -3,22 +3,27 @@
 //! A blocking query is answered when something changed, or after `wait`; its
 //! answer is always whole. We ask for instances in every state and judge their
 //! checks here (`health.rs`): "none registered" and "all critical" are not the
-//! same. Start at `query.rs` (the index rules), then `health.rs`.
+//! same. `catalog.rs` follows the services that announce sites by their tags.
+//! Start at `query.rs` (the index rules), then `health.rs`.
 
 mod agent;
+mod catalog;
 mod health;
 mod kv;
 mod query;
+mod register;
 
 use std::pin::Pin;
 
 use super::{Failure, FailureKind, Outlet, Provider, SourceId};
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Expose, Source};
 use agent::Agent;
-pub(crate) use agent::Settings;
+use agent::Settings;
+use catalog::Catalog;
 use health::Health;
 pub(crate) use kv::{Kv, KvWatch};
 use query::Query;
+pub(crate) use register::{Registration, Verdict};
 
 /// What a configuration asks of Consul: one watch for each source.
 pub(super) fn providers(config: &Config) -> impl Iterator<Item = Box<dyn Provider>> {
@@ -32,7 +37,17 @@ pub(super) fn providers(config: &Config) -> impl Iterator<Item = Box<dyn Provide
     }
     let settings = Settings::of(&config.discovery);
     let most = config.discovery.consul.max_watches;
-    services
+    let wants_sites = config.discovery.consul.expose == Expose::Tagged
+        && config
+            .frontends
+            .iter()
+            .any(|frontend| frontend.discovered_routes);
+    let catalog = wants_sites.then(|| {
+        // One query is that of the list itself.
+        let left = most.saturating_sub(services.len() + 1);
+        Box::new(Catalog::new(settings.clone(), left)) as Box<dyn Provider>
+    });
+    let named = services
         .into_iter()
         .enumerate()
         .map(move |(index, service)| {
@@ -45,7 +60,8 @@ pub(super) fn providers(config: &Config) -> impl Iterator<Item = Box<dyn Provide
                 }) as Box<dyn Provider>,
                 false => Box::new(TooMany { source, most }),
             }
-        })
+        });
+    named.chain(catalog)
 }
 
 /// The instances of one service.

@@ -25,10 +25,7 @@ use crate::discovery::{Failure, FailureKind, Found, LeftOut, Member};
 /// Nobody answered, or with a failure; also when only one of several targets could
 /// not be looked up: what is missing would seem to be gone.
 pub(super) async fn look(source: &DnsSource, dns: &Dns) -> Result<(Found, Duration), Failure> {
-    let look = Look {
-        name: &source.name,
-        resolver: resolver(dns)?,
-    };
+    let look = Look::new(&source.name, dns)?;
     let whole = async {
         match source.record {
             DnsRecord::A(port) => look.addresses(RecordType::A, port).await,
@@ -36,8 +33,43 @@ pub(super) async fn look(source: &DnsSource, dns: &Dns) -> Result<(Found, Durati
             DnsRecord::Srv => look.services().await,
         }
     };
-    timeout(LOOK_MAX, whole).await.unwrap_or_else(|_| {
-        let message = format!("{}: not looked up within {LOOK_MAX:?}", source.name);
+    in_time(&source.name, whole).await
+}
+
+/// The addresses of a host, IPv4 where there is any, else IPv6.
+///
+/// # Errors
+/// As [`look`].
+pub(super) async fn look_up(
+    name: &str,
+    port: u16,
+    dns: &Dns,
+) -> Result<(Found, Duration), Failure> {
+    let look = Look::new(name, dns)?;
+    in_time(name, async {
+        let (ips, ttl) = look.host(name).await?;
+        let members = ips.into_iter().map(|ip| member(SocketAddr::new(ip, port)));
+        let found = Found {
+            members: members.collect(),
+            left_out: Vec::new(),
+        };
+        // A name that does not exist may do so soon.
+        let ttl = if found.members.is_empty() {
+            Duration::ZERO
+        } else {
+            ttl
+        };
+        Ok((look.bounded(found)?, ttl))
+    })
+    .await
+}
+
+async fn in_time<T>(
+    name: &str,
+    look: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(LOOK_MAX, look).await.unwrap_or_else(|_| {
+        let message = format!("{name}: not looked up within {LOOK_MAX:?}");
         Err(Failure::new(FailureKind::Timeout, message))
     })
 }
@@ -56,7 +88,12 @@ struct Target {
     weight: u16,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn new(name: &'a str, dns: &Dns) -> Result<Self, Failure> {
+        let resolver = resolver(dns)?;
+        Ok(Self { name, resolver })
+    }
+
     async fn addresses(&self, kind: RecordType, port: u16) -> Result<(Found, Duration), Failure> {
         let Some(lookup) = self.ask(self.name, kind).await? else {
             return Ok((Found::default(), Duration::ZERO));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use super::{Failure, FailureKind, Found, LeftOut, Member, SourceId};
+use super::{Failure, FailureKind, Found, LeftOut, Member, SourceId, Standing};
 
 /// How patient a source is. See `[discovery]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,11 +153,6 @@ impl Source {
         self.restored = Some((age, now));
     }
 
-    /// Its name.
-    pub(crate) fn id(&self) -> &SourceId {
-        &self.id
-    }
-
     /// Other patience from now on.
     pub(crate) fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
@@ -166,6 +161,15 @@ impl Source {
     /// A good answer.
     pub(crate) fn found(&mut self, found: Found, now: Instant) {
         self.still(now);
+        self.offer(found, now);
+    }
+
+    /// A good answer of some while others are lost: no sign of life of the whole.
+    pub(crate) fn found_partly(&mut self, found: Found, now: Instant) {
+        self.offer(found, now);
+    }
+
+    fn offer(&mut self, found: Found, now: Instant) {
         self.left_out = found.left_out.into();
         let mut members = found.members;
         scale(&mut members);
@@ -207,7 +211,10 @@ impl Source {
         let follows = before.filter(|before| !before.is_held);
         let is_burst = follows.is_some() || self.window.is_some_and(|until| now < until);
         let since = follows.as_ref().map_or(now, |before| before.since);
+        let is_urgent = begins_to_drain(known.unwrap_or_default(), &members);
         let at = match is_burst {
+            // A server that is about to end waits for nobody.
+            _ if is_urgent => now,
             // It is on its way already.
             true if follows.as_ref().is_some_and(|before| before.at <= now) => now,
             true => (now + self.rules.coalesce).min(since + self.rules.max_delay),
@@ -375,6 +382,15 @@ impl MemberRow {
             why: member.standing.why().to_owned(),
         }
     }
+}
+
+/// Whether one that served is told to end.
+fn begins_to_drain(known: &[Member], members: &[Member]) -> bool {
+    let drains = |member: &Member| matches!(member.standing, Standing::Draining(_));
+    let served = |id: &str| known.iter().any(|known| known.id == id && !drains(known));
+    members
+        .iter()
+        .any(|member| drains(member) && served(&member.id))
 }
 
 /// Weights of any scale become ours, 0-256. What has some keeps at least 1.

@@ -269,3 +269,17 @@ fn weights_of_any_scale_keep_their_proportion() {
     assert_eq!(weights(&[0, 1, 500, 1000]), [0, 1, 128, 256]);
     assert_eq!(weights(&[65_535, 32_768]), [256, 128]);
 }
+
+#[test]
+fn a_server_that_is_told_to_end_waits_for_nobody() {
+    let mut bench = Bench::new();
+    bench.found("ab");
+    assert_eq!(bench.take().as_deref(), Some("ab"));
+    bench.now += 10 * MS;
+    bench.found("abc");
+    assert_eq!(bench.take(), None);
+    let mut ending = found("abc");
+    ending.members[0].standing = Standing::Draining("told to".into());
+    bench.source.found(ending, bench.now);
+    assert_eq!(bench.take().as_deref(), Some("abc"));
+}

@@ -16,6 +16,7 @@ use super::csv::{Filter, StatRequest, each_line};
 use super::info::fields;
 use super::lines::{Kind, Line, RESPONSES};
 use super::rows::{Proxy, ServerRow};
+use super::tls::TlsFrontend;
 use super::totals::Latency;
 use super::value::Value;
 use crate::discovery::{Condition, SourceRow};
@@ -335,6 +336,7 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
             histogram(f, &labels, &server.work.latency, 2);
         }
     });
+    own_tls(writer, snapshot);
     let about = "Sessions left on servers that were removed";
     writer.family("rlb_drain_sessions", false, about, |f| {
         // Two servers may have left under one name.
@@ -395,6 +397,29 @@ fn sources(writer: &mut Writer<'_>, rows: &[SourceRow]) {
             for (kind, count) in &row.errors_total {
                 f.line(&[("source", &row.source), ("kind", kind)], *count);
             }
+        }
+    });
+}
+
+fn own_tls(writer: &mut Writer<'_>, snapshot: &Snapshot) {
+    let mut counter = |name, about, of: fn(&TlsFrontend) -> u64| {
+        writer.family(name, true, about, |f| {
+            for frontend in &snapshot.tls.frontends {
+                f.line(&[("proxy", &frontend.name)], of(frontend));
+            }
+        });
+    };
+    let about = "TLS handshakes that led to a session";
+    counter("rlb_tls_handshakes_total", about, |f| f.handshakes);
+    let about = "Those of them that resumed an earlier session";
+    counter("rlb_tls_resumed_total", about, |f| f.resumed);
+    let about = "TLS handshakes that led nowhere";
+    counter("rlb_tls_failed_handshakes_total", about, |f| f.failed);
+    let about = "When the certificate expires, Unix time";
+    writer.family("rlb_certificate_not_after_seconds", false, about, |f| {
+        for certificate in &snapshot.tls.certificates {
+            let labels = [("file", &*certificate.file), ("names", &*certificate.names)];
+            f.line(&labels, certificate.not_after);
         }
     });
 }

@@ -205,18 +205,18 @@ impl Exchange {
         };
         self.origin = Some(match target.protocol {
             Protocol::Http1 => {
-                let origin = self.to_http1(&target, server).await?;
+                let origin = self.open_http1(&target, server).await?;
                 Origin::Http1(Box::new(origin))
             }
             Protocol::Http2 => {
-                let origin = self.to_http2(&target, server).await?;
+                let origin = self.open_http2(&target, server).await?;
                 Origin::Http2(Box::new(origin))
             }
         });
         Ok(())
     }
 
-    async fn to_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, NoConnection> {
+    async fn open_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, NoConnection> {
         let clock = &self.slot.shard().clock;
         // What must not be sent twice takes only a connection that surely lives, and
         // what is sent again none of which the same may be true.
@@ -253,7 +253,7 @@ impl Exchange {
         Ok(ToHttp1::new(stream, reused, text, body, asked))
     }
 
-    async fn to_http2(
+    async fn open_http2(
         &mut self,
         target: &Target,
         mut server: Use,
@@ -266,8 +266,8 @@ impl Exchange {
             server = opened.0;
             self.account.connected_us = Some(self.slot.shard().clock.read());
             let text = self.request.text.clone();
-            let request =
-                rules::to_h2_request(text, "http").ok_or_else(|| failed(Cause::Internal))?;
+            let request = rules::to_h2_request(text, lease.scheme())
+                .ok_or_else(|| failed(Cause::Internal))?;
             // An error: the connection ends. There is another, or one can be made.
             if let Ok(origin) = ToHttp2::new(lease, request, self.source.has_ended()) {
                 self.server = Some(server);
@@ -351,7 +351,8 @@ impl Exchange {
                     return Ok(Poll::Pending);
                 };
                 let sent = sent?;
-                self.progress = true;
+                // A window that opens by single bytes holds a server up as well as none.
+                self.progress |= sent >= REAL_PROGRESS || !self.sink.is_pending();
                 self.account.bytes_out += sent as u64;
                 self.shared.guard.borrow_mut().sent(sent);
             }
@@ -550,6 +551,9 @@ impl Drop for Exchange {
             .count(&asker, server, tried, backend, &self.line);
     }
 }
+
+/// Bytes of a body that count as some, where more waits.
+const REAL_PROGRESS: usize = 1024;
 
 /// Connections found at their end before one is taken to be a sign of more.
 const STALE_MAX: usize = 3;

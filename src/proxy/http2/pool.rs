@@ -34,6 +34,7 @@ pub(crate) struct Pool {
 struct Link {
     requests: RefCell<SendRequest<Bytes>>,
     life: Rc<Life>,
+    is_secure: bool,
     until_ms: Cell<u32>,
 }
 
@@ -106,6 +107,11 @@ impl Lease {
         self.link.requests.borrow().clone()
     }
 
+    /// `:scheme` of its requests.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.link.is_secure { "https" } else { "http" }
+    }
+
     /// The connection takes no more requests.
     pub(super) fn give_up(&self) {
         self.link.life.dead.set(true);
@@ -153,6 +159,17 @@ pub(super) async fn open(
         permit = Some(within(slot, dialling.acquire()).await?);
     }
     let dialled = connect::establish(slot, target.plan, first).await?;
+    let is_secure = dialled.stream.is_secure();
+    if is_secure && !dialled.stream.is_h2() {
+        let (backend, server) = (&*dialled.server.backend, &*dialled.server.name);
+        tracing::warn!(
+            backend,
+            server,
+            "the server does not agree (ALPN) to speak HTTP/2"
+        );
+        dialled.server.counters.connect_errors.add(1);
+        return Err(connect::NO_SERVER.into());
+    }
     let mut builder = h2::client::Builder::new();
     builder
         .enable_push(false)
@@ -169,6 +186,7 @@ pub(super) async fn open(
     dialled.server.http2.links.borrow_mut().push(Rc::new(Link {
         requests: RefCell::new(requests),
         life,
+        is_secure,
         until_ms: Cell::new(0),
     }));
     let lease = lease(&dialled.server).ok_or(connect::NO_SERVER)?;

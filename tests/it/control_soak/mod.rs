@@ -27,7 +27,7 @@ use traffic::{Tally, Wire};
 use rustix::process::Signal;
 
 use crate::support::real::{self, Part};
-use crate::support::{Origin, PATIENCE, Process, temp_dir, wait_until};
+use crate::support::{Origin, Process};
 
 const KEEP_ALIVE_CLIENTS: usize = 4;
 const TCP_SESSIONS: usize = 100;
@@ -113,11 +113,10 @@ fn changes_in_any_order_are_noticed_by_nobody() {
     );
     println!("resident: {early} after a tenth, {rss} at the end");
     assert!(failures.is_empty(), "{failures:#?}");
-    let kinds = changes.made().len();
-    assert_eq!(kinds, Kind::ALL.len().min(count));
     if is_long {
         let least = KIND_MIN * count / 10_000;
-        assert!(changes.made().values().all(|made| *made >= least));
+        let made = changes.made();
+        assert!(made.len() == Kind::ALL.len() && made.values().all(|made| *made >= least));
         // A debug build is no measure.
         assert!(cfg!(debug_assertions) || rate >= FRESH_MIN, "{rate}");
         let most = early + early / 20 + SLACK;
@@ -125,20 +124,14 @@ fn changes_in_any_order_are_noticed_by_nobody() {
     }
 }
 
-/// A client that is not ours; it knows of failures only, not of wrong answers.
+/// A client that is not ours, as fast as it can; it sees failures, not wrong answers.
 struct Wrk(Process);
 
 impl Wrk {
     fn start(addr: SocketAddr) -> Option<Self> {
         let wrk = real::tool(Part::Wrk)?;
-        let dir = temp_dir();
-        let pace = dir.path().join("pace.lua");
-        std::fs::write(&pace, WRK_PACE).expect("temporary directory");
         let url = format!("http://{addr}/wrk/0");
-        let args = ["-t1", "-c8", "-d1h", "--latency", "-s"].map(std::ffi::OsString::from);
-        let process = wrk.start(args.into_iter().chain([pace.into(), url.into()]));
-        // It reads its script at the start.
-        wait_until(PATIENCE, "wrk is at work", || process.descriptors() > 8);
+        let process = wrk.start(["-t1", "-c8", "-d1h", "--latency", &url]);
         Some(Self(process))
     }
 
@@ -154,9 +147,6 @@ impl Wrk {
         }
     }
 }
-
-/// 100 requests a second on each connection: two cores have more to do.
-const WRK_PACE: &str = "function delay() return 10 end\n";
 
 /// A server that answers a request with its target and body.
 #[derive(Debug)]

@@ -185,22 +185,21 @@ fn a_server_does_not_run_ahead_of_its_client() {
 fn a_reload_does_not_touch_a_call() {
     let call = Call::through("");
     let mut client = call.client();
-    call.run(async {
-        let (numbers, mut echo) = client.echo().await.unwrap();
-        for number in 1000..1020 {
+    let (numbers, mut echo) = call.run(client.echo()).unwrap();
+    for number in 1000..1020 {
+        let pool = format!("protocol = \"h2\"\npool_max = {number}");
+        let changed = whole(&listen("web", call.server, &pool));
+        call.lb.apply(&changed).unwrap();
+        call.run(async {
             numbers.send(number).unwrap();
             assert_eq!(echo.message().await.unwrap(), Some(number));
-            let pool = format!("protocol = \"h2\"\npool_max = {number}");
-            call.lb
-                .apply(&whole(&listen("web", call.server, &pool)))
-                .unwrap();
-            // Between two calls, too.
+            // A call that begins between two of them, too.
             assert_eq!(
                 client.double(number).await.unwrap().into_inner(),
                 2 * number
             );
-        }
-    });
+        });
+    }
 }
 
 /// A file for [`Lb::apply`] as [`Lb::start`] makes it.

@@ -119,8 +119,11 @@ fn a_body_that_ends_with_the_close_is_whole_and_a_cut_one_is_reset() {
     both(origin.addr(), "", |addr| {
         let mut client = Client::connect(addr);
         assert_eq!(&client.get("/close").body[..], b"hello");
-        let cut = client.ask(request("GET", "/cut"), None).unwrap_err();
-        assert_eq!(cut.reason(), Some(h2::Reason::INTERNAL_ERROR));
+        match client.ask(request("GET", "/cut"), None) {
+            Err(cut) => assert_eq!(cut.reason(), Some(h2::Reason::INTERNAL_ERROR)),
+            // Behind another balancer the reset may come before the head was read.
+            Ok(cut) => assert_eq!(cut.head.status(), 502),
+        }
         let bad = client.get("/bad");
         assert_eq!(bad.head.status(), 502);
         assert_eq!(
@@ -261,6 +264,37 @@ fn a_window_that_does_not_open_ends_its_stream_alone() {
     assert_eq!(raw.verdict(), Verdict::Reset(1, INTERNAL));
     assert!(raw.is_alive());
     server.read_end();
+}
+
+#[test]
+fn a_window_that_opens_by_single_bytes_is_as_good_as_shut() {
+    let origin = PlayedOrigin::listen();
+    let lb = h2c(origin.addr(), "timeouts = { client = \"300ms\" }");
+    let mut raw = Raw::connect(lb.addr());
+    raw.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    raw.get(1);
+    let mut server = origin.accept();
+    server.read_head();
+    server
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+        .send([b'x'; 10_000]);
+    let mut trickled = 0;
+    loop {
+        // As soon as one has come, the next is asked for.
+        raw.send(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
+        let frame = raw.read();
+        match frame.kind {
+            DATA => trickled += frame.payload.len(),
+            RST_STREAM => break,
+            _ => {}
+        }
+        assert!(trickled < 10_000, "it was sent byte by byte");
+        let since = Instant::now();
+        wait_until(PATIENCE, "a moment", || {
+            since.elapsed() > Duration::from_millis(5)
+        });
+    }
+    assert!(raw.is_alive());
 }
 
 #[test]

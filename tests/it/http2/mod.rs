@@ -10,6 +10,7 @@ mod messages;
 mod numbers;
 mod raw;
 mod real;
+mod tls;
 
 use std::net::SocketAddr;
 

@@ -9,6 +9,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod consul;
+pub(crate) mod docker;
 mod lb;
 mod load;
 mod origin;

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use versions::Relay;
 
+use crate::support::authority::{self, Authority, ask as ask_over_tls, tls_client};
 use crate::support::{
     Origin, PATIENCE, Process, RawClient, answers, free_addr, temp_dir, wait_until,
 };
@@ -482,4 +483,31 @@ fn counters_go_on_where_those_of_the_predecessor_stood() {
     );
     once(place.addr).unwrap();
     assert_eq!(cell(&place.ask("show stat"), rows[3], "hrsp_2xx"), 11);
+}
+
+#[test]
+fn tls_sessions_are_resumed_with_the_successor() {
+    let ca = Authority::new("ca");
+    let file = ca.write("a.pem", &["a.test"]);
+    let place = Place::new();
+    let tls = format!(
+        "[[listen]]\nname = \"secure\"\nbind = {{ address = \"{}\", tls = true }}\n\
+         tls = {{ certificates = [{file:?}] }}\nserver = \"{}\"\n",
+        place.other,
+        place.origin.addr()
+    );
+    place.write(2, &tls);
+    let mut old = place.first();
+    let client = Arc::new(ca.configure(&[&rustls::version::TLS13], None));
+    let handshake = || {
+        let mut client = tls_client(place.other, "a.test", Arc::clone(&client));
+        ask_over_tls(&mut client, authority::GET).unwrap();
+        client.conn.handshake_kind()
+    };
+    assert_eq!(handshake(), Some(rustls::HandshakeKind::Full));
+    assert_eq!(handshake(), Some(rustls::HandshakeKind::Resumed));
+    let mut new = place.successor();
+    place.wait_succeeded(&mut new);
+    assert!(old.wait_exit().success(), "{}", old.stderr());
+    assert_eq!(handshake(), Some(rustls::HandshakeKind::Resumed));
 }

@@ -2,8 +2,10 @@
 
 mod client_certificates;
 mod handshakes;
+mod memory;
 mod real;
 mod rotation;
+mod seen;
 mod servers;
 
 use std::net::SocketAddr;

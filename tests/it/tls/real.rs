@@ -1,9 +1,9 @@
 //! openssl and curl as clients.
 
 use super::showing;
-use crate::support::Origin;
 use crate::support::authority::{Authority, Kind};
 use crate::support::real::{self, Part, Said};
+use crate::support::{Lb, Origin};
 
 fn openssl(args: &[&str]) -> Option<Said> {
     Some(real::tool(Part::Openssl)?.run(args))
@@ -197,4 +197,26 @@ fn curl_and_h2load_agree_on_http2() {
         "{}",
         said.stdout
     );
+}
+
+#[test]
+fn http2_goes_on_over_tls_to_the_servers() {
+    let ca = Authority::new("ca");
+    let file = ca.write("a.pem", &["a.test"]);
+    let (behind, origin) = showing(&[&file], "");
+    let lb = Lb::start(&format!(
+        "[[frontend]]\nname = \"web\"\nbind = {{ address = \"127.0.0.1:0\", tls = true }}\n\
+         tls = {{ certificates = {file:?} }}\ndefault_backend = \"b\"\n\
+         [[backend]]\nname = \"b\"\nprotocol = \"h2\"\nserver = \"{}\"\n\
+         tls = {{ ca_file = {:?}, host = \"a.test\" }}\n",
+        behind.addr(),
+        ca.file()
+    ));
+    let Some(h2load) = real::tool(Part::H2load) else {
+        return;
+    };
+    let url = format!("https://127.0.0.1:{}/", lb.addr().port());
+    let said = h2load.run(["-n", "500", "-c", "5", "-m", "10", &url]);
+    assert!(said.stdout.contains("500 succeeded"), "{}", said.stdout);
+    assert_eq!(origin.requests().len(), 500);
 }

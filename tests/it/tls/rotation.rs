@@ -40,7 +40,7 @@ fn fresh(ca: &Authority) -> Arc<rustls::ClientConfig> {
 }
 
 #[test]
-fn hundred_rotations_under_load_fail_no_handshake() {
+fn rotations_under_load_fail_no_handshake() {
     let ca = Authority::new("ca");
     let key = rcgen::KeyPair::generate().unwrap();
     ca.put("shown/a.pem", &issue(&ca, &key, 0));
@@ -61,10 +61,10 @@ fn hundred_rotations_under_load_fail_no_handshake() {
                 }
             });
         }
-        for rotation in 1..=100 {
+        for rotation in 1..=40 {
             ca.put("shown/a.pem", &issue(&ca, &key, rotation));
             ask(&mut kept, GET).unwrap();
-            if rotation % 20 == 0 {
+            if rotation % 8 == 0 {
                 let wanted = [1, (rotation >> 8) as u8, rotation as u8];
                 wait_until(PATIENCE * 3, "the new one is shown", || {
                     let mut client = tls_client(bind, "a.test", Arc::clone(&config));
@@ -78,7 +78,7 @@ fn hundred_rotations_under_load_fail_no_handshake() {
     ask(&mut kept, GET).unwrap();
     let taken = rlb.stderr().matches("a.pem is taken into use").count();
     println!(
-        "100 rotations, {taken} seen, {} handshakes, 0 failed",
+        "40 rotations, {taken} seen, {} handshakes, 0 failed",
         handshakes.load(Ordering::Relaxed)
     );
     assert!(taken >= 5, "{}", rlb.stderr());
@@ -107,7 +107,7 @@ fn broken_pair_is_refused_and_the_old_one_stays() {
             "the key is not that of the first certificate",
         ),
         (chain.to_owned(), "no private key in this file"),
-        (foreign_key.clone(), "no certificate in this file"),
+        (foreign_key, "no certificate in this file"),
     ] {
         ca.put("shown/a.pem", &text);
         wait_until(PATIENCE * 2, why, || rlb.stderr().contains(why));

@@ -393,11 +393,17 @@ fn server_address(text: &str) -> Result<config::ServerAddress, Reply> {
             return Err(wrong());
         }
     }
-    config::address::server(&ours).map_err(|fault| {
+    let address = config::address::server(&ours).map_err(|fault| {
         let help = fault
             .help
             .map(|help| format!("; {help}"))
             .unwrap_or_default();
         Reply::refused(format!("invalid address '{text}': {}{help}", fault.message))
-    })
+    })?;
+    match address {
+        config::ServerAddress::Name(..) => Err(Reply::refused(format!(
+            "invalid address '{text}': names are looked up for servers of the configuration alone"
+        ))),
+        address => Ok(address),
+    }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Show {
     Generations(bool),
     Drain(bool),
     Health(bool),
+    /// All certificates, or one by its file.
+    Certificates(Option<String>),
     Sources(bool),
 }
 
@@ -97,6 +99,10 @@ pub(super) fn servers_state(arguments: &Arguments<'_>) -> Parsed {
 pub(super) fn servers_conn(arguments: &Arguments<'_>) -> Parsed {
     let backend = subject(arguments).map(str::to_owned);
     show(Show::ServersConn(backend, json(arguments)))
+}
+
+pub(super) fn certificates(arguments: &Arguments<'_>) -> Parsed {
+    show(Show::Certificates(arguments.get(0).map(str::to_owned)))
 }
 
 pub(super) fn backends(arguments: &Arguments<'_>) -> Parsed {

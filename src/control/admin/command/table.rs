@@ -103,7 +103,7 @@ const ENTRIES: &[Entry] = &[
     entry(Operator, 2, "show sess [<id>|server|backend|...]", "report the list of current sessions", show::sessions),
     entry(Operator, 2, "show sources [json]", "where servers come from: state, age, members, and what is left out and why", show::sources),
     entry(Operator, 3, "show ssl ca-file [<cafile>]", "display the SSL CA files used in memory", unconfigured::show_certificate),
-    entry(Operator, 3, "show ssl cert [<certfile>]", "display the SSL certificates used in memory", unconfigured::show_certificate),
+    entry(Operator, 3, "show ssl cert [<certfile>]", "display the SSL certificates used in memory", show::certificates),
     entry(Operator, 3, "show ssl crl-file [<crlfile>]", "display the SSL CRL files used in memory", unconfigured::show_certificate),
     entry(Operator, 3, "show ssl crt-list [-n] [<file>]", "show the list of crt-lists or the content of a crt-list", unconfigured::show_certificate),
     entry(User, 2, "show stat [desc|json|no-maint|typed|up]*", "report counters for each proxy and server", show::stat),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, ServerAddress};
+use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route};
 use crate::control::admin::command::Explained;
 use crate::generation::{Backend, Frontend, Generation, RequestFacts, status};
 
@@ -167,20 +167,12 @@ fn explain_backend(text: &mut String, backend: &Backend) {
             text,
             "    {} {}{group} weight {} {share} {}{kind}",
             server.name,
-            address(&server.address),
+            server.address,
             server.weight,
             status(server),
         );
     }
     if nobody && backup.is_none() {
         *text += "  no usable server: answered with 503\n";
-    }
-}
-
-fn address(address: &ServerAddress) -> String {
-    match address {
-        ServerAddress::Ip(address) => address.to_string(),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
-        ServerAddress::Abstract(name) => format!("unix:@{name}"),
     }
 }

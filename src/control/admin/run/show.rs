@@ -16,6 +16,33 @@ use crate::worker::SessionRow;
 
 type Answer = Result<Reply, Reply>;
 
+/// HAProxy's lines; a file may be named by the end of its path, too.
+fn certificates(control: &Control, file: Option<String>) -> Answer {
+    let all = control.certificates();
+    let Some(file) = file else {
+        if all.is_empty() {
+            return Ok(Reply::Silent);
+        }
+        let names = all.iter().map(|known| known.path.display().to_string());
+        let lines: Vec<_> = std::iter::once("# filename".to_owned())
+            .chain(names)
+            .collect();
+        return Ok(Reply::Dump(lines.join("\n")));
+    };
+    if all.is_empty() {
+        return Err(Reply::refused(
+            "No certificate is referenced by the configuration!",
+        ));
+    }
+    let asked = std::path::Path::new(&file);
+    match all.iter().find(|known| known.path.ends_with(asked)) {
+        Some(found) => Ok(Reply::Dump(found.report())),
+        None => Err(Reply::refused(
+            "Can't display the certificate: Not found or the certificate is a bundle!",
+        )),
+    }
+}
+
 /// Shows it.
 pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
     match what {
@@ -49,6 +76,7 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
             };
             of_snapshot(control, conn).await
         }
+        Show::Certificates(file) => certificates(control, file),
         Show::Backends(json) => {
             let backends = move |snapshot: &Snapshot| {
                 let text = observe::backends(snapshot);

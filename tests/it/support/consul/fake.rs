@@ -204,6 +204,17 @@ impl Shared {
                 let enable = request.query.get("enable").is_some_and(|v| v == "true");
                 state.change(id, |service| service.maintenance = enable)
             }
+            ("PUT", ["agent", "check", "update", check]) => {
+                let id = check.trim_start_matches("service:");
+                let update: Value = serde_json::from_str(&request.body).unwrap_or_default();
+                let status = match update["Status"].as_str() {
+                    Some("passing") => "passing",
+                    Some("warning") => "warning",
+                    _ => "critical",
+                };
+                let is_ttl = state.services.get(id).is_some_and(|s| s.status.is_some());
+                is_ttl && state.change(id, |service| service.status = Some(status))
+            }
             ("PUT", ["agent", "check", verdict, check]) => {
                 let status = match *verdict {
                     "pass" => "passing",

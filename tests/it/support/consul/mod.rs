@@ -153,7 +153,8 @@ fn dechunked(mut body: &str) -> String {
 /// Waits until an agent answers and has a leader.
 #[track_caller]
 pub(super) fn wait_for_leader(addr: SocketAddr) {
-    wait_until(PATIENCE, "Consul has a leader", || {
+    // Three that elect one take their time on a busy machine.
+    wait_until(3 * PATIENCE, "Consul has a leader", || {
         ask(addr, "GET", "/v1/status/leader", "").is_ok_and(|(_, body)| body.trim().len() > 2)
             && ask(addr, "PUT", "/v1/kv/ready", "1")
                 .is_ok_and(|(status, _)| matches!(status, 200 | 403))

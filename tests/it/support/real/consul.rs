@@ -46,6 +46,72 @@ pub(crate) fn consul_with(more: &str) -> Option<RealConsul> {
     Some(consul)
 }
 
+/// One server of a cluster.
+#[derive(Debug)]
+pub(crate) struct Member {
+    addr: SocketAddr,
+    raft: u16,
+    process: Process,
+}
+
+/// Three servers with a leader; `None` = there is no Consul to be had.
+#[track_caller]
+pub(crate) fn cluster() -> Option<Vec<Member>> {
+    let program = find()?;
+    let port = || free_addr().port();
+    let ports: Vec<[u16; 4]> = (0..3).map(|_| [port(), port(), port(), port()]).collect();
+    let join: Vec<_> = ports
+        .iter()
+        .map(|[_, _, lan, _]| format!("\"127.0.0.1:{lan}\""))
+        .collect();
+    let join = join.join(",");
+    let members = ports.iter().enumerate().map(|(index, [http, raft, lan, wan])| {
+        let dir = temp_dir();
+        let config = format!(
+            r#"{{"ports":{{"http":{http},"dns":-1,"grpc":-1,"server":{raft},"serf_lan":{lan},"serf_wan":{wan}}},"disable_update_check":true,"server":true,"bootstrap_expect":3,"node_name":"n{index}","data_dir":"{}","retry_join":[{join}],"retry_interval":"1s","performance":{{"raft_multiplier":1}}}}"#,
+            dir.path().display()
+        );
+        std::fs::write(dir.path().join("c.json"), config).expect("temporary directory");
+        let mut command = Command::new(&program);
+        command.args(["agent", "-bind", "127.0.0.1", "-client", "127.0.0.1"]);
+        command.arg("-config-file").arg(dir.path().join("c.json"));
+        Member {
+            addr: SocketAddr::from(([127, 0, 0, 1], *http)),
+            raft: *raft,
+            process: Process::start(&mut command, dir),
+        }
+    });
+    let members: Vec<_> = members.collect();
+    for member in &members {
+        wait_for_leader(member.addr);
+    }
+    Some(members)
+}
+
+impl Member {
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Whether the others follow it, as far as it knows.
+    pub(crate) fn leads(&self) -> bool {
+        let leader = crate::support::consul::ask(self.addr, "GET", "/v1/status/leader", "");
+        leader.is_ok_and(|(_, body)| body.contains(&format!(":{}\"", self.raft)))
+    }
+
+    /// Whether it knows of a leader.
+    pub(crate) fn is_led(&self) -> bool {
+        let put = crate::support::consul::ask(self.addr, "PUT", "/v1/kv/led", "1");
+        put.is_ok_and(|(status, _)| status == 200)
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(mut self) {
+        self.process.signal(Signal::KILL);
+        self.process.wait_exit();
+    }
+}
+
 impl RealConsul {
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr

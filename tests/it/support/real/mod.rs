@@ -8,7 +8,9 @@
 
 mod chromium;
 mod consul;
+mod docker;
 mod haproxy;
+mod knot;
 mod nginx;
 mod record;
 mod tool;
@@ -18,8 +20,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use chromium::chromium;
-pub(crate) use consul::{RealConsul, consul, consul_with};
+pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
+pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
+pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::nginx;
 pub(crate) use tool::{Said, Tool, tool};
 
@@ -29,6 +33,7 @@ pub(crate) enum Part {
     Nginx,
     Haproxy,
     Halog,
+    Knot,
     Wrk,
     Ab,
     Curl,
@@ -38,6 +43,9 @@ pub(crate) enum Part {
     Chromium,
     Strace,
     Ss,
+    Dockerd,
+    Docker,
+    DockerCompose,
     SystemdAnalyze,
 }
 
@@ -47,6 +55,7 @@ impl Part {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Halog => "halog",
+            Self::Knot => "knotd",
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
@@ -56,6 +65,9 @@ impl Part {
             Self::Chromium => "chromium",
             Self::Strace => "strace",
             Self::Ss => "ss",
+            Self::Dockerd => "dockerd",
+            Self::Docker => "docker",
+            Self::DockerCompose => "docker-compose",
             Self::SystemdAnalyze => "systemd-analyze",
         }
     }
@@ -64,9 +76,11 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Halog => "haproxy",
+            Self::Knot => "knot",
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
+            Self::Dockerd | Self::Docker => "docker.io",
             Self::SystemdAnalyze => "systemd",
             other => other.program(),
         }
@@ -76,10 +90,15 @@ impl Part {
         match self {
             Self::Nginx | Self::Haproxy | Self::Wrk => "-v",
             Self::Halog => "-h",
-            Self::Ab | Self::Strace | Self::Ss => "-V",
-            Self::Curl | Self::Chromium | Self::H2load | Self::Nghttp | Self::SystemdAnalyze => {
-                "--version"
-            }
+            Self::Ab | Self::Strace | Self::Ss | Self::Knot => "-V",
+            Self::Curl
+            | Self::Chromium
+            | Self::H2load
+            | Self::Nghttp
+            | Self::SystemdAnalyze
+            | Self::Dockerd
+            | Self::Docker
+            | Self::DockerCompose => "--version",
             Self::Openssl => "version",
         }
     }

@@ -1,0 +1,606 @@
+//! Backends and routes that nobody wrote: members that announce a host make them.
+//! Pure: no I/O, no clock.
+//!
+//! [`Sites::update`] remembers what is announced; [`Sites::extend`] puts it behind
+//! what is written. What is written wins, of two that want the same host the one
+//! that was there first, and who loses is told.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::sources::{SourceId, Sources};
+use crate::config::{
+    self, Backend, Balance, Check, Config, Frontend, HostMatch, Probe, Route, Source,
+};
+use crate::discovery::{Member, Site, SiteCheck};
+
+/// What is announced, and since when.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Sites {
+    known: BTreeMap<String, Known>,
+    /// Of the next one that appears.
+    next: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Known {
+    /// Rises with each new one: who was first keeps a host.
+    order: u64,
+    /// Joined from all members that make it.
+    site: Site,
+    source: SourceId,
+    /// By name: who is to be looked at.
+    members: Vec<String>,
+    /// Nobody announces it any more; what runs may finish.
+    is_leaving: bool,
+}
+
+/// Somebody wanted what another one has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Conflict {
+    /// Whose answer it was in.
+    pub(crate) source: SourceId,
+    /// The backend that was announced, and by whom.
+    pub(crate) who: String,
+    /// Half a sentence.
+    pub(crate) why: String,
+}
+
+/// A file with what was announced behind it.
+#[derive(Debug)]
+pub(crate) struct Extended {
+    pub(crate) config: Arc<Config>,
+    pub(crate) conflicts: Vec<Conflict>,
+}
+
+impl Sites {
+    /// Looks at what the sources found; `drains` says whether servers of a backend
+    /// still have something to do.
+    pub(crate) fn update(&mut self, sources: &Sources, drains: impl Fn(&str) -> bool) {
+        let announced = announced(sources);
+        self.known.retain(|name, known| {
+            let was_leaving = known.is_leaving;
+            known.is_leaving = !announced.contains_key(&**name);
+            // Its servers begin to drain with this very change.
+            !(was_leaving && known.is_leaving) || drains(name)
+        });
+        let mut fresh = Vec::new();
+        for (name, (source, members)) in announced {
+            let (site, names) = join(&members);
+            match self.known.get_mut(name) {
+                Some(known) => {
+                    (known.site, known.source, known.members) = (site, source.clone(), names);
+                }
+                None => fresh.push((name, site, source.clone(), names)),
+            }
+        }
+        // Seen at once: the older first.
+        fresh.sort_by_key(|(name, site, ..)| (site.since, *name));
+        for (name, site, source, members) in fresh {
+            let order = self.next;
+            self.next += 1;
+            let known = Known {
+                order,
+                site,
+                source,
+                members,
+                is_leaving: false,
+            };
+            self.known.insert(name.to_owned(), known);
+        }
+    }
+
+    /// Backends that wait for their last servers to drain.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = &str> {
+        let leaving = self.known.iter().filter(|(_, known)| known.is_leaving);
+        leaving.map(|(name, _)| &**name)
+    }
+
+    /// The file, and behind it the backends and routes that are announced.
+    pub(crate) fn extend(&self, config: &Arc<Config>) -> Extended {
+        let mut conflicts = Vec::new();
+        if self.known.is_empty() {
+            return Extended {
+                config: Arc::clone(config),
+                conflicts,
+            };
+        }
+        let mut extended = Config::clone(config);
+        let mut known: Vec<_> = self.known.iter().collect();
+        known.sort_by_key(|(_, known)| known.order);
+        let mut places = Vec::with_capacity(known.len());
+        for (name, known) in known {
+            let mut conflict = |why| conflicts.push(known.conflict(name, why));
+            let written = config.backends.iter().position(|b| *b.name == **name);
+            let index = match written {
+                Some(index) => match joins(&config.backends[index], known) {
+                    Ok(()) => index,
+                    Err(why) => {
+                        conflict(why);
+                        continue;
+                    }
+                },
+                None => {
+                    let backend = made(name, known, &config.discovered, &mut conflict);
+                    extended.backends.push(backend);
+                    extended.backends.len() - 1
+                }
+            };
+            if !known.is_leaving {
+                places.push((name, known, index));
+            }
+        }
+        for frontend in extended
+            .frontends
+            .iter_mut()
+            .filter(|f| f.discovered_routes)
+        {
+            add_routes(frontend, &places, &extended.backends, &mut conflicts);
+        }
+        Extended {
+            config: Arc::new(extended),
+            conflicts,
+        }
+    }
+}
+
+impl Known {
+    fn conflict(&self, name: &str, why: String) -> Conflict {
+        let mut members = self.members.iter().map(String::as_str);
+        let who = match (members.next(), members.count()) {
+            (None, _) => name.to_owned(),
+            (Some(one), 0) => format!("{name} ({one})"),
+            (Some(one), more) => format!("{name} ({one} and {more} more)"),
+        };
+        Conflict {
+            source: self.source.clone(),
+            who,
+            why,
+        }
+    }
+}
+
+/// Members by the backend they announce.
+fn announced(sources: &Sources) -> BTreeMap<&str, (&SourceId, Vec<&Member>)> {
+    let mut announced: BTreeMap<&str, (&SourceId, Vec<&Member>)> = BTreeMap::new();
+    for (source, members) in sources.announcing() {
+        for member in members {
+            let Some(site) = &member.site else { continue };
+            let entry = announced.entry(&site.backend);
+            entry.or_insert((source, Vec::new())).1.push(member);
+        }
+    }
+    announced
+}
+
+/// One site of all who make it: every host, and of the rest what the oldest says.
+fn join(members: &[&Member]) -> (Site, Vec<String>) {
+    let mut by_age: Vec<(&Member, &Site)> = members
+        .iter()
+        .filter_map(|member| Some((*member, member.site.as_deref()?)))
+        .collect();
+    by_age.sort_by_key(|(member, site)| (site.since, &member.id));
+    let mut sites = by_age.iter().map(|(_, site)| *site);
+    let mut joined = sites.next().cloned().unwrap_or_default();
+    for site in sites {
+        for host in &site.hosts {
+            if !joined.hosts.contains(host) {
+                joined.hosts.push(host.clone());
+            }
+        }
+        joined.check = joined.check.or_else(|| site.check.clone());
+        joined.check_interval_ms = joined.check_interval_ms.or(site.check_interval_ms);
+        joined.balance = joined.balance.or_else(|| site.balance.clone());
+    }
+    let names = by_age.iter().map(|(member, _)| member.name.clone());
+    (joined, names.collect())
+}
+
+/// Whether members may join a backend that is written: where it takes some of this
+/// kind anyway.
+fn joins(written: &Backend, known: &Known) -> Result<(), String> {
+    let kind = known.source.kind();
+    let takes = written
+        .sources
+        .iter()
+        .any(|source| SourceId::of(source).kind() == kind);
+    if !takes {
+        return Err(format!(
+            "the backend {} is written, and has no {kind} source: call yours otherwise",
+            written.name
+        ));
+    }
+    if written.mode == config::Mode::Tcp && !known.site.hosts.is_empty() {
+        return Err(format!(
+            "the backend {} is in tcp mode, which has no hosts",
+            written.name
+        ));
+    }
+    Ok(())
+}
+
+/// The backend of a site.
+fn made(
+    name: &str,
+    known: &Known,
+    defaults: &Backend,
+    conflict: &mut impl FnMut(String),
+) -> Backend {
+    let site = &known.site;
+    let mut check = match &site.check {
+        None => defaults.check.clone(),
+        Some(SiteCheck::Off) => None,
+        Some(SiteCheck::Tcp) => Some(Check {
+            probe: Probe::Tcp,
+            ..defaults.check.clone().unwrap_or_default()
+        }),
+        Some(SiteCheck::Http(path)) => Some(http_check(path, defaults)),
+    };
+    if let Some(millis) = site.check_interval_ms {
+        // An interval alone is one of the connect check every discovered server has.
+        let check = match &site.check {
+            Some(SiteCheck::Off) => &mut None,
+            _ => &mut Some(check.get_or_insert_default()),
+        };
+        if let Some(check) = check {
+            let interval = Duration::from_millis(millis.clamp(INTERVAL_MIN_MS, INTERVAL_MAX_MS));
+            check.interval = interval;
+            (check.fast_interval, check.down_interval) = (interval, interval);
+            check.timeout = interval;
+        }
+    }
+    let balance = match site.balance.as_deref() {
+        None | Some("roundrobin") => defaults.balance,
+        Some(other) => {
+            let other = other.escape_debug();
+            conflict(format!("balance {other} is not there; roundrobin is used"));
+            Balance::RoundRobin
+        }
+    };
+    Backend {
+        name: name.into(),
+        sources: vec![Source::Announced],
+        check,
+        check_discovered: site.check != Some(SiteCheck::Off) && defaults.check_discovered,
+        balance,
+        ..defaults.clone()
+    }
+}
+
+/// GET `path`; all else as `[defaults.check]` has it.
+fn http_check(path: &str, defaults: &Backend) -> Check {
+    let mut check = defaults.check.clone().unwrap_or_default();
+    match &mut check.probe {
+        Probe::Http { path: own, .. } => path.clone_into(own),
+        probe => {
+            *probe = Probe::http();
+            if let Probe::Http {
+                path: own, method, ..
+            } = probe
+            {
+                path.clone_into(own);
+                // Applications often answer nothing else at such a path.
+                "GET".clone_into(method);
+            }
+        }
+    }
+    check
+}
+
+/// The routes of a frontend: behind the written ones, the most exact first.
+fn add_routes(
+    frontend: &mut Frontend,
+    sites: &[(&String, &Known, usize)],
+    backends: &[Backend],
+    conflicts: &mut Vec<Conflict>,
+) {
+    let mut routes: Vec<Route> = Vec::new();
+    for (name, known, backend) in sites {
+        let mut conflict = |why| {
+            let conflict = known.conflict(name, why);
+            // Each frontend would say it again.
+            if !conflicts.contains(&conflict) {
+                conflicts.push(conflict);
+            }
+        };
+        let site = &known.site;
+        if site.tls_only && !is_secure(frontend) {
+            conflict(format!(
+                "is for TLS only, and the frontend {} has none: no route there",
+                frontend.name
+            ));
+            continue;
+        }
+        for text in &site.hosts {
+            let host = match &**text {
+                "*" => None,
+                text => match config::host_match(text) {
+                    Ok(host) => Some(host),
+                    Err(fault) => {
+                        conflict(format!("\"{}\": {}", text.escape_debug(), fault.message));
+                        continue;
+                    }
+                },
+            };
+            let route = Route {
+                host,
+                path_prefix: site.path_prefix.clone(),
+                methods: Vec::new(),
+                headers: Vec::new(),
+                backend: *backend,
+            };
+            let taken = frontend.routes.iter().map(|route| (route, "written"));
+            let mut taken = taken.chain(routes.iter().map(|route| (route, "announced earlier")));
+            let same = taken.find(|(other, _)| is_same_place(other, &route));
+            match same {
+                Some((other, _)) if other.backend == *backend => {}
+                Some((other, how)) => {
+                    let path = site.path_prefix.as_deref().unwrap_or_default();
+                    let owner = &backends[other.backend].name;
+                    conflict(format!("{text}{path} leads to {owner}, as {how}"));
+                }
+                None => routes.push(route),
+            }
+        }
+    }
+    routes.sort_by_key(exactness);
+    frontend.routes.extend(routes);
+}
+
+/// Whether two routes take the same requests.
+fn is_same_place(a: &Route, b: &Route) -> bool {
+    let path = |route: &Route| match route.path_prefix.as_deref() {
+        Some("/") | None => None,
+        Some(path) => Some(path.to_owned()),
+    };
+    a.methods.is_empty() && a.headers.is_empty() && a.host == b.host && path(a) == path(b)
+}
+
+/// One host before a whole domain before every host; a longer path before a shorter.
+fn exactness(route: &Route) -> (u8, Reverse<usize>, Reverse<usize>, String) {
+    let (rank, host) = match &route.host {
+        Some(HostMatch::Exact(host)) => (0, &**host),
+        Some(HostMatch::Suffix(suffix)) => (1, &**suffix),
+        None => (2, ""),
+    };
+    // Hosts that are spelled out exclude each other.
+    let length = if rank == 1 { host.len() } else { 0 };
+    let path = route.path_prefix.as_deref().unwrap_or_default();
+    (
+        rank,
+        Reverse(length),
+        Reverse(path.len()),
+        format!("{host}{path}"),
+    )
+}
+
+/// Whether clients come over TLS there.
+fn is_secure(frontend: &Frontend) -> bool {
+    frontend.binds.iter().any(|bind| bind.tls)
+}
+
+const INTERVAL_MIN_MS: u64 = 10;
+const INTERVAL_MAX_MS: u64 = 24 * 3600 * 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::sources::Found;
+    use crate::generation::testing::{backend, frontend};
+
+    fn member(id: &str, backend: &str, hosts: &[&str], since: u64) -> Member {
+        let site = Site {
+            backend: backend.to_owned(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            since,
+            ..Site::default()
+        };
+        Member {
+            site: Some(Box::new(site)),
+            ..Member::new(id, format!("demo-{id}"), ([10, 0, 0, 1], 80).into())
+        }
+    }
+
+    fn sources(members: &[Member]) -> Sources {
+        let mut sources = Sources::default();
+        let found = members.iter().map(|m| Found::discovered("docker", m));
+        sources.set(SourceId::sites("docker"), found.collect());
+        sources
+    }
+
+    fn file() -> Config {
+        let mut open = frontend("web", &[80], None);
+        open.discovered_routes = true;
+        let closed = frontend("other", &[81], None);
+        Config {
+            frontends: vec![open, closed],
+            ..Config::default()
+        }
+    }
+
+    fn extend(config: Config, members: &[Member]) -> Extended {
+        let mut sites = Sites::default();
+        sites.update(&sources(members), |_| false);
+        sites.extend(&Arc::new(config))
+    }
+
+    /// `host path -> backend`, in order.
+    fn routes(config: &Config, frontend: usize) -> Vec<String> {
+        let routes = config.frontends[frontend].routes.iter();
+        let text = routes.map(|route| {
+            let host = match &route.host {
+                Some(HostMatch::Exact(host)) => host.clone(),
+                Some(HostMatch::Suffix(suffix)) => format!("*{suffix}"),
+                None => "*".to_owned(),
+            };
+            let path = route.path_prefix.as_deref().unwrap_or_default();
+            format!("{host}{path} -> {}", config.backends[route.backend].name)
+        });
+        text.collect()
+    }
+
+    fn told(extended: &Extended) -> Vec<String> {
+        let conflicts = extended.conflicts.iter();
+        conflicts.map(|c| format!("{}: {}", c.who, c.why)).collect()
+    }
+
+    #[test]
+    fn a_host_makes_a_backend_and_its_route_where_routes_are_taken() {
+        let members = [
+            member("web-1", "a_b", &["a.b"], 1),
+            member("web-2", "a_b", &["a.b", "c.d"], 2),
+        ];
+        let extended = extend(file(), &members);
+        assert_eq!(routes(&extended.config, 0), ["a.b -> a_b", "c.d -> a_b"]);
+        assert!(routes(&extended.config, 1).is_empty());
+        assert!(extended.conflicts.is_empty());
+        let made = &extended.config.backends[0];
+        let sources = sources(&members);
+        let servers = sources
+            .of(made)
+            .map(|found| found.settings().name.to_string());
+        assert_eq!(servers.collect::<Vec<_>>(), ["demo-web-1", "demo-web-2"]);
+    }
+
+    #[test]
+    fn exact_hosts_come_before_wild_ones_and_long_paths_before_short() {
+        let mut api = member("4", "api", &["a.b"], 4);
+        api.site.as_mut().unwrap().path_prefix = Some("/api".into());
+        let members = [
+            member("1", "all", &["*"], 1),
+            member("2", "wild", &["*.b"], 2),
+            member("3", "one", &["a.b"], 3),
+            api,
+        ];
+        assert_eq!(
+            routes(&extend(file(), &members).config, 0),
+            ["a.b/api -> api", "a.b -> one", "*.b -> wild", "* -> all"]
+        );
+    }
+
+    #[test]
+    fn a_written_route_wins() {
+        let mut config = file();
+        config.backends.push(backend("nodes", Vec::new()));
+        config.frontends[0].routes.push(Route {
+            host: Some(HostMatch::Exact("a.b".into())),
+            path_prefix: None,
+            methods: Vec::new(),
+            headers: Vec::new(),
+            backend: 0,
+        });
+        let extended = extend(config, &[member("web-1", "site", &["a.b", "c.d"], 1)]);
+        assert_eq!(routes(&extended.config, 0), ["a.b -> nodes", "c.d -> site"]);
+        assert_eq!(
+            told(&extended),
+            ["site (demo-web-1): a.b leads to nodes, as written"]
+        );
+    }
+
+    #[test]
+    fn of_two_the_older_has_the_host() {
+        let (young, old) = (
+            member("y", "a-young", &["a.b"], 9),
+            member("o", "old", &["a.b"], 3),
+        );
+        let extended = extend(file(), &[young.clone(), old.clone()]);
+        assert_eq!(routes(&extended.config, 0), ["a.b -> old"]);
+        assert_eq!(
+            told(&extended),
+            ["a-young (demo-y): a.b leads to old, as announced earlier"]
+        );
+        // Whoever is there keeps it, also against one that says it is older.
+        let config = Arc::new(file());
+        let mut sites = Sites::default();
+        sites.update(&sources(std::slice::from_ref(&young)), |_| false);
+        sites.update(&sources(&[young, old.clone()]), |_| false);
+        assert_eq!(routes(&sites.extend(&config).config, 0), ["a.b -> a-young"]);
+        sites.update(&sources(&[old]), |_| false);
+        assert_eq!(routes(&sites.extend(&config).config, 0), ["a.b -> old"]);
+    }
+
+    #[test]
+    fn a_written_backend_takes_only_members_of_its_own_kind() {
+        let mut config = file();
+        config.backends.push(backend("nodes", Vec::new()));
+        let joining = [member("web-1", "nodes", &["a.b"], 1)];
+        let extended = extend(config.clone(), &joining);
+        assert_eq!(
+            told(&extended),
+            [
+                "nodes (demo-web-1): the backend nodes is written, and has no docker source: call yours otherwise"
+            ]
+        );
+        assert!(routes(&extended.config, 0).is_empty());
+        assert_eq!(
+            sources(&joining).of(&extended.config.backends[0]).count(),
+            0
+        );
+        config.backends[0]
+            .sources
+            .push(Source::Docker(config::DockerSource {
+                service: "web".into(),
+                project: None,
+                port: None,
+                network: None,
+                tags: Vec::new(),
+            }));
+        let extended = extend(config, &joining);
+        assert_eq!(routes(&extended.config, 0), ["a.b -> nodes"]);
+        assert_eq!(
+            sources(&joining).of(&extended.config.backends[0]).count(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_backend_goes_when_its_last_server_has_drained() {
+        let config = Arc::new(file());
+        let mut sites = Sites::default();
+        sites.update(&sources(&[member("1", "a_b", &["a.b"], 1)]), |_| false);
+        // Its last server leaves with this change: it has not begun to drain.
+        sites.update(&sources(&[]), |_| false);
+        let extended = sites.extend(&config);
+        assert_eq!(extended.config.backends.len(), 1);
+        assert!(routes(&extended.config, 0).is_empty());
+        sites.update(&sources(&[]), |_| true);
+        assert_eq!(sites.leaving().collect::<Vec<_>>(), ["a_b"]);
+        sites.update(&sources(&[]), |_| false);
+        assert!(Arc::ptr_eq(&sites.extend(&config).config, &config));
+    }
+
+    #[test]
+    fn checks_and_balance_of_a_site() {
+        let with = |check: Option<SiteCheck>, interval: Option<u64>, balance: Option<&str>| {
+            let mut one = member("1", "a_b", &["a.b"], 1);
+            let site = one.site.as_mut().unwrap();
+            site.check = check;
+            site.check_interval_ms = interval;
+            site.balance = balance.map(str::to_owned);
+            let extended = extend(file(), &[one]);
+            (extended.config.backends[0].clone(), told(&extended))
+        };
+        let (plain, _) = with(None, None, None);
+        assert!(plain.check.is_none() && plain.check_discovered);
+        let (off, _) = with(Some(SiteCheck::Off), Some(500), None);
+        assert!(off.check.is_none() && !off.check_discovered);
+        let (http, _) = with(Some(SiteCheck::Http("/up".into())), Some(500), None);
+        let check = http.check.unwrap();
+        assert_eq!(
+            (check.interval, check.timeout),
+            (Duration::from_millis(500), Duration::from_millis(500))
+        );
+        assert!(
+            matches!(check.probe, Probe::Http { path, method, .. } if path == "/up" && method == "GET")
+        );
+        let (tcp, _) = with(None, Some(500), None);
+        assert_eq!(tcp.check.unwrap().probe, Probe::Tcp);
+        let (_, told) = with(None, None, Some("leastconn"));
+        assert_eq!(
+            told,
+            ["a_b (demo-1): balance leastconn is not there; roundrobin is used"]
+        );
+    }
+}
