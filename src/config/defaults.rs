@@ -13,7 +13,6 @@ impl Default for Config {
             register: Vec::new(),
             logs: Vec::new(),
             discovered: Backend::new("", Mode::Http),
-            logs: Vec::new(),
             stats: None,
         }
     }

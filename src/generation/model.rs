@@ -34,16 +34,11 @@ impl Generation {
             .find(|frontend| frontend.state.id == id)
     }
 
-    /// What answers handshakes on this bind; `None` = clients speak in plain there.
-    pub(crate) fn acceptor(
-        &self,
-        frontend: FrontendId,
-        bind: BindId,
-    ) -> Option<&Arc<tls::Acceptor>> {
-        let frontend = self.frontend(frontend)?;
-        let index = frontend.bind_ids.iter().position(|id| *id == bind)?;
-        let is_secure = frontend.config.binds.get(index)?.tls;
-        frontend.tls.as_ref().filter(|_| is_secure)
+    /// Whether clients speak TLS on this bind, as it is written: also where its
+    /// certificates could not be had, so that nobody is served in plain there.
+    pub(crate) fn is_secure(&self, frontend: FrontendId, bind: BindId) -> bool {
+        let bind = self.frontend(frontend).and_then(|f| f.bind(bind));
+        bind.is_some_and(|bind| bind.tls)
     }
 
     /// A backend by name.

@@ -88,10 +88,9 @@ impl Listeners {
             accept: Accept::from_fd(fd)?,
             bind,
             frontend,
-            is_secure: self.shard.with_generation(|generation| {
-                let acceptor = generation.acceptor(frontend, bind);
-                acceptor.is_some()
-            }),
+            is_secure: self
+                .shard
+                .with_generation(|generation| generation.is_secure(frontend, bind)),
             local_port: local.as_socket().map(|address| address.port()),
         }))
     }
