@@ -320,12 +320,10 @@ fn groups_name_what_is_wrong_with_them() {
 #[test]
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
-        "[[log]]\ntarget = \"stdout\"\n",
         "[global]\nready_timeout = \"10s\"\n",
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
         "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
-        "[[listen]]\nname = \"a\"\nbind = \":80\"\nmonitor = { path = \"/health\" }\n",
     ] {
         let errors = refusal(text);
         assert_eq!(errors.errors().len(), 1, "{errors}");

@@ -474,7 +474,6 @@ fn discovery(out: &mut String, discovery: &Discovery) {
         Expose::Tagged => "tagged",
     };
     pair(out, "consul.expose", text(expose));
-    docker(out, &discovery.docker);
     let dns = &discovery.dns;
     let server = |server: &SocketAddr| format!("\"{server}\"");
     pair(out, "dns.servers", list(&dns.servers, server));
@@ -486,6 +485,7 @@ fn discovery(out: &mut String, discovery: &Discovery) {
     pair(out, "dns.ttl.min", duration(dns.ttl.min));
     pair(out, "dns.ttl.max", duration(dns.ttl.max));
     pair(out, "dns.hold_nx", duration(dns.hold_nx));
+    docker(out, &discovery.docker);
 }
 
 fn backend(out: &mut String, backend: &Backend) {
