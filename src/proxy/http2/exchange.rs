@@ -178,7 +178,7 @@ impl Exchange {
     }
 
     /// Runs to the end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         self.slot.register_task().await;
         while !self.sink.has_ended() {
             if self.origin.is_none()
@@ -518,7 +518,7 @@ impl Exchange {
     }
 
     /// All was sent: the connection to the server may be of use to another.
-    fn finish(mut self) {
+    fn finish(mut self: Box<Self>) {
         if self.origin.is_some() && self.sink.has_ended() && self.account.end.cause == Cause::Client
         {
             self.account.end = SessionEnd::NORMAL;
