@@ -104,7 +104,7 @@ fn no_change_waits_longer_than_the_bound() {
     let start = bench.now + 10 * MS;
     bench.now = start;
     loop {
-        bench.found(if (bench.now - start).as_millis() % 100 == 0 {
+        bench.found(if (bench.now - start).as_millis().is_multiple_of(100) {
             "ab"
         } else {
             "ac"

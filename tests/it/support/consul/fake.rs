@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+#[expect(clippy::disallowed_types, reason = "tests may lock")]
+use std::sync::Mutex;
+use std::sync::{Arc, Condvar, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,7 @@ pub(crate) enum Fault {
     NoIndex,
 }
 
+#[expect(clippy::disallowed_types, reason = "tests may lock")]
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
