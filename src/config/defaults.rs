@@ -11,6 +11,7 @@ impl Default for Config {
             backends: Vec::new(),
             discovery: Discovery::default(),
             register: Vec::new(),
+            logs: Vec::new(),
             discovered: Backend::new("", Mode::Http),
             logs: Vec::new(),
             stats: None,

@@ -254,6 +254,8 @@ impl Control {
         control.restore(&first.config, predecessor.as_ref()).await;
         if let Some(predecessor) = &mut predecessor {
             control.health.borrow_mut().expect(predecessor.known());
+            let tickets = std::mem::take(&mut predecessor.tickets);
+            control.generation().tls.tickets().import(tickets);
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
             control.stats.share(true);

@@ -609,11 +609,7 @@ const NOT_COMPARED: &[(&str, &str)] = &[
 
 /// Cells that differ, and why.
 const ACCEPTED: &[(&str, &str, &str)] = &[
-    (
-        "silent",
-        "cli_abrt",
-        "who resets behind a whole request",
-    ),
+    ("silent", "cli_abrt", "who resets behind a whole request"),
     (
         "ok",
         "lbtot",
