@@ -20,7 +20,7 @@ pub(super) fn check(backend: &Reader<'_>, mode: Mode, problems: &Problems) -> Op
         (Some("http"), _) if !speaks_h1 => {
             let entry = reader.entry("type");
             problems.at(
-                entry.map_or(backend.place(), |entry| entry.node.place),
+                entry.map_or_else(|| backend.place(), |entry| entry.node.place),
                 "asks by HTTP/1.1",
                 Diagnostic::error("the servers of this backend speak HTTP/2").help(
                     "write type = \"tcp\": other checks of HTTP/2 are not in this version yet",

@@ -85,6 +85,7 @@ fn configs() -> impl Strategy<Value = Config> {
                     page,
                 }),
                 register,
+                logs: distinct_logs(logs),
                 ..Config::default()
             }
         },
