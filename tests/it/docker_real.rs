@@ -340,7 +340,7 @@ fn demo_under(docker: &RealDocker, compose: &Compose) {
     ]);
     let lb = lb.trim();
     let servers = docker.docker(["exec", lb, "/rlb", "ctl", "show", "servers", "conn"]);
-    assert_eq!(servers.matches("web").count(), 5, "{servers}");
+    assert_eq!(servers.matches("web/demo").count(), 5, "{servers}");
     docker.docker(["exec", lb, "/rlb", "healthcheck"]);
     run(&["down", "-t", "5"]);
 }
