@@ -9,7 +9,7 @@ use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Node, Reader};
-use crate::config::{Bind, BindAddress, BindProtocol, Mode};
+use crate::config::{Bind, BindAddress, Mode};
 
 /// What is listened on so far, in the whole file.
 #[derive(Debug, Default)]
