@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rlb::internal::balance::Schedule;
+use rlb::internal::balance::{Backend, Schedule};
 
 const SERVERS: [usize; 6] = [2, 10, 30, 100, 2_000, 10_000];
 const PICKS: u64 = 10_000;
@@ -46,5 +46,20 @@ fn pick(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, build, pick);
+/// With the ticket and the look at the server's status: what a request pays.
+fn backend(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("backend/pick");
+    group.throughput(Throughput::Elements(PICKS));
+    for servers in [4, 30, 1_000] {
+        for (kind, groups) in [("plain", 0), ("two_groups", 2)] {
+            let backend = Backend::new(servers, groups);
+            group.bench_function(BenchmarkId::new(kind, servers), |b| {
+                b.iter(|| backend.pick(PICKS));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, build, pick, backend);
 criterion_main!(benches);

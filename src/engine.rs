@@ -18,6 +18,7 @@ use crate::control::{
 pub use crate::control::{Program, Stopping};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::HealthEvent;
+use crate::log::{EventLog, Logs, Rings};
 use crate::net::{ServiceManager, system};
 use crate::state::WorkerId;
 use crate::worker::{self, Settings};
@@ -55,6 +56,7 @@ pub struct Engine {
 struct Listening {
     addresses: Vec<(Arc<str>, SocketAddr)>,
     binds: Vec<(Arc<str>, BindAddress)>,
+    stats: Vec<SocketAddr>,
 }
 
 /// Steers a running [`Engine`] from another thread, as often as one likes.
@@ -75,6 +77,8 @@ pub struct Options {
     /// The admin socket of a running process whose listening sockets, overrides
     /// and knowledge are taken over; that one drains when this one serves.
     pub takeover: Option<PathBuf>,
+    /// Takes events to the `[[log]]` targets; the subscriber has a clone as a layer.
+    pub events: EventLog,
     /// What the `upgrade` of the admin socket starts anew; `None` = it is refused.
     pub program: Option<Program>,
 }
@@ -159,8 +163,17 @@ fn reserved_descriptors(config: &Config, workers: usize) -> usize {
         .iter()
         .map(|backend| backend.servers.len())
         .sum();
-    64 + (binds + 8) * workers + servers.min(256)
+    let pages = config
+        .frontends
+        .iter()
+        .filter(|f| f.stats.is_some())
+        .count();
+    let pages = pages + config.stats.as_ref().map_or(0, |stats| stats.binds.len());
+    64 + (binds + 8) * workers + servers.min(256) + pages * STATS_CLIENTS_MAX
 }
+
+/// Connections to one listener of the stats page.
+const STATS_CLIENTS_MAX: usize = 65;
 
 /// Reports of workers that control has not looked at yet.
 const REPORTS_MAX: usize = 1024;
@@ -213,6 +226,7 @@ impl Engine {
             manager: options.manager,
             program: options.program,
             predecessor,
+            events: options.events,
         });
         if let (Err(error), Some(complaints)) = (&started, complaints) {
             complaints.say(&error.to_string());
@@ -229,6 +243,7 @@ impl Engine {
         let (reports, reports_in) = mpsc::channel(REPORTS_MAX);
         let published = Arc::new(Published::new(Arc::new(first), limits.maxconn, reports));
         count_panics(&published);
+        let rings = Rings::new(workers);
         let settings = Settings {
             workers,
             pin: config.global.pin,
@@ -237,6 +252,7 @@ impl Engine {
             tls_handshakes_max: config.global.tls_handshakes_max,
             close_idle_after: config.global.close_idle_after,
             origin,
+            rings: Arc::clone(&rings),
         };
         let handles = (0..workers)
             .map(|id| worker::start(WorkerId(id), &settings, &published))
@@ -251,6 +267,7 @@ impl Engine {
             published,
             workers: handles,
             origin,
+            logs: Logs::new(rings, given.events.clone(), origin),
         };
         let inbox = |health| Inbox {
             commands: commands_in,
@@ -283,6 +300,11 @@ impl Engine {
     /// the ports that the system gave.
     pub fn binds(&self) -> &[(Arc<str>, BindAddress)] {
         &self.listening.binds
+    }
+
+    /// Where the stats page listens, if it has a listener of its own.
+    pub fn stats_addresses(&self) -> &[SocketAddr] {
+        &self.listening.stats
     }
 
     /// What the workers see, for those who look from inside.
@@ -421,8 +443,11 @@ fn control_thread(
                 let _ = ready.send(Ok(Listening {
                     addresses: control.addresses(),
                     binds: control.binds(),
+                    stats: control.stats_addresses(),
                 }));
-                match control.run(inbox(events)).await {
+                let outcome = control.run(inbox(events)).await;
+                control.end_logs();
+                match outcome {
                     Outcome::Stopped => Exit::Stopped,
                     Outcome::WorkerLost => Exit::Broken,
                 }

@@ -29,6 +29,7 @@
 //! | `balance` | algorithms, pure: no clock, no I/O | `Schedule` |
 //! | `generation` | what is served now, and how the next is built: the meeting place | `Generation`, `Published` |
 //! | `http` | HTTP/1.1 as bytes and rules: no socket, no clock | `parse_request` |
+//! | `log` | access and event logs: rings, formats, targets; both planes write, neither waits | `Producer::push`, `Logs::reconcile` |
 //! | `tls` | certificates, what clients are shown, how servers are verified | `Acceptor`, `Connector`, `Session` |
 //! | `net` | listeners, streams, splice, the system's limits | `listen::open` |
 //! | `proxy` | the life of one client connection on one core | `http1::serve`, `tcp::serve` |
@@ -72,6 +73,7 @@ mod engine;
 mod generation;
 mod health;
 mod http;
+mod log;
 mod net;
 mod observe;
 mod proxy;
@@ -82,6 +84,7 @@ mod worker;
 pub use control::ReloadReport;
 pub use engine::{Engine, Exit, Handle, Limits, Options, Program, StartError, StopKind, Stopping};
 
+pub use log::EventLog;
 pub use net::{PrivilegeError, ServiceManager, drop_privileges, take_inherited};
 
 /// What benches and fuzz targets reach; no promise to anybody.

@@ -8,6 +8,7 @@ use std::alloc::System;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::Instant;
 
 use rlb::config::Config;
 use rlb::{Engine, StopKind};
@@ -37,9 +38,17 @@ fn requests_on_kept_connections_allocate_nothing() {
         (GET, sized_answer(60 << 10)),
     ] {
         let name = String::from_utf8_lossy(request).into_owned();
-        let allocations = allocations_of(1_000, request, answer);
+        let allocations = allocations_of(1_000, request, answer, "");
         assert_eq!(allocations, 0, "in 1,000 requests: {name}");
     }
+    // The thread that writes the log allocates for each chunk of lines, and nobody for
+    // a line: 50 looks a second, with a few allocations each.
+    let log = "[[log]]\ntarget = \"file:/dev/null\"\n";
+    let start = Instant::now();
+    let allocations = allocations_of(20_000, GET, ANSWER, log);
+    let looks = start.elapsed().as_millis() as usize / 20 + 50;
+    assert!(allocations < 20 * looks, "{allocations} in {looks} looks");
+    assert!(allocations < 10_000, "{allocations} for 20,000 lines");
 }
 
 fn sized_answer(body: usize) -> &'static [u8] {
@@ -48,13 +57,18 @@ fn sized_answer(body: usize) -> &'static [u8] {
     answer.leak().as_bytes()
 }
 
-fn allocations_of(requests: usize, request: &'static [u8], answer: &'static [u8]) -> usize {
+fn allocations_of(
+    requests: usize,
+    request: &'static [u8],
+    answer: &'static [u8],
+    more: &str,
+) -> usize {
     let origin = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = origin.local_addr().unwrap();
     let config = format!(
         "[global]\nworkers = 1\nadmin = \"\"\n\
          [[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\nserver = \"{server}\"\n\
-         forwarded = {{ rfc7239 = true, via = \"lb\", request_id = \"X-Request-Id\" }}\n"
+         forwarded = {{ rfc7239 = true, via = \"lb\", request_id = \"X-Request-Id\" }}\n{more}"
     );
     let engine = Engine::start(Config::parse("alloc.toml", &config).unwrap().config).unwrap();
     let serving = thread::spawn(move || {

@@ -45,6 +45,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     pub(crate) rlb2: Option<PathBuf>,
 
+    /// The same rlb once more as the second one, with its access log to a file.
+    #[arg(long, conflicts_with = "rlb2")]
+    pub(crate) log: bool,
+
     /// Another HAProxy than the one in PATH.
     #[arg(long, value_name = "PATH", default_value = "haproxy")]
     pub(crate) haproxy: PathBuf,
@@ -119,7 +123,8 @@ impl Args {
             && self.only.is_empty()
             && self.peers.is_empty()
             && self.rlb.is_none()
-            && self.rlb2.is_none();
+            && self.rlb2.is_none()
+            && !self.log;
         self.write || whole
     }
 }

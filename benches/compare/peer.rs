@@ -38,6 +38,8 @@ pub(crate) struct Peer {
     program: PathBuf,
     /// How nginx offers its TCP relay.
     stream: Option<NginxStream>,
+    /// It writes an access log.
+    logs: bool,
     ports: PeerPorts,
 }
 
@@ -153,18 +155,19 @@ impl Site<'_> {
     }
 }
 
+/// Cargo has built it for this bench, with the bench profile, which is release.
+fn built(args: &Args) -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_rlb").into();
+    args.rlb.clone().unwrap_or_else(built)
+}
+
 /// The wanted proxies that are installed; says which are not.
 pub(crate) fn find(args: &Args, ports: &Ports) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| args.wants(*kind)) {
         let (program, version_flag) = match kind {
-            // Cargo has built it for this bench, with the bench profile, which is release.
-            Kind::Rlb => (
-                args.rlb
-                    .clone()
-                    .unwrap_or_else(|| env!("CARGO_BIN_EXE_rlb").into()),
-                "-v",
-            ),
+            Kind::Rlb => (built(args), "-v"),
+            Kind::Rlb2 if args.log => (built(args), "-v"),
             Kind::Rlb2 => match &args.rlb2 {
                 Some(path) => (path.clone(), "-v"),
                 None => continue,
@@ -201,6 +204,7 @@ pub(crate) fn find(args: &Args, ports: &Ports) -> Result<Vec<Peer>> {
             version,
             program,
             stream,
+            logs: kind == Kind::Rlb2 && args.log,
             ports: ports.of(kind),
         });
     }
@@ -280,6 +284,10 @@ impl Peer {
                 let mut text = include_str!("../peers/rlb.toml").to_owned();
                 if self.kind == Kind::Rlb {
                     text += include_str!("../peers/rlb-h2.toml");
+                }
+                if self.logs {
+                    let file = dir.join("access.log");
+                    text += &format!("\n[[log]]\ntarget = \"file:{}\"\n", file.display());
                 }
                 let file = fill(&text).write(dir.join("rlb.toml"))?;
                 (vec!["-f".into(), file.into()], End::Kill)

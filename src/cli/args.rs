@@ -66,7 +66,7 @@ pub(crate) struct Args {
 pub(super) enum Command {
     /// Check configuration files and exit
     Check(CheckArgs),
-    /// Three origins, an HTTP and a TCP frontend: try it without a file
+    /// Origins, frontends and a stats page with visitors: try it without a file
     Demo(DemoArgs),
     Ctl(CtlArgs),
     Healthcheck(HealthArgs),
@@ -87,7 +87,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) address: IpAddr,
 
-    /// Port of the HTTP frontend, the TCP frontend is on the next; taken ones are passed over
+    /// Port of the HTTP frontend, the others are on the next; taken ones are passed over
     #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub(crate) port: u16,
 

@@ -3,8 +3,16 @@
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write as _};
 
+use rlb::EventLog;
 use rlb::config::Diagnostic;
-use tracing_subscriber::EnvFilter;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// One line on stderr. A reader that has gone is no reason to stop serving.
 pub(crate) fn say(line: impl Display) {
@@ -40,11 +48,11 @@ pub(crate) fn is_color() -> bool {
     !unwanted && io::stderr().is_terminal()
 }
 
-/// Sends events to stderr, one line each.
+/// Sends events to stderr, one line each, or where the configuration says.
 ///
 /// # Errors
 /// RLB_LOG makes no sense.
-pub(crate) fn log(debug: bool, quiet: bool) -> Result<(), String> {
+pub(crate) fn log(debug: bool, quiet: bool) -> Result<EventLog, String> {
     let filter = match std::env::var("RLB_LOG") {
         Ok(written) => {
             EnvFilter::try_new(&written).map_err(|error| format!("RLB_LOG={written}: {error}"))?
@@ -53,14 +61,59 @@ pub(crate) fn log(debug: bool, quiet: bool) -> Result<(), String> {
         Err(_) if quiet => EnvFilter::new("warn"),
         Err(_) => EnvFilter::new("info"),
     };
-    tracing_subscriber::fmt()
+    let events = EventLog::default();
+    let elsewhere = events.clone();
+    let stderr = tracing_subscriber::fmt::layer()
         .compact()
         .with_writer(io::stderr)
         .with_ansi(is_color())
         .with_target(debug)
-        .with_env_filter(filter)
+        .fmt_fields(Sentences)
+        .with_filter(dynamic_filter_fn(move |_, _| !elsewhere.is_routed()));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(events.clone())
+        .with(stderr)
         .init();
-    Ok(())
+    Ok(events)
+}
+
+/// An event that names itself is a whole sentence: its fields say the same once
+/// more, for programs.
+struct Sentences;
+
+impl<'w> FormatFields<'w> for Sentences {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut told = Told::default();
+        fields.record(&mut told);
+        writer.write_str(&told.message)?;
+        if !told.is_sentence {
+            writer.write_str(&told.fields)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    message: String,
+    fields: String,
+    is_sentence: bool,
+}
+
+impl Visit for Told {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        use fmt::Write as _;
+        // Writing to a String cannot fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            "event" => {
+                self.is_sentence = true;
+                Ok(())
+            }
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+    }
 }
 
 /// A number of things.

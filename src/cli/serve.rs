@@ -65,7 +65,7 @@ impl Service {
     /// # Errors
     /// A sentence: it does not start.
     pub(crate) fn run(self, started: impl FnOnce(&Engine)) -> Result<ExitCode, String> {
-        output::log(self.debug, self.quiet)?;
+        let events = output::log(self.debug, self.quiet)?;
         let manager = ServiceManager::from_env(self.takeover.is_some())?;
         for warning in rlb::take_inherited(&self.loaded.config)? {
             tracing::warn!("{warning}");
@@ -77,6 +77,7 @@ impl Service {
         options.files = self.files;
         options.manager = manager;
         options.takeover = self.takeover;
+        options.events = events;
         options.program = self.program;
         let engine = Engine::start_with(self.loaded, options).map_err(|e| e.to_string())?;
         signals.steer(Steered {
@@ -120,6 +121,14 @@ fn tell(engine: &Engine, config: &Config) {
     }
     for backend in &config.backends {
         say(backend_line(backend));
+    }
+    if let Some(stats) = &config.stats {
+        for address in engine.stats_addresses() {
+            say(format_args!(
+                "stats page: http://{address}{}",
+                stats.page.path
+            ));
+        }
     }
     let limits = engine.limits();
     say(format_args!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::grammar::dns_name;
 use super::units::quoted;
-use super::{ApiAddress, BindAddress, Network, ServerAddress};
+use super::{ApiAddress, BindAddress, LogTarget, Network, ServerAddress};
 
 /// What is wrong with a value, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,6 +195,38 @@ pub(crate) fn admin_path(text: &str) -> Result<Option<PathBuf>, Fault> {
         Err(fault) if help.is_empty() => Err(fault),
         Err(fault) => Err(fault.help(help)),
     }
+}
+
+/// `stdout`, `stderr`, `file:/path`, `syslog:/path` or `syslog:udp:host:port`.
+pub(crate) fn log_target(text: &str) -> Result<LogTarget, Fault> {
+    let absolute = |path: &str| path.starts_with('/') && !path.contains('\0');
+    match text.split_once(':') {
+        None if text == "stdout" => Ok(LogTarget::Stdout),
+        None if text == "stderr" => Ok(LogTarget::Stderr),
+        Some(("file", path)) if absolute(path) => Ok(LogTarget::File(path.into())),
+        Some(("syslog", path)) if absolute(path) => Ok(LogTarget::SyslogUnix(path.into())),
+        Some(("syslog", udp)) if is_host_and_port(udp.strip_prefix("udp:")) => {
+            Ok(LogTarget::SyslogUdp(udp["udp:".len()..].to_owned()))
+        }
+        _ => Err(Fault::new(format!("{} is no place for a log", quoted(text))).help(
+            "write \"stdout\", \"stderr\", \"file:/var/log/rlb.log\", \"syslog:/dev/log\" or \"syslog:udp:10.0.0.9:514\"",
+        )),
+    }
+}
+
+fn is_host_and_port(text: Option<&str>) -> bool {
+    let Some((host, port)) = text.and_then(|text| text.rsplit_once(':')) else {
+        return false;
+    };
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let is_host = match bare {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let known = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+            !host.is_empty() && host.bytes().all(known)
+        }
+    };
+    is_host && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// `10.0.0.0/8`, `2001:db8::/32`, or one address.

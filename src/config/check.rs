@@ -94,6 +94,10 @@ fn scalar_or_table(
             Value::Table(below) => return fields(below, problems),
             _ => Err(wrong_type(node)),
         },
+        Takes::Counts => match &mut node.value {
+            Value::Table(below) => return counts(below, problems),
+            _ => Err(wrong_type(node)),
+        },
         Takes::Shares => match &mut node.value {
             Value::Table(below) => return shares(below, problems),
             _ => Err(wrong_type(node)),
@@ -172,6 +176,22 @@ fn fields(table: &mut Table, problems: &Problems) {
                 helped(title, fault),
             );
         }
+    }
+}
+
+fn counts(table: &mut Table, problems: &Problems) {
+    static COUNT: Takes = Takes::Number {
+        min: 1,
+        max: 1_000_000,
+    };
+    for entry in &mut table.entries {
+        value(
+            &mut entry.node,
+            &entry.key,
+            &COUNT,
+            problems,
+            entry.key_place,
+        );
     }
 }
 

@@ -12,6 +12,8 @@ impl Default for Config {
             discovery: Discovery::default(),
             register: Vec::new(),
             discovered: Backend::new("", Mode::Http),
+            logs: Vec::new(),
+            stats: None,
         }
     }
 }
@@ -203,9 +205,54 @@ impl Frontend {
             forwarded: Forwarded::default(),
             keep_alive_requests: 0,
             discovered_routes: false,
+            stats: None,
+            monitor: None,
             tls: None,
             redirect_https: None,
             http2: ClientHttp2::default(),
+        }
+    }
+}
+
+impl Default for Stats {
+    /// As on a frontend.
+    fn default() -> Self {
+        Self {
+            path: "/haproxy_stats".to_owned(),
+            accounts: Vec::new(),
+            auth_file: None,
+            admin: false,
+            refresh: None,
+            // What a frontend serves under /metrics is its servers' business.
+            metrics: None,
+        }
+    }
+}
+
+impl Default for StatsServer {
+    /// Listens nowhere.
+    fn default() -> Self {
+        Self {
+            binds: Vec::new(),
+            page: Stats {
+                metrics: Some("/metrics".to_owned()),
+                ..Stats::default()
+            },
+        }
+    }
+}
+
+impl Log {
+    /// A log with every other setting at its default.
+    pub fn to(target: LogTarget) -> Self {
+        Self {
+            target,
+            what: LogWhat::Access,
+            format: LogFormat::Haproxy,
+            tag: "rlb".to_owned(),
+            only_errors: false,
+            // HAProxy's lines end there.
+            uri_max: 1024,
         }
     }
 }

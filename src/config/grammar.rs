@@ -286,6 +286,17 @@ pub(crate) fn file_path(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What names the program in a log line: halog and its kin cut the line at blanks
+/// and colons.
+pub(crate) fn log_tag(text: &str) -> Result<(), Fault> {
+    let is_tag = |b: u8| b.is_ascii_alphanumeric() || b"_./-".contains(&b);
+    if text.is_empty() || text.len() > 32 || !text.bytes().all(is_tag) {
+        return Err(Fault::new(format!("{} cannot be a tag", quoted(text)))
+            .help("write \"rlb\", or \"haproxy\" for programs that look for it"));
+    }
+    Ok(())
+}
+
 /// `50%`.
 pub(crate) fn percent(text: &str) -> Result<u8, Fault> {
     let number = text.strip_suffix('%').map(str::trim_end);

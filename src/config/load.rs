@@ -7,7 +7,7 @@ use super::expand::Lookup;
 use super::keys::{ROOT, SERVER_FILE, Takes};
 use super::syntax::{Parser, SOURCE_MAX};
 use super::tree::{Node, Reader, Table, Value};
-use super::{Config, Server, check, resolve};
+use super::{Config, Server, check, resolve, stats};
 
 /// A configuration and what is worth knowing about how it was read.
 #[derive(Debug, Clone)]
@@ -61,6 +61,10 @@ impl Config {
         if config.frontends.is_empty() {
             let nothing = "nothing to serve: there is no [[listen]] and no [[frontend]]";
             return Err(ConfigErrors::new(vec![Diagnostic::error(nothing)]));
+        }
+        let unreadable = unreadable_accounts(&config);
+        if !unreadable.is_empty() {
+            return Err(ConfigErrors::new(unreadable));
         }
         Ok(Loaded {
             config,
@@ -332,6 +336,17 @@ fn read(path: &Path, problems: &Problems) -> Option<String> {
             None
         }
     }
+}
+
+/// Files of accounts that would let nobody in.
+fn unreadable_accounts(config: &Config) -> Vec<Diagnostic> {
+    let pages = config.frontends.iter().filter_map(|f| f.stats.as_ref());
+    let pages = pages.chain(config.stats.as_ref().map(|server| &server.page));
+    let files = pages.filter_map(|page| page.auth_file.as_deref());
+    files
+        .filter_map(|file| stats::read_htpasswd(file).err())
+        .map(|error| Diagnostic::error(format!("auth_file {error}")))
+        .collect()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, problems: &Problems) {

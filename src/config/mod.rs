@@ -31,6 +31,7 @@ mod load;
 mod model;
 mod resolve;
 pub(crate) mod shares;
+pub(crate) mod stats;
 pub(crate) mod suggest;
 mod syntax;
 mod tls;
@@ -53,6 +54,7 @@ pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
+pub(crate) use stats::BUILT_IN;
 pub use tls::*;
 pub(crate) use units::duration;
 

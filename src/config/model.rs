@@ -11,12 +11,129 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// Backends in the order of the file.
     pub backends: Vec<Backend>,
+    /// Logs in the order of the file; none = events to stderr, no access log.
+    pub logs: Vec<Log>,
     /// How sources are watched.
     pub discovery: Discovery,
     /// This process in Consul.
     pub register: Vec<Register>,
     /// What `[defaults]` say: the settings of backends that make themselves.
     pub discovered: Backend,
+    /// A listener of its own for the stats page; `None` = none.
+    pub stats: Option<StatsServer>,
+    /// This process in Consul.
+    pub register: Vec<Register>,
+    /// What `[defaults]` say: the settings of backends that make themselves.
+    pub discovered: Backend,
+}
+
+/// `[stats]`: the page on a listener of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatsServer {
+    /// At least one TCP address.
+    pub binds: Vec<BindAddress>,
+    /// What is shown there, and to whom.
+    pub page: Stats,
+}
+
+/// The stats page, wherever it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stats {
+    /// What begins with this is the page; may hold a query. Default `/haproxy_stats`.
+    pub path: String,
+    /// Written accounts.
+    pub accounts: Vec<Account>,
+    /// More accounts, in an htpasswd file.
+    pub auth_file: Option<PathBuf>,
+    /// Servers may be steered there. Default false; true needs an account.
+    pub admin: bool,
+    /// Clients are told to come again after this; `None` (default) = not at all.
+    pub refresh: Option<Duration>,
+    /// The path of the metrics. Default `/metrics`, on a frontend none.
+    pub metrics: Option<String>,
+}
+
+/// Somebody who may see the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Without a colon.
+    pub name: String,
+    /// What he has to know.
+    pub secret: Secret,
+}
+
+/// A password or its hash. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The password itself.
+    Plain(String),
+    /// `$2y$...`
+    Bcrypt(String),
+    /// `$6$...` or `$5$...`, as in /etc/shadow and HAProxy's userlists.
+    ShaCrypt(String),
+}
+
+/// `[[log]]`: what is written where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Where to.
+    pub target: LogTarget,
+    /// What. Default access.
+    pub what: LogWhat,
+    /// How. Default haproxy.
+    pub format: LogFormat,
+    /// Names the program in a line. Default `rlb`.
+    pub tag: String,
+    /// Only what did not go well. Default false.
+    pub only_errors: bool,
+    /// Bytes of a request line that are written. Default 1,024, at most 8,192.
+    pub uri_max: usize,
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Appended to this file.
+    File(PathBuf),
+    /// Datagrams to this Unix socket (RFC 3164).
+    SyslogUnix(PathBuf),
+    /// Datagrams to `host:port` (RFC 3164).
+    SyslogUdp(String),
+}
+
+/// As it is written in a file.
+impl std::fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::Stderr => f.write_str("stderr"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::SyslogUnix(path) => write!(f, "syslog:{}", path.display()),
+            Self::SyslogUdp(to) => write!(f, "syslog:udp:{to}"),
+        }
+    }
+}
+
+/// What a log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogWhat {
+    /// One line for each request and TCP session.
+    Access,
+    /// One line for each change of state.
+    Events,
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// httplog, tcplog and HAProxy's words for events.
+    Haproxy,
+    /// One JSON object.
+    Json,
 }
 
 /// `[global]`: settings of the process.
@@ -122,12 +239,25 @@ pub struct Frontend {
     /// Takes the hosts that containers and services announce. Default false;
     /// always false in tcp mode.
     pub discovered_routes: bool,
+    /// The stats page under a path of this frontend; `None` = not there.
+    pub stats: Option<Stats>,
+    /// A path the frontend answers itself; always `None` in tcp mode.
+    pub monitor: Option<Monitor>,
     /// How the binds with `tls` speak; set if there is one.
     pub tls: Option<FrontendTls>,
     /// Requests on binds without `tls` are sent to https; `None` (default) = they are served.
     pub redirect_https: Option<RedirectHttps>,
     /// Its HTTP/2 clients.
     pub http2: ClientHttp2,
+}
+
+/// A path that tells others whether a frontend is well (HAProxy's monitor-uri).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitor {
+    /// The request's path, byte for byte; the query is not looked at.
+    pub path: String,
+    /// Indices into [`Config::backends`], and the servers each must have usable.
+    pub fail_below: Vec<(usize, usize)>,
 }
 
 /// One listening address of a frontend.

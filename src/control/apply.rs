@@ -12,9 +12,11 @@ use super::change::Cause;
 use super::describe::{describe, describe_health};
 use super::merge::Inputs;
 use super::{Control, unix_now};
+use crate::config::Log;
 use crate::generation::{Change, Desired, Generation, Returning, Server};
+use crate::health::admin_line;
 use crate::net::ListenError;
-use crate::state::{BindId, EndpointId, Operational, WorkerId};
+use crate::state::{Admin, BindId, EndpointId, Operational, ServerId, WorkerId};
 use crate::worker::{Handle, Order};
 
 /// Why a desired state did not come into force. Nothing has changed then.
@@ -106,6 +108,7 @@ impl Control {
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
         *self.conflicts.borrow_mut() = merged.conflicts;
+        self.bring_logs(&inputs.config.logs);
         let is_other = !Arc::ptr_eq(&self.inputs.borrow().config, &inputs.config);
         *self.inputs.borrow_mut() = inputs;
         if is_other {
@@ -115,6 +118,22 @@ impl Control {
         self.forget_tls();
         self.saving.unsaved();
         Ok(brought)
+    }
+
+    /// A log that cannot be had refuses no change: what is served matters more.
+    fn bring_logs(&self, wanted: &[Log]) {
+        if let Some(logs) = &mut *self.logs.borrow_mut()
+            && let Err(error) = logs.reconcile(wanted)
+        {
+            tracing::error!(%error, "the logs stay as they were");
+        }
+    }
+
+    /// Writes what waits, once nothing is served any more. Blocks for a moment.
+    pub(crate) fn end_logs(&self) {
+        if let Some(logs) = self.logs.take() {
+            logs.finish();
+        }
     }
 
     /// Builds the schedules again after a change of health.
@@ -148,16 +167,25 @@ impl Control {
                 binds.open(&desired.frontends, lent, self.workers.len())?
             }
         };
+        let pages = match is_stopping {
+            true => None,
+            false => Some(self.stats.open(&desired)?),
+        };
         let returning = self.drains.borrow().returning(&desired);
-        set_states(&current, &desired, &returning, self.now_ms());
+        let moved = set_states(&current, &desired, &returning, self.now_ms());
         for server in returning.values() {
             server.state.revive();
         }
         let (next, change) = current.next_with(&desired, self.workers.len(), &returning);
         let next = Arc::new(next);
         self.close_leaving(&change.left_frontends).await;
+        // Before the routes to them are in force.
+        if let Some(pages) = pages {
+            self.stats.reconcile(&desired, pages);
+        }
         *self.desired.borrow_mut() = desired;
         self.publish(Arc::clone(&next));
+        tell_moved(&next, &moved);
         let late = self.refresh(&change.closed_endpoints).await;
         self.follow(&next, change, removal);
         // Before the binds: what is known to be down must get no request.
@@ -237,7 +265,8 @@ pub(crate) fn set_states(
     desired: &Desired,
     returning: &Returning,
     now_ms: u64,
-) {
+) -> Vec<(ServerId, Admin)> {
+    let mut moved = Vec::new();
     for (config, members) in desired.config.backends.iter().zip(&desired.members) {
         let servers = current
             .backend(&config.name)
@@ -254,7 +283,10 @@ pub(crate) fn set_states(
                 by_key.get(&*member.key).copied().or_else(back)
             });
             let Some(server) = server else { continue };
-            server.state.set_admin(member.admin, now_ms);
+            let from = server.state.admin();
+            if server.state.set_admin(member.admin, now_ms) {
+                moved.push((server.id(), from));
+            }
             server.state.set_refused(member.refused);
             let has_check = member.has_check(config);
             if !has_check {
@@ -271,6 +303,29 @@ pub(crate) fn set_states(
                 server.state.set_operational(health, now_ms);
             }
         }
+    }
+    moved
+}
+
+/// One event for each server that the operator moved, in HAProxy's words.
+fn tell_moved(generation: &Generation, moved: &[(ServerId, Admin)]) {
+    for (id, from) in moved {
+        let Some((backend, server)) = generation.servers().find(|(_, s)| s.id() == *id) else {
+            continue;
+        };
+        let event = match server.state.admin() {
+            Admin::Ready => "server_ready",
+            Admin::Drain => "server_drain",
+            Admin::Maint => "server_maint",
+        };
+        let (backend_name, server_name) = (&*backend.name, &*server.name);
+        tracing::info!(
+            event,
+            backend = backend_name,
+            server = server_name,
+            "{}",
+            admin_line(backend, server, *from)
+        );
     }
 }
 

@@ -14,8 +14,12 @@ const LINES_MAX: usize = 20;
 pub(crate) fn describe(before: &Desired, after: &Desired) -> Vec<String> {
     let mut lines = Lines::default();
     global(&before.config.global, &after.config.global, &mut lines);
+    logs(&before.config.logs, &after.config.logs, &mut lines);
     frontends(before, after, &mut lines);
     backends(before, after, &mut lines);
+    if before.config.stats != after.config.stats {
+        lines.push(|| "stats: other settings".to_owned());
+    }
     lines.finish()
 }
 
@@ -92,6 +96,15 @@ fn global(a: &config::Global, b: &config::Global, lines: &mut Lines) {
     }
 }
 
+fn logs(a: &[config::Log], b: &[config::Log], lines: &mut Lines) {
+    for old in a.iter().filter(|old| !b.contains(old)) {
+        lines.push(|| format!("log to {} ends", old.target));
+    }
+    for new in b.iter().filter(|new| !a.contains(new)) {
+        lines.push(|| format!("log to {} begins", new.target));
+    }
+}
+
 fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
     let find = |list: &[Entrance], name: &str| list.iter().position(|e| *e.config.name == *name);
     for old in &before.frontends {
@@ -111,7 +124,7 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
         }
         let (a, b) = (&old.config, &new.config);
         let mut names = differing!(
-            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests, http2
+            a, b; mode, binds, maxconn, timeouts, limits, forwarded, keep_alive_requests, stats, http2
         );
         // Routes refer to backends by index, which shifts when one is added above.
         let target =
@@ -128,6 +141,16 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
             })
         {
             names.push("routes");
+        }
+        let watched = |d: &Desired, frontend: &config::Frontend| {
+            frontend.monitor.as_ref().map(|monitor| {
+                let below = monitor.fail_below.iter();
+                let below: Vec<_> = below.map(|(index, n)| (target(d, *index), *n)).collect();
+                (monitor.path.clone(), below)
+            })
+        };
+        if watched(before, a) != watched(after, b) {
+            names.push("monitor");
         }
         let of = |d, index: Option<usize>| index.and_then(|index| target(d, index));
         if of(before, a.default_backend) != of(after, b.default_backend) {
@@ -146,12 +169,16 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
     };
     let (old_of, new_of) = (pairs(before), pairs(after));
     for backend in &before.config.backends {
-        if !new_of.contains_key(&*backend.name) {
+        let written = !backend.name.starts_with(config::BUILT_IN);
+        if written && !new_of.contains_key(&*backend.name) {
             lines.push(|| format!("backend {} removed", backend.name));
         }
     }
     for (index, new) in after.config.backends.iter().enumerate() {
         let members = &after.members[index];
+        if new.name.starts_with(config::BUILT_IN) {
+            continue;
+        }
         let Some(old) = old_of.get(&*new.name).copied() else {
             lines.push(|| format!("backend {} added, {} servers", new.name, members.len()));
             continue;

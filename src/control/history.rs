@@ -20,14 +20,15 @@ pub(crate) struct GenerationRow {
     pub(crate) summary: String,
 }
 
-/// The last generations, oldest first.
+/// The last generations, oldest first, and how many there were.
 #[derive(Debug, Default)]
-pub(super) struct History(VecDeque<GenerationRow>);
+pub(super) struct History(VecDeque<GenerationRow>, u64);
 
 const ROWS_MAX: usize = 100;
 
 impl History {
     fn push(&mut self, row: GenerationRow) {
+        self.1 += 1;
         // A server that comes and goes must not drive out what people did.
         let health = Cause::Health.to_string();
         if self.0.back().is_some_and(|last| last.cause == health) && row.cause == health {
@@ -46,6 +47,11 @@ impl Control {
         self.history.borrow().0.iter().cloned().collect()
     }
 
+    /// How many generations there were, the forgotten ones too.
+    pub(super) fn changes(&self) -> u64 {
+        self.history.borrow().1
+    }
+
     /// When the generation in force was published.
     pub(super) fn last_change(&self) -> Option<SystemTime> {
         self.history.borrow().0.back().map(|row| row.when)
@@ -60,7 +66,16 @@ impl Control {
             summary: changed.join("; "),
         };
         if *cause != Cause::Start {
-            tracing::info!(generation = row.id, cause = row.cause, "{}", row.summary);
+            let summary = &*row.summary;
+            tracing::info!(
+                event = "generation",
+                generation = row.id,
+                cause = row.cause,
+                summary,
+                "generation {}, {}: {summary}",
+                row.id,
+                row.cause,
+            );
         }
         self.history.borrow_mut().push(row);
     }
@@ -105,5 +120,6 @@ mod tests {
         let ids: Vec<_> = history.0.iter().map(|row| row.id).collect();
         assert_eq!(ids.len(), ROWS_MAX);
         assert_eq!(ids[98..], [299, 2299]);
+        assert_eq!(history.1, 900, "all are counted");
     }
 }

@@ -36,6 +36,7 @@ mod sites;
 mod snapshot;
 mod sources;
 mod spec;
+mod stats;
 mod stop;
 mod supervise;
 mod takeover;
@@ -49,7 +50,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -59,6 +60,7 @@ use crate::config::{BindAddress, Config, Global};
 use crate::discovery::{Discovery, Registration, SourceId};
 use crate::generation::{Desired, Generation, Published};
 use crate::health::{Health, HealthEvent};
+use crate::log::{EventLog, Logs};
 use crate::net::ServiceManager;
 use crate::worker::Handle;
 
@@ -135,6 +137,10 @@ pub(crate) struct Control {
     /// What is remembered for those who look.
     shown: view::Shown,
     admin: RefCell<AdminSockets>,
+    /// Where the stats page is.
+    stats: stats::Sites,
+    /// `None` = they have ended.
+    logs: RefCell<Option<Logs>>,
     /// What cannot be read of certificates, said once.
     bad_certificates: RefCell<HashSet<String>>,
     /// Certificates near their end, and when that was said last.
@@ -169,6 +175,8 @@ pub(crate) struct Parts {
     pub(crate) workers: Vec<Handle>,
     /// Time zero of the process.
     pub(crate) origin: Instant,
+    /// Its logs.
+    pub(crate) logs: Logs,
 }
 
 /// What a process starts with.
@@ -186,6 +194,8 @@ pub(crate) struct First {
     pub(crate) program: Option<Program>,
     /// The running process whose place we take.
     pub(crate) predecessor: Option<Predecessor>,
+    /// Where events go.
+    pub(crate) events: EventLog,
 }
 
 impl Control {
@@ -199,7 +209,7 @@ impl Control {
     ) -> Result<(Rc<Self>, mpsc::Receiver<HealthEvent>), ApplyError> {
         let seed = u64::from(std::process::id());
         let (health, events) = Health::new(parts.origin.into(), seed);
-        let control = Rc::new(Self {
+        let control = Rc::new_cyclic(|control| Self {
             published: parts.published,
             workers: parts.workers,
             paths: first.paths,
@@ -223,6 +233,8 @@ impl Control {
             watch: RefCell::default(),
             shown: view::Shown::default(),
             admin: RefCell::default(),
+            stats: stats::Sites::new(Weak::clone(control)),
+            logs: RefCell::new(Some(parts.logs)),
             bad_certificates: RefCell::default(),
             expiring: RefCell::default(),
             manager: first.manager,
@@ -242,10 +254,9 @@ impl Control {
         control.restore(&first.config, predecessor.as_ref()).await;
         if let Some(predecessor) = &mut predecessor {
             control.health.borrow_mut().expect(predecessor.known());
-            let tickets = std::mem::take(&mut predecessor.tickets);
-            control.generation().tls.tickets().import(tickets);
             let taken = std::mem::take(&mut predecessor.taken);
             control.binds.borrow_mut().take_over(taken);
+            control.stats.share(true);
         }
         control.first_config(first.config).await?;
         control.name_restored();
@@ -254,7 +265,10 @@ impl Control {
             control.adopt_counters(&predecessor.counters);
         }
         match predecessor {
-            Some(predecessor) => control.take_over(predecessor, &admin).await?,
+            Some(predecessor) => {
+                control.take_over(predecessor, &admin).await?;
+                control.stats.share(false);
+            }
             // Behind the binds: a second process that finds them taken touches no socket of the first.
             None => AdminSockets::reconcile(&control, &admin, Rivals::Respect).await?,
         }
@@ -291,7 +305,7 @@ impl Control {
 
     fn inputs_with(&self, config: Arc<Config>, looked: merge::Looked) -> Inputs {
         let mut inputs = self.inputs.borrow().clone();
-        inputs.config = config;
+        inputs.config = self.stats.with_routes(config);
         inputs.take(looked);
         inputs
     }
@@ -309,6 +323,11 @@ impl Control {
     /// Where each frontend listens, for those who asked for port 0.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         self.binds.borrow().addresses()
+    }
+
+    /// Where `[stats]` listens.
+    pub(crate) fn stats_addresses(&self) -> Vec<SocketAddr> {
+        self.stats.addresses()
     }
 
     /// Open binds and their frontends, ports filled in.

@@ -46,6 +46,10 @@ impl Control {
     /// # Errors
     /// The rendered diagnostics; everything goes on as before.
     pub(crate) async fn reload(self: &Rc<Self>, cause: Cause) -> Result<ReloadReport, String> {
+        // Rotated files are let go whether the configuration is taken or not.
+        if let Some(logs) = &*self.logs.borrow() {
+            logs.reopen();
+        }
         self.manager.reloading();
         let report = self.look(Some(cause)).await;
         self.manager.reloaded();
@@ -212,14 +216,15 @@ impl Control {
             Some(Ok(_)) if tls.is_err() => tls.err().map(|error| error.to_string()),
             Some(Ok(loaded)) => {
                 *self.expanded.borrow_mut() = loaded.expanded.into();
-                let is_other = loaded.config != *inputs.config;
+                let config = self.stats.with_routes(Arc::new(loaded.config));
+                let is_other = config != inputs.config;
                 if is_other || is_asked {
                     let warnings = loaded.warnings.iter().map(|warning| warning.summary());
                     report.warnings.extend(warnings);
-                    report.needs_restart = self.needs_restart(&loaded.config.global);
+                    report.needs_restart = self.needs_restart(&config.global);
                 }
                 if is_other {
-                    inputs.config = Arc::new(loaded.config);
+                    inputs.config = config;
                 }
                 None
             }
@@ -247,7 +252,10 @@ impl Control {
             }
         };
         if let Err(text) = outcome {
-            tracing::error!("the configuration is refused, the running one goes on\n{text}");
+            tracing::error!(
+                event = "config_refused",
+                "the configuration is refused, the running one goes on\n{text}"
+            );
             if is_new && let Err(error) = self.bring(&turn, only_beside, &cause, None).await {
                 files.forget_beside();
                 tracing::error!(%error, "the files beside it were not taken");

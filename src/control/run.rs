@@ -13,6 +13,7 @@ use super::{AdminSockets, Cause, Control, Outcome, ReloadReport, Stop, Stopping}
 use crate::config::Config;
 use crate::generation::Report;
 use crate::health::HealthEvent;
+use crate::state::Operational;
 
 /// What the owner of an engine may ask.
 #[derive(Debug)]
@@ -151,12 +152,43 @@ impl Control {
     fn notice(&self, event: &HealthEvent) {
         let generation = self.generation();
         let line = event.log_line(&generation);
+        let (backend, server) = (&*event.backend, &*event.server);
+        let reason = event.check.code.description();
+        let (code, info) = (u64::from(event.check.status), &*event.text);
+        let check_ms = u64::from(event.check.duration_ms);
         match event.to {
-            crate::state::Operational::Up => tracing::info!("{line}"),
-            _ => tracing::warn!("{line}"),
+            Operational::Up => tracing::info!(
+                event = "server_up",
+                backend,
+                server,
+                reason,
+                code,
+                info,
+                check_ms,
+                "{line}"
+            ),
+            to => tracing::warn!(
+                event = match to {
+                    Operational::Down => "server_down",
+                    _ => "server_stopping",
+                },
+                severity = "alert",
+                backend,
+                server,
+                reason,
+                code,
+                info,
+                check_ms,
+                "{line}"
+            ),
         }
         if let Some(line) = event.outage_line(&generation) {
-            tracing::error!("{line}");
+            tracing::error!(
+                event = "backend_down",
+                severity = "emerg",
+                backend,
+                "{line}"
+            );
         }
         self.stale.notify_one();
     }

@@ -82,6 +82,7 @@ impl Control {
         // A successor serves: to the service manager, and to clients, nothing stops.
         let is_succeeded = self.shared.borrow().is_given();
         if !is_succeeded {
+            self.published.leave_service();
             self.manager.stopping(self.published.connections());
         }
         if !self.is_cut_wanted() && !is_succeeded {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Control, Outcome};
 use crate::generation::{Backend, Frontend, Phase, Server};
+use crate::log::Logs;
 use crate::observe::{Departing, ProcessFacts, Samples, Snapshot, View, cpu_time, node_name};
 use crate::state::FrontendId;
 
@@ -147,6 +148,11 @@ impl Control {
         })
     }
 
+    /// What was learnt over time.
+    pub(super) fn with_samples<T>(&self, look: impl FnOnce(&Samples) -> T) -> T {
+        look(&self.shown.samples.borrow())
+    }
+
     /// Numbers are given when somebody looks: before one is looked up, then.
     fn numbered<T>(&self, word: &str, find: impl FnOnce(&Samples, &str) -> T) -> T {
         if word.starts_with('#') {
@@ -208,7 +214,9 @@ impl Control {
             stopping: self.is_stopping(),
             panics: published.panics.load(Ordering::Relaxed),
             generation_unix_ms: self.last_change().map_or(0, unix_ms),
+            changes: self.changes(),
             late_max: late_max.collect(),
+            dropped_logs: self.logs.borrow().as_ref().map_or(0, Logs::lost),
             ..ProcessFacts::default()
         }
     }

@@ -387,7 +387,7 @@ mod tests {
             group: Some("old".into()),
             ..server(9, 1)
         });
-        let mut bench = Bench::new(servers, canary.clone());
+        let mut bench = Bench::new(servers, canary);
         assert_eq!(bench.by_group(9), counts(&[("new", 9)]));
         assert_eq!(bench.weights(), [0, 0, 256, 0]);
         bench.set("new", Operational::Down);

@@ -104,6 +104,17 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
+    /// Not of the file: rlb's own answers, which no table lists.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.name.starts_with(config::BUILT_IN)
+    }
+
+    /// Servers that would be given work now, backups included.
+    pub(crate) fn usable_count(&self) -> usize {
+        let usable = |server: &&Arc<Server>| server.weight > 0 && server.state.is_usable();
+        self.servers.iter().filter(usable).count()
+    }
+
     /// A server by name.
     pub(crate) fn server(&self, name: &str) -> Option<&Arc<Server>> {
         self.by_name

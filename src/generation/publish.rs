@@ -1,7 +1,7 @@
 //! The one door between the planes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
@@ -36,6 +36,9 @@ pub(crate) struct Published {
     pub(crate) generation: ArcSwap<Generation>,
     /// A [`Phase`]. Control stores.
     phase: AtomicU8,
+    /// The process is about to end and nobody takes its place: others should send
+    /// their traffic elsewhere. Control stores, before it closes a listener.
+    leaving: AtomicBool,
     /// Client connections of the process. Workers write, once per connection.
     places: CachePadded<Places>,
     /// Connections that were accepted ever. Workers write, once per connection.
@@ -63,6 +66,7 @@ impl Published {
         Self {
             generation: ArcSwap::new(first),
             phase: AtomicU8::new(Phase::Running as u8),
+            leaving: AtomicBool::new(false),
             places: CachePadded::default(),
             accepted: CachePadded::new(AtomicU64::new(0)),
             maxconn: AtomicUsize::new(maxconn),
@@ -81,6 +85,16 @@ impl Published {
             1 => Phase::Draining,
             _ => Phase::Cut,
         }
+    }
+
+    /// Whether monitors should say that no traffic is wanted.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// From now on they do. Control only; never goes back.
+    pub(crate) fn leave_service(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Control only; never goes back.

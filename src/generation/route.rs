@@ -39,17 +39,12 @@ impl Frontend {
             return None;
         }
         let host = without_port(request.host);
-        let path = request
-            .target
-            .split(|byte| *byte == b'?')
-            .next()
-            .unwrap_or_default();
         let mut routes = self.config.routes.iter();
-        routes.position(|route| matches(route, request, host, path))
+        routes.position(|route| matches(route, request, host))
     }
 }
 
-fn matches<F>(route: &Route, request: &RequestFacts<'_, F>, host: &[u8], path: &[u8]) -> bool
+fn matches<F>(route: &Route, request: &RequestFacts<'_, F>, host: &[u8]) -> bool
 where
     F: Fn(&HeaderMatch) -> bool,
 {
@@ -67,7 +62,8 @@ where
         && route
             .path_prefix
             .as_ref()
-            .is_none_or(|prefix| path.starts_with(prefix.as_bytes()))
+            // A written one has no query, so that the one of the target does not matter.
+            .is_none_or(|prefix| request.target.starts_with(prefix.as_bytes()))
         && (route.methods.is_empty() || route.methods.iter().any(|method| method == request.method))
         && route.headers.iter().all(&request.has_field)
 }

@@ -90,6 +90,7 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         limits: RequestLimits::default(),
         forwarded: Forwarded::default(),
         keep_alive_requests: 0,
+        stats: None,
         ..Frontend::new(name, Mode::Http)
     }
 }
@@ -100,6 +101,8 @@ pub(crate) fn desired(frontends: Vec<Frontend>, backends: Vec<Backend>) -> Desir
         global: Global::default(),
         frontends,
         backends,
+        stats: None,
+        logs: Vec::new(),
         discovery: Discovery::default(),
         register: Vec::new(),
         discovered: Backend::new("", Mode::Http),

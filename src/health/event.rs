@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::generation::{Backend, Generation};
-use crate::state::{LastCheck, Operational, ServerId};
+use crate::generation::{Backend, Generation, Server};
+use crate::state::{Admin, LastCheck, Operational, ServerId};
 
 /// A server changed its operational state. The status byte says so already;
 /// what is left to do is to log it and to build a new schedule.
@@ -91,6 +91,56 @@ impl HealthEvent {
         let _ = write!(reason, ", check duration: {}ms.", check.duration_ms);
         reason
     }
+}
+
+/// HAProxy's line for what the operator wants of a server, once it is in force.
+pub(crate) fn admin_line(backend: &Backend, server: &Server, from: Admin) -> String {
+    let kind = if server.backup {
+        "Backup Server"
+    } else {
+        "Server"
+    };
+    let up = match server.state.operational() {
+        Operational::Down => "DOWN",
+        _ => "UP",
+    };
+    let what = match (from, server.state.admin()) {
+        (_, Admin::Maint) => "is going DOWN for maintenance".to_owned(),
+        (Admin::Maint, Admin::Drain) => format!("is {up}/DRAIN (leaving forced maintenance)"),
+        (Admin::Maint, Admin::Ready) => format!("is {up}/READY (leaving forced maintenance)"),
+        (_, Admin::Drain) => "enters drain state".to_owned(),
+        (_, Admin::Ready) => {
+            return format!(
+                "{kind} {}/{} is {up} (leaving forced drain).",
+                backend.name, server.name
+            );
+        }
+    };
+    let mut line = format!("{kind} {}/{} {what}.", backend.name, server.name);
+    let (active, backup) = usable(backend);
+    let on_backup = match (active, backup) {
+        (0, 1..) => " Running on backup.",
+        _ => "",
+    };
+    // No queue yet, hence its zeros. Writing to a String cannot fail.
+    let _ = match server.state.admin() {
+        Admin::Maint => {
+            let counters = &server.state.counters;
+            let sessions = counters.sum(|counters| counters.current.get());
+            write!(
+                line,
+                " {active} active and {backup} backup servers left.{on_backup} \
+                 {sessions} sessions active, 0 requeued, 0 remaining in queue."
+            )
+        }
+        Admin::Drain => write!(
+            line,
+            " {active} active and {backup} backup servers online.{on_backup} \
+             0 sessions requeued, 0 total in queue."
+        ),
+        Admin::Ready => return line,
+    };
+    line
 }
 
 /// Usable servers: active, backup.

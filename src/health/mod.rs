@@ -21,7 +21,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use event::HealthEvent;
+pub(crate) use event::{HealthEvent, admin_line};
 use machine::Machine;
 use probe::{Target, probe};
 use task::{Context, Prober, Running, Subject, Task, millis};

@@ -289,7 +289,12 @@ fn work(line: &mut Line<'_>, row: &Work, http: bool) {
     line.u32(C::Qmax, 0_u32);
     line.u32(C::Scur, row.current);
     line.u32(C::Smax, row.peak);
-    line.u64(C::Stot, totals.sessions);
+    // HAProxy counts each try as a session of the server, and none twice of the backend.
+    let tries = match line.kind {
+        Kind::Server => totals.retries + totals.redispatches,
+        _ => 0,
+    };
+    line.u64(C::Stot, totals.sessions + tries);
     line.u64(C::Bin, totals.bytes_in);
     line.u64(C::Bout, totals.bytes_out);
     line.u64(C::Econ, totals.connect_errors);

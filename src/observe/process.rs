@@ -44,6 +44,8 @@ pub(crate) struct ProcessFacts {
     pub(crate) panics: u64,
     /// When the generation in force was published, milliseconds of Unix time.
     pub(crate) generation_unix_ms: u64,
+    /// Generations that changed what is served, ever.
+    pub(crate) changes: u64,
     /// The latest tick of each worker, by worker.
     pub(crate) late_max: Vec<Duration>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::samples::Rate;
 use super::tables::GroupRow;
-use super::totals::{FrontendTotals, Totals};
+use super::totals::{FrontendTotals, Latency, Totals};
 use crate::config::{Mode, ServerAddress};
 use crate::generation::Backend;
 use crate::state::{Admin, FrontendId, LastCheck, Operational, ServerId};
@@ -61,6 +61,8 @@ pub(crate) struct FrontendRow {
     pub(crate) sessions: Rate,
     /// Requests per second.
     pub(crate) requests: Rate,
+    /// Answers 5xx per second.
+    pub(crate) errors: Rate,
 }
 
 /// What servers and backends have in common.
@@ -76,12 +78,29 @@ pub(crate) struct Work {
     pub(crate) totals: Totals,
     /// Sessions per second.
     pub(crate) sessions: Rate,
+    /// Failed connects, broken answers and 5xx per second.
+    pub(crate) errors: Rate,
+    /// When it was used last, milliseconds since the start; `None` = never.
+    pub(crate) used_ms: Option<u64>,
     /// Seconds since it was used; `None` = never.
     pub(crate) last_used_s: Option<u64>,
     /// Queue, connect, response and total time over the last requests, milliseconds.
     pub(crate) average_ms: [u64; 4],
     /// The longest of each, milliseconds.
     pub(crate) max_ms: [u64; 4],
+    /// Total times ever.
+    pub(crate) latency: Latency,
+    /// Those of the last 30 to 60 seconds.
+    pub(crate) recent: Latency,
+}
+
+impl Work {
+    /// The times that 50, 90 and 99 percent of what was done in the last 30 to 60
+    /// seconds did not exceed, in microseconds; `None` = nothing was done.
+    pub(crate) fn percentiles_us(&self) -> Option<[u64; 3]> {
+        let at = |percent| self.recent.percentile(percent);
+        Some([at(50)?, at(90)?, at(99)?])
+    }
 }
 
 /// A backend.
@@ -99,6 +118,8 @@ pub(crate) struct BackendRow {
     pub(crate) usable: Usable,
     /// Changes to DOWN.
     pub(crate) downs: u64,
+    /// When that changed last, milliseconds since the start.
+    pub(crate) changed_ms: u64,
     /// Seconds since the last change.
     pub(crate) changed_s: u64,
     /// Seconds without a usable server.
@@ -140,6 +161,8 @@ pub(crate) struct ServerRow {
     pub(crate) pool_max: usize,
     /// An idle connection is kept for this long.
     pub(crate) pool_idle: Duration,
+    /// When its status changed last, milliseconds since the start.
+    pub(crate) changed_ms: u64,
     /// Seconds since the last change of its status.
     pub(crate) changed_s: u64,
     /// Its check.

@@ -8,7 +8,7 @@ use super::rows::{BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerR
 use super::samples::{BackendSeries, FrontendSeries, Samples, Series};
 use super::tables::{DrainRow, GroupRow};
 use super::tls::TlsFacts;
-use super::totals::{FrontendTotals, Mean, Means, Totals, to_millis};
+use super::totals::{FrontendTotals, Latency, Mean, Means, Totals, to_millis};
 use super::{Numbers, ProcessFacts};
 use crate::config::Balance;
 use crate::discovery::SourceRow;
@@ -73,6 +73,8 @@ pub(crate) struct Snapshot {
     pub(crate) draining: Vec<ServerId>,
     /// TLS; filled in by whoever takes the snapshot.
     pub(crate) tls: TlsFacts,
+    /// Sessions and requests of each worker that are with a server now.
+    pub(crate) worker_sessions: Vec<u64>,
 }
 
 impl Snapshot {
@@ -100,6 +102,7 @@ impl Snapshot {
             drains: view.departing.iter().map(drain_row).collect(),
             draining: view.departing.iter().map(|d| d.server.id()).collect(),
             tls: TlsFacts::default(),
+            worker_sessions: worker_sessions(view),
         }
     }
 
@@ -126,6 +129,18 @@ impl Snapshot {
             servers.map(move |server| (proxy, server))
         })
     }
+}
+
+fn worker_sessions(view: &View<'_>) -> Vec<u64> {
+    let mut sessions = vec![0; view.process.workers];
+    let leaving = view.departing.iter().map(|departing| departing.server);
+    let servers = view.generation.servers().map(|(_, server)| &**server);
+    for server in servers.chain(leaving) {
+        for (sum, slot) in sessions.iter_mut().zip(server.state.counters.slots()) {
+            *sum += slot.map_or(0, |slot| slot.current.get());
+        }
+    }
+    sessions
 }
 
 fn drain_row(departing: &Departing<'_>) -> DrainRow {
@@ -165,7 +180,7 @@ impl Taker<'_> {
             });
         }
         for backend in &generation.backends {
-            if !halves.contains(&backend.state.id) {
+            if !halves.contains(&backend.state.id) && !backend.is_built_in() {
                 proxies.push(Proxy {
                     iid: self.numbers().backend_iid(backend.state.id),
                     name: Arc::clone(&backend.name),
@@ -200,6 +215,7 @@ impl Taker<'_> {
             connections: series.connections,
             sessions: series.sessions,
             requests: series.requests,
+            errors: series.errors,
         }
     }
 
@@ -225,6 +241,7 @@ impl Taker<'_> {
             up: usable.is_up(backend),
             usable,
             downs: series.downs.saturating_sub(series.series.checks.1),
+            changed_ms: series.changed_ms,
             changed_s: since_s(now_ms, series.changed_ms),
             downtime_s: series.downtime_ms(now_ms) / 1000,
             algorithm: match backend.config.balance {
@@ -257,6 +274,7 @@ impl Taker<'_> {
             pool_max: backend.config.pool_max,
             pool_idle: backend.config.timeouts.pool_idle,
             // A state counts from 0, the start of the process; the server may be younger.
+            changed_ms: state.changed_ms().max(series.first_ms),
             changed_s: since_s(now_ms, state.changed_ms().max(series.first_ms)),
             check: check(server, series, now_ms),
         }
@@ -323,10 +341,12 @@ impl Work {
     ) -> Self {
         let mut totals = Totals::default();
         let mut means = Means::default();
+        let mut latency = Latency::default();
         let (mut current, mut idle) = (0, 0);
         for counters in all {
             totals.add(&Totals::of(counters));
             means.add(&Means::of(counters));
+            latency.add(&Latency::of(counters));
             current += counters.sum(|counters| counters.current.get());
             idle += counters.sum(|counters| counters.idle.get());
         }
@@ -336,9 +356,13 @@ impl Work {
             idle,
             totals: totals.since(&series.baseline),
             sessions: series.sessions,
+            errors: series.errors,
+            used_ms: series.used_ms,
             last_used_s: series.used_ms.map(|used| since_s(now_ms, used)),
             average_ms: means.0.map(Mean::millis),
             max_ms: series.max.map(to_millis),
+            recent: latency.since(&series.older),
+            latency,
         }
     }
 }

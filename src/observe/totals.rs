@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::{Average, Counters, FrontendCounters, PerWorker, Times};
+use crate::state::{Average, CLASSES, Counters, FrontendCounters, Histogram, PerWorker, Times};
 
 /// A struct of sums with one field per counter of that name.
 macro_rules! totals {
@@ -126,6 +126,80 @@ impl Means {
     }
 }
 
+/// Total times of requests and sessions, by class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Latency {
+    /// Samples in each class of [`Histogram`].
+    pub(crate) classes: [u64; CLASSES],
+    /// Of all samples, microseconds.
+    pub(crate) sum_us: u64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            classes: [0; CLASSES],
+            sum_us: 0,
+        }
+    }
+}
+
+impl Latency {
+    /// Those of all workers.
+    pub(crate) fn of(counters: &PerWorker<Counters>) -> Self {
+        let mut all = Self::default();
+        for slot in counters.iter() {
+            let (classes, sum_us) = slot.times.latency.get();
+            all.add(&Self { classes, sum_us });
+        }
+        all
+    }
+
+    /// Adds another's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (own, other) in self.classes.iter_mut().zip(other.classes) {
+            *own += other;
+        }
+        self.sum_us = self.sum_us.wrapping_add(other.sum_us);
+    }
+
+    /// What came since an earlier look.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let classes = self.classes.iter().zip(earlier.classes);
+        let mut since = Self {
+            sum_us: self.sum_us.saturating_sub(earlier.sum_us),
+            ..Self::default()
+        };
+        for (since, (now, earlier)) in since.classes.iter_mut().zip(classes) {
+            *since = now.saturating_sub(earlier);
+        }
+        since
+    }
+
+    /// How many samples.
+    pub(crate) fn count(&self) -> u64 {
+        self.classes.iter().sum()
+    }
+
+    /// The time that `percent` of the samples do not exceed, in microseconds; `None`
+    /// without samples. Exact to the class, a line within it.
+    pub(crate) fn percentile(&self, percent: u64) -> Option<u64> {
+        let count = self.count();
+        let wanted = (count * percent).div_ceil(100).max(1);
+        let mut before = 0;
+        for (class, samples) in self.classes.iter().enumerate() {
+            if *samples > 0 && before + samples >= wanted {
+                let start = class.checked_sub(1).and_then(Histogram::end_of);
+                let start = start.unwrap_or(0);
+                let end = Histogram::end_of(class).unwrap_or(start);
+                return Some(start + (end - start) * (wanted - before) / samples);
+            }
+            before += samples;
+        }
+        None
+    }
+}
+
 /// The averages in the order of HAProxy's columns.
 pub(super) fn averages(times: &Times) -> [&Average; 4] {
     [&times.queue, &times.connect, &times.response, &times.total]
@@ -157,6 +231,26 @@ mod tests {
         totals.add_to(&counters.slot(WorkerId(2)));
         assert_eq!(Totals::of(&counters), twice);
         assert_eq!(totals.since(&twice), Totals::default(), "never below zero");
+    }
+
+    #[test]
+    fn percentiles_are_off_by_less_than_their_class_is_wide() {
+        let counters = PerWorker::<Counters>::new(2);
+        assert_eq!(Latency::of(&counters).percentile(50), None);
+        for worker in 0..2 {
+            let slot = counters.slot(WorkerId(worker));
+            for millis in 1..=1000 {
+                slot.times.latency.add(millis * 1000);
+            }
+        }
+        let latency = Latency::of(&counters);
+        assert_eq!((latency.count(), latency.sum_us), (2000, 2 * 500_500_000));
+        for percent in [1, 10, 50, 90, 99] {
+            let found = latency.percentile(percent).unwrap() as f64;
+            let expected = percent as f64 * 10_000.0;
+            assert!((found / expected - 1.0).abs() < 0.2, "{percent}: {found}");
+        }
+        assert_eq!(latency.since(&latency).count(), 0);
     }
 
     #[test]

@@ -1,13 +1,29 @@
-//! What an exchange comes to in the counters, whatever carried it.
+//! What an exchange comes to, in the counters and in the access log, whatever
+//! carried it.
 
 use std::rc::Rc;
 
 use super::Shard;
-use super::connect;
-use super::end::{Cause, SessionEnd};
-use super::upstream::Use;
+use super::connect::{self, NO_SERVER};
+use super::end::SessionEnd;
+use super::record::{self, Way};
+use super::upstream::{Upstream, Use};
 use crate::generation::Frontend;
+use crate::log::{Facts, Kind, NEVER};
+use crate::net::Peer;
 use crate::state::{BackendId, Counters, FrontendCounters, response_class};
+
+/// Who asked, and where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) shard: &'a Rc<Shard>,
+    pub(crate) frontend: &'a Frontend,
+    /// This worker's slot of it.
+    pub(crate) counters: &'a FrontendCounters,
+    pub(crate) peer: Peer,
+    /// Over TLS.
+    pub(crate) is_secure: bool,
+}
 
 /// One request and its answer, in numbers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,67 +40,162 @@ pub(crate) struct Account {
     pub(crate) bytes_out: u64,
     /// Those of them that went through a pipe.
     pub(crate) spliced_out: u64,
-    /// Times of the shard's clock.
+    /// Its first byte. This and the following: times of the shard's clock.
+    pub(crate) began_us: u64,
+    /// Its head was whole, or given up.
     pub(crate) started_us: u64,
-    pub(crate) connected_us: u64,
-    pub(crate) answered_us: u64,
+    /// A connection to a server stood; a kept one at once.
+    pub(crate) connected_us: Option<u64>,
+    /// The head of the server's answer was there.
+    pub(crate) answered_us: Option<u64>,
+    /// What only the log tells.
+    pub(crate) course: Course,
+}
+
+/// What only the log tells.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Course {
+    /// There was a head.
+    pub(crate) understood: bool,
+    /// Failed tries to connect.
+    pub(crate) retries: u32,
+    /// It was given to another server after a failure.
+    pub(crate) redispatched: bool,
+    /// The server's connection came from the pool.
+    pub(crate) reused: bool,
+    /// What a tunnel moved, counted as it did: from the client, to the client.
+    pub(crate) tunnelled: (u64, u64),
+    /// It is not to be logged.
+    pub(crate) unlogged: bool,
 }
 
 impl Account {
-    /// Counts it for its frontend and for its server, or for the backend when it
-    /// reached none.
+    /// Counts it for its frontend and for its server, or the backend when it reached
+    /// none, and logs it. `tried` is a server that could not be reached.
+    ///
+    /// Who is counted what is HAProxy's way: a server's requests and answers are those
+    /// it gave, its sessions and bytes what it was given; what ended without an answer
+    /// of its is its backend's.
     pub(crate) fn count(
         &self,
-        shard: &Rc<Shard>,
-        (frontend, counters): (&Frontend, &FrontendCounters),
+        asker: &Asker<'_>,
         server: Option<&Use>,
+        tried: Option<&Upstream>,
         backend: Option<BackendId>,
+        line: &[u8],
     ) {
-        let class = response_class(self.status);
+        let counters = asker.counters;
         counters.requests.add(1);
         counters.bytes_in.add(self.bytes_in);
         counters.bytes_out.add(self.bytes_out);
         counters.spliced_out.add(self.spliced_out);
-        if self.status != 0 {
-            counters.responses[class].add(1);
-        }
-        match (server, backend) {
-            (Some(server), _) => self.count_in(&server.counters, shard),
-            (None, Some(backend)) => {
-                connect::backend_counters(shard, backend, |own| self.count_in(own, shard));
+        counters.responses[response_class(self.status)].add(1);
+        if let Some(upstream) = server.map(|server| &**server).or(tried) {
+            self.count_work(&upstream.counters);
+            if self.answered_us.is_some() {
+                self.count_answer(&upstream.counters);
+                self.time(asker.shard, &upstream.counters);
+            } else {
+                self.count_answer(&upstream.backend_counters);
             }
-            (None, None) => {}
+        } else if let Some(backend) = backend {
+            connect::backend_counters(asker.shard, backend, |counters| {
+                self.count_work(counters);
+                self.count_answer(counters);
+            });
         }
-        tracing::trace!(
-            frontend = &*frontend.config.name,
-            backend = server.map(|server| &*server.backend),
-            server = server.map(|server| &*server.name),
-            status = self.status,
-            end = std::str::from_utf8(&self.end.letters()).unwrap_or_default(),
-            "exchange",
-        );
+        if asker.shard.log.wants().is_some() && !self.course.unlogged {
+            self.log(asker, server, tried, backend, line);
+        }
     }
 
-    fn count_in(&self, counters: &Counters, shard: &Shard) {
+    fn count_work(&self, counters: &Counters) {
         counters.sessions.add(1);
-        counters.requests.add(1);
         counters.retries.add(u64::from(self.resent));
         counters.bytes_in.add(self.bytes_in);
         counters.bytes_out.add(self.bytes_out);
-        if self.status != 0 {
-            counters.responses[response_class(self.status)].add(1);
-        }
-        match self.end.cause {
-            Cause::Internal => counters.internal_errors.add(1),
-            Cause::Client | Cause::ClientTimeout => counters.client_aborts.add(1),
-            Cause::Server | Cause::ServerTimeout => counters.server_aborts.add(1),
-            _ => {}
-        }
+        counters.count_abort(self.end.aborted_by());
+    }
+
+    fn count_answer(&self, counters: &Counters) {
+        counters.requests.add(1);
+        counters.responses[response_class(self.status)].add(1);
+    }
+
+    /// Only what was answered has times worth an average.
+    fn time(&self, shard: &Shard, counters: &Counters) {
+        let (Some(connected), Some(answered)) = (self.connected_us, self.answered_us) else {
+            return;
+        };
+        let total = shard.clock.now_us().saturating_sub(self.began_us);
         let times = &counters.times;
-        if self.answered_us > self.started_us {
-            times.connect.add(self.connected_us - self.started_us);
-            times.response.add(self.answered_us - self.connected_us);
-        }
-        times.total.add(shard.clock.now_us() - self.started_us);
+        times.connect.add(connected.saturating_sub(self.started_us));
+        times.response.add(answered.saturating_sub(connected));
+        times.total.add(total);
+        times.latency.add(total);
+    }
+
+    #[cold]
+    fn log(
+        &self,
+        asker: &Asker<'_>,
+        server: Option<&Use>,
+        tried: Option<&Upstream>,
+        backend: Option<BackendId>,
+        line: &[u8],
+    ) {
+        let way = match (server, tried, backend) {
+            (Some(upstream), ..) => Way::Server {
+                upstream,
+                counted: true,
+            },
+            (None, Some(upstream), _) => Way::Server {
+                upstream,
+                counted: false,
+            },
+            (None, None, Some(backend)) => Way::Backend(backend),
+            (None, None, None) => Way::Nowhere,
+        };
+        let course = &self.course;
+        let between = |from: u64, to: u64| to.saturating_sub(from) as i64;
+        // HAProxy notes the time of the request behind the choice of a backend.
+        let unrouted = matches!((way, self.end), (Way::Nowhere, NO_SERVER));
+        let now_us = asker.shard.clock.now_us();
+        let facts = Facts {
+            kind: Kind::Http,
+            tls: asker.is_secure,
+            reused: course.reused,
+            redispatched: course.redispatched,
+            end: self.end.letters(),
+            status: self.status,
+            retries: u16::try_from(course.retries).unwrap_or(u16::MAX),
+            ip: asker.peer.address.ip(),
+            port: asker.peer.address.port(),
+            began_us: self.began_us,
+            request: match course.understood && !unrouted {
+                true => between(self.began_us, self.started_us),
+                false => NEVER,
+            },
+            // Where nothing was sent to a server, no place was waited for.
+            queue: match way {
+                Way::Server { .. } => 0,
+                _ => NEVER,
+            },
+            connect: self
+                .connected_us
+                .map_or(NEVER, |connected| between(self.started_us, connected)),
+            response: match (self.connected_us, self.answered_us) {
+                (Some(connected), Some(answered)) => between(connected, answered),
+                _ => NEVER,
+            },
+            total: between(self.began_us, now_us),
+            bytes_out: self.bytes_out + course.tunnelled.1,
+            bytes_in: self.bytes_in + course.tunnelled.0,
+            actconn: 0,
+            feconn: 0,
+            beconn: 0,
+            srvconn: 0,
+        };
+        record::write(asker, way, facts, line);
     }
 }

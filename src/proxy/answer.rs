@@ -30,6 +30,22 @@ impl Answer {
         }
     }
 
+    /// Of a frontend that is asked how it is.
+    pub(crate) const fn monitor(is_well: bool) -> Self {
+        match is_well {
+            true => Self::of(200, "ready"),
+            false => Self::of(503, "not ready"),
+        }
+    }
+
+    /// How an exchange ends that it answers whole: refused, or served here.
+    pub(crate) const fn end(&self) -> SessionEnd {
+        match self.status {
+            400.. => SessionEnd::new(Cause::Proxy, During::Request),
+            _ => SessionEnd::new(Cause::Local, During::Request),
+        }
+    }
+
     /// The connection is closed: what follows on it cannot be trusted or is not wanted.
     pub(crate) const fn closing(status: u16, reason: &'static str) -> Self {
         Self {

@@ -8,7 +8,7 @@ use super::Shard;
 use super::answer::{Answer, BODY_TOO_LARGE};
 use super::connect::{self, Plan};
 use super::upstream::Use;
-use crate::config::{HeaderMatch, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
+use crate::config::{HeaderMatch, Monitor, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
 use crate::generation::{Backend, Frontend, Generation, RequestFacts};
 use crate::http::{Framing, RequestHead, Version};
 use crate::net::Stream;
@@ -91,6 +91,8 @@ pub(crate) enum Found {
     NoBackend,
     /// It is answered here.
     NotForUs(Answer),
+    /// The frontend is asked how it is, and is well or not.
+    Monitor(bool),
 }
 
 /// Frontend, route, backend and server out of one look at one generation.
@@ -98,6 +100,11 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
     let shard = std::rc::Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
+        if let Some(monitor) = &client.frontend.config.monitor
+            && path(head.target) == monitor.path.as_bytes()
+        {
+            return Found::Monitor(is_well(&shard, generation, monitor));
+        }
         // Before a server is picked: who is refused takes nobody's turn.
         if let Some(answer) = refusal(client, head) {
             return Found::NotForUs(answer);
@@ -109,11 +116,29 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
             return Found::NotForUs(Answer::of(505, "this backend takes HTTP/2 alone"));
         }
         let target = Target::of(backend);
-        match connect::assign(&shard, backend, None) {
+        match connect::assign(&shard, backend) {
             Some(server) => Found::Server(target, server),
             None => Found::NoServer(target),
         }
     })
+}
+
+/// Of a target in origin-form; any other is nobody's monitor path.
+fn path(target: &[u8]) -> &[u8] {
+    target
+        .split(|byte| *byte == b'?')
+        .next()
+        .unwrap_or_default()
+}
+
+/// Whether a frontend with this monitor should get traffic.
+fn is_well(shard: &Shard, generation: &Generation, monitor: &Monitor) -> bool {
+    // As for routes: an index is only good for the generation it came from.
+    let has_enough = |(index, needed): &(usize, usize)| {
+        let backend = generation.backends.get(*index);
+        backend.is_some_and(|backend| backend.usable_count() >= *needed)
+    };
+    !shard.published.is_leaving() && monitor.fail_below.iter().all(has_enough)
 }
 
 fn route<'g>(

@@ -12,6 +12,7 @@ use crossbeam_utils::CachePadded;
 
 use super::Shard;
 use super::buffers::{Buf, REQUEST};
+use super::end::{Cause, SessionEnd};
 use super::sessions::Slot;
 use crate::generation::{Frontend, Generation};
 use crate::http;
@@ -45,6 +46,8 @@ pub(crate) struct Client {
     pub(crate) fin: bool,
     /// Requests so far.
     pub(crate) requests: u32,
+    /// When it was accepted, or the first byte of its last request came.
+    pub(crate) began_us: u64,
     /// Its first bytes decide whether it speaks HTTP/2.
     pub(crate) may_speak_http2: bool,
     _place: Place,
@@ -71,6 +74,7 @@ impl Client {
             ahead: None,
             fin: false,
             requests: 0,
+            began_us: place.shard.clock.now_us(),
             may_speak_http2: false,
             _place: place,
         }
@@ -137,6 +141,13 @@ impl Client {
     /// sends no more: then only what is known already counts, no system call is spent.
     pub(crate) fn has_unread(&self, last: bool) -> bool {
         self.ahead.is_some() || self.stream.has_unread(!last)
+    }
+
+    /// What is answered here without any error.
+    pub(crate) fn count_intercepted(&self, end: SessionEnd) {
+        if end.cause == Cause::Local {
+            self.counters.intercepted.add(1);
+        }
     }
 
     /// Whether the connection may stay open for another request.

@@ -7,10 +7,10 @@ use std::task::Poll;
 use super::Shard;
 use super::end::{Cause, During, SessionEnd};
 use super::sessions::{Kill, Slot};
-use super::upstream::Use;
-use crate::generation::{Backend, Report};
+use super::upstream::{Upstream, Use};
+use crate::generation::{Backend, Report, Server};
 use crate::net::{Stream, dial};
-use crate::state::{BackendId, ServerId};
+use crate::state::BackendId;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -50,23 +50,70 @@ pub(crate) struct Dialled {
     pub(crate) server: Use,
     /// Failed tries before this one.
     pub(crate) retries: u32,
+    /// One of them was made at another server.
+    pub(crate) redispatched: bool,
 }
 
-/// Picks a server of the generation in force.
-pub(crate) fn pick(shard: &Shard, backend: BackendId, avoid: Option<ServerId>) -> Option<Use> {
+/// No connection came about.
+#[derive(Debug)]
+pub(crate) struct NoConnection {
+    /// How it ended.
+    pub(crate) end: SessionEnd,
+    /// The server that was tried last; `None` = none was left to be tried.
+    pub(crate) server: Option<Rc<Upstream>>,
+    /// Failed tries before the last.
+    pub(crate) retries: u32,
+    /// One of them was made at another server.
+    pub(crate) redispatched: bool,
+}
+
+/// Before any server was tried.
+impl From<SessionEnd> for NoConnection {
+    fn from(end: SessionEnd) -> Self {
+        Self {
+            end,
+            server: None,
+            retries: 0,
+            redispatched: false,
+        }
+    }
+}
+
+/// Where a failed try goes next.
+enum Again {
+    Same,
+    Other(Use),
+    Nowhere,
+}
+
+/// Picks another server than the one that failed; that one if it is the only one,
+/// which is neither counted as picked again nor as a second session of it.
+fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
     shard.with_generation(|generation| {
-        let backend = generation.backends.iter().find(|b| b.state.id == backend)?;
-        assign(shard, backend, avoid)
+        let mut backends = generation.backends.iter();
+        let Some(backend) = backends.find(|b| b.state.id == backend) else {
+            return Again::Nowhere;
+        };
+        match backend.pick(Some(failed.state.id)) {
+            None => Again::Nowhere,
+            Some(server) if server.id() == failed.state.id => Again::Same,
+            Some(server) => Again::Other(give(shard, backend, server)),
+        }
     })
 }
 
 /// Picks a server of this backend and counts it as in use.
 #[inline]
-pub(crate) fn assign(shard: &Shard, backend: &Backend, avoid: Option<ServerId>) -> Option<Use> {
-    let server = backend.pick(avoid)?;
+pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Option<Use> {
+    let server = backend.pick(None)?;
+    Some(give(shard, backend, server))
+}
+
+#[inline]
+fn give(shard: &Shard, backend: &Backend, server: &Server) -> Use {
     let upstream = shard.upstreams.get(shard, backend, server);
     upstream.counters.picked.add(1);
-    Some(Use::new(upstream))
+    Use::new(upstream)
 }
 
 /// Connects to `first`, else to others, at most `plan.retries` times more. A
@@ -75,41 +122,49 @@ pub(crate) fn assign(shard: &Shard, backend: &Backend, avoid: Option<ServerId>) 
 /// # Errors
 /// How it ended: no server left (`SC`), all tries refused (`SC`) or timed out
 /// (`sC`), the session was ended from outside (`K`, `D`).
-pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dialled, SessionEnd> {
+pub(crate) async fn establish(
+    slot: &Slot,
+    plan: Plan,
+    first: Use,
+) -> Result<Dialled, NoConnection> {
     let shard = slot.shard();
     let mut server = first;
-    let mut retries = 0;
+    let (mut retries, mut redispatched) = (0, false);
     loop {
         slot.set_server(Some(server.state.id));
         slot.arm(plan.connect);
         server.counters.connects.add(1);
         let outcome = attempt(slot, &server).await;
+        let failed = |end, server| NoConnection {
+            end,
+            server,
+            retries,
+            redispatched,
+        };
         let end = match outcome {
+            // A backend that left the configuration while we dialled: nobody else is
+            // left to do it, and what a server that left has in hand it may finish.
             Attempt::Connected(stream)
-                if server.state.is_usable() || server.state.is_last_resort() =>
+                if server.state.is_usable()
+                    || server.state.is_last_resort()
+                    || is_gone(shard, plan.backend) =>
             {
                 return Ok(Dialled {
                     stream,
                     server,
                     retries,
-                });
-            }
-            // Its backend left the configuration while we dialled: nobody else is left to
-            // do it, and what a server that left has in hand it may finish.
-            Attempt::Connected(stream) if is_gone(shard, plan.backend) => {
-                return Ok(Dialled {
-                    stream,
-                    server,
-                    retries,
+                    redispatched,
                 });
             }
             // It was drained while we dialled: no new work, and nobody's failure.
             Attempt::Connected(_) => {
-                let avoid = Some(server.state.id);
-                server = pick(shard, plan.backend, avoid).ok_or(NO_SERVER)?;
+                match pick_again(shard, plan.backend, &server) {
+                    Again::Other(other) => server = other,
+                    Again::Same | Again::Nowhere => return Err(failed(NO_SERVER, None)),
+                }
                 continue;
             }
-            Attempt::Ended(end) => return Err(end),
+            Attempt::Ended(end) => return Err(failed(end, Some(server.release()))),
             Attempt::Refused => SessionEnd::new(Cause::Server, During::Connect),
             Attempt::TimedOut => SessionEnd::new(Cause::ServerTimeout, During::Connect),
         };
@@ -121,20 +176,23 @@ pub(crate) async fn establish(slot: &Slot, plan: Plan, first: Use) -> Result<Dia
                 .try_send(Report::ConnectFailed(server.state.id));
         }
         let next = if retries < plan.retries {
-            pick(shard, plan.backend, Some(server.state.id))
+            pick_again(shard, plan.backend, &server)
         } else {
-            None
+            Again::Nowhere
         };
-        let Some(next) = next else {
-            server.counters.connect_errors.add(1);
-            return Err(end);
-        };
-        retries += 1;
-        server.counters.retries.add(1);
-        if next.state.id != server.state.id {
-            server.counters.redispatches.add(1);
+        match next {
+            Again::Nowhere => {
+                server.counters.connect_errors.add(1);
+                return Err(failed(end, Some(server.release())));
+            }
+            Again::Same => server.counters.retries.add(1),
+            Again::Other(next) => {
+                redispatched = true;
+                server.counters.redispatches.add(1);
+                server = next;
+            }
         }
-        server = next;
+        retries += 1;
     }
 }
 

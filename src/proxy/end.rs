@@ -1,5 +1,7 @@
 //! How a session or exchange ended, and what the client is told.
 
+use crate::state::Abort;
+
 /// Who ended it: the first letter of HAProxy's termination state (manual 8.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -18,7 +20,6 @@ pub(crate) enum Cause {
     /// `D` the server's drain was over.
     Down,
     /// `L` answered here.
-    #[expect(dead_code, reason = "a letter of the access log: answers of our own")]
     Local,
     /// `K` the operator ended it.
     Killed,
@@ -96,13 +97,27 @@ impl SessionEnd {
         [cause, during]
     }
 
+    /// Who is to be counted as having broken off. A server that never answered did
+    /// not: that is an error of its, counted elsewhere.
+    pub(crate) const fn aborted_by(self) -> Abort {
+        match (self.cause, self.during) {
+            (Cause::Internal, _) => Abort::Internal,
+            (Cause::Client | Cause::ClientTimeout, _) => Abort::Client,
+            // To its counters a kill is the server's end of the connection.
+            (Cause::Server | Cause::ServerTimeout | Cause::Killed, During::Data | During::Last) => {
+                Abort::Server
+            }
+            _ => Abort::None,
+        }
+    }
+
     /// What the client is told, if it can still be told anything.
     pub(crate) const fn status(self) -> Option<u16> {
         match (self.cause, self.during) {
             (Cause::Normal | Cause::Client, _) => None,
             (Cause::ClientTimeout, During::Request | During::Data | During::Headers) => Some(408),
             (Cause::Proxy, During::Request | During::Data) => Some(400),
-            (Cause::Proxy | Cause::Server, During::Headers) => Some(502),
+            (Cause::Proxy | Cause::Server | Cause::Killed, During::Headers) => Some(502),
             (Cause::ServerTimeout, During::Headers) => Some(504),
             (Cause::Internal, _) => Some(500),
             (Cause::Server | Cause::ServerTimeout, During::Connect | During::Queue)

@@ -18,6 +18,7 @@ mod flow;
 pub(crate) mod handshake;
 pub(crate) mod http1;
 pub(crate) mod http2;
+mod record;
 mod sessions;
 mod shard;
 pub(crate) mod tcp;

@@ -16,6 +16,7 @@ use super::http1::Exchange;
 use super::sessions::Sessions;
 use super::upstream::Upstreams;
 use crate::generation::{Generation, Phase, Published};
+use crate::log::Producer;
 use crate::net::splice::Pipes;
 use crate::state::WorkerId;
 
@@ -42,6 +43,8 @@ pub(crate) struct Shard {
     pub(crate) pipes: Pipes,
     /// Server connections, idle ones too.
     pub(crate) upstreams: Upstreams,
+    /// Where records of the access log go.
+    pub(crate) log: Producer,
     /// Places for TLS handshakes with clients.
     pub(crate) handshakes: Semaphore,
     #[expect(clippy::vec_box, reason = "what is pooled is the allocation")]
@@ -59,6 +62,7 @@ impl Shard {
         pipes_max: usize,
         handshakes_max: usize,
         origin: Instant,
+        log: Producer,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
@@ -69,6 +73,7 @@ impl Shard {
             buffers: Buffers::default(),
             pipes: Pipes::new(Arc::clone(&published.pipes), pipes_max),
             upstreams: Upstreams::default(),
+            log,
             handshakes: Semaphore::new(handshakes_max.div_ceil(workers.max(1))),
             exchanges: RefCell::default(),
             request_ids: Cell::new(0),

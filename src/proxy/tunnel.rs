@@ -36,6 +36,17 @@ pub(crate) struct First {
     pub(crate) server: Option<Buf>,
 }
 
+/// How a tunnel went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relayed {
+    /// How it ended.
+    pub(crate) end: SessionEnd,
+    /// From the client.
+    pub(crate) bytes_in: u64,
+    /// To the client.
+    pub(crate) bytes_out: u64,
+}
+
 /// Full reads in a row before a direction is spliced.
 const BULK_READS: u8 = 2;
 /// Small splices in a row before it is copied again.
@@ -50,7 +61,7 @@ pub(crate) async fn relay(
     upstream: &Use,
     limits: Limits,
     first: First,
-) -> SessionEnd {
+) -> Relayed {
     let mut up = Half::starting(first.client, client.fin);
     let mut down = Half::starting(first.server, false);
     client.slot.arm(limits.idle);
@@ -99,7 +110,11 @@ pub(crate) async fn relay(
     let shard = client.slot.shard();
     up.give_back(shard);
     down.give_back(shard);
-    end
+    Relayed {
+        end,
+        bytes_in: up.moved,
+        bytes_out: down.moved,
+    }
 }
 
 /// Counts as bytes move, so that a session of hours is seen while it runs.

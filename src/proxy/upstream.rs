@@ -12,6 +12,7 @@ use crossbeam_utils::CachePadded;
 
 use super::Shard;
 use super::http2;
+use super::record::Load;
 use crate::config::ServerAddress;
 use crate::generation::{Backend, Server};
 use crate::net::Stream;
@@ -38,6 +39,10 @@ pub(crate) struct Upstream {
     pub(crate) tls: Option<Arc<Origin>>,
     /// This worker's slot.
     pub(crate) counters: Arc<CachePadded<Counters>>,
+    /// This worker's slot of the backend.
+    pub(crate) backend_counters: Arc<CachePadded<Counters>>,
+    /// Sessions of server and backend, for the log.
+    pub(super) load: Load,
     /// Oldest in front, newest taken first.
     idle: RefCell<VecDeque<Idle>>,
     /// Where it speaks HTTP/2: connections that many share.
@@ -139,7 +144,13 @@ pub(crate) struct Use {
 impl Use {
     pub(super) fn new(upstream: Rc<Upstream>) -> Self {
         upstream.counters.current.up();
+        upstream.backend_counters.busy.up();
         Self { upstream }
+    }
+
+    /// Lets go, and says of what.
+    pub(super) fn release(self) -> Rc<Upstream> {
+        Rc::clone(&self.upstream)
     }
 }
 
@@ -154,6 +165,7 @@ impl std::ops::Deref for Use {
 impl Drop for Use {
     fn drop(&mut self) {
         self.upstream.counters.current.down();
+        self.upstream.backend_counters.busy.down();
     }
 }
 
@@ -176,6 +188,8 @@ impl Upstreams {
                 address: server.address.clone(),
                 tls: server.tls.clone(),
                 counters: server.state.counters.slot(shard.worker),
+                backend_counters: backend.state.counters.slot(shard.worker),
+                load: Load::of(Arc::clone(&backend.state)),
                 idle: RefCell::default(),
                 http2: http2::Pool::default(),
                 used_ms: Cell::new(0),

@@ -14,7 +14,9 @@ mod places;
 mod server;
 
 pub(crate) use backend::{BackendState, Cursor};
-pub(crate) use counters::{Average, Counters, FrontendCounters, Times, response_class};
+pub(crate) use counters::{
+    Abort, Average, CLASSES, Counters, FrontendCounters, Histogram, Times, response_class,
+};
 pub(crate) use frontend::FrontendState;
 pub(crate) use ids::{BackendId, BindId, EndpointId, FrontendId, GenerationId, ServerId, WorkerId};
 pub(crate) use per_worker::PerWorker;

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::generation::Published;
+use crate::log::{Producer, Rings};
 use crate::proxy::{Kill, Shard};
 use crate::state::WorkerId;
 use accept::Listeners;
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) close_idle_after: Duration,
     /// Time zero of all clocks of the process.
     pub(crate) origin: Instant,
+    /// Where records of the access log go.
+    pub(crate) rings: Arc<Rings>,
 }
 
 /// Control's end of a worker.
@@ -176,6 +179,7 @@ async fn run(
         settings.pipes_max,
         settings.tls_handshakes_max,
         settings.origin,
+        Producer::new(&settings.rings, id.0),
     );
     let mut listeners = Listeners::new(Rc::clone(&shard), settings.accept_budget);
     let mut tick = tokio::time::interval(TICK);

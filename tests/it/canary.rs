@@ -1,10 +1,10 @@
 //! Versions of one service side by side: each gets its share, whatever happens.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 use std::{fs, thread};
+
+use store::Store;
 
 use crate::support::{
     Answer, Lb, Origin, PATIENCE, Request, Rlb, echoed, free_addr, load, load_while, temp_dir,
@@ -160,75 +160,6 @@ fn file_of_weights_is_followed_and_a_bad_one_changes_nothing() {
     });
 }
 
-/// Consul's store as far as a watch sees it: an index, and queries that wait for
-/// another one.
-#[derive(Clone, Default)]
-struct Store(Arc<(Mutex<(u64, BTreeMap<String, String>)>, Condvar)>);
-
-impl Store {
-    fn serve(&self) -> Origin {
-        self.0.0.lock().unwrap().0 = 1;
-        let store = self.clone();
-        Origin::answering(move |request| Answer::Keep(store.answer(request.head.first_line())))
-    }
-
-    fn set(&self, pairs: &[(&str, &str)]) {
-        let mut state = self.0.0.lock().unwrap();
-        let pairs = pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        *state = (state.0 + 1, pairs.collect());
-        self.0.1.notify_all();
-    }
-
-    fn answer(&self, line: &str) -> Vec<u8> {
-        let target = line.split(' ').nth(1).unwrap();
-        let (path, query) = target.split_once('?').unwrap();
-        let prefix = path.strip_prefix("/v1/kv/").unwrap();
-        let index = query
-            .split('&')
-            .find_map(|part| part.strip_prefix("index="));
-        let known: u64 = index.map_or(0, |index| index.parse().unwrap());
-        let state = self.0.0.lock().unwrap();
-        let wait = Duration::from_millis(200);
-        let waited = self
-            .0
-            .1
-            .wait_timeout_while(state, wait, |state| state.0 == known);
-        let (state, _) = waited.unwrap();
-        let pairs = state.1.iter().filter(|(key, _)| key.starts_with(prefix));
-        let pairs: Vec<_> = pairs
-            .map(|(key, value)| format!("{{\"Key\":\"{key}\",\"Value\":\"{}\"}}", base64(value)))
-            .collect();
-        let (status, body) = match pairs.is_empty() {
-            true => ("404 Not Found", String::new()),
-            false => ("200 OK", format!("[{}]", pairs.join(","))),
-        };
-        let head = format!(
-            "HTTP/1.1 {status}\r\nX-Consul-Index: {}\r\nContent-Length: {}\r\n\r\n",
-            state.0,
-            body.len()
-        );
-        (head + &body).into_bytes()
-    }
-}
-
-/// RFC 4648 4.
-fn base64(text: &str) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |bytes: &[u8]| {
-        let mut three = [0; 3];
-        three[..bytes.len()].copy_from_slice(bytes);
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        let letter = |n: usize| match n <= bytes.len() {
-            true => char::from(LETTERS[(bits >> (18 - 6 * n)) as usize & 63]),
-            false => '=',
-        };
-        (0..4).map(letter).collect::<String>()
-    };
-    text.as_bytes().chunks(3).map(group).collect()
-}
-
 #[test]
 fn weights_in_consul_are_followed_key_by_key_and_as_one_object() {
     let (old, new) = (instances(2), instances(1));
@@ -303,4 +234,102 @@ fn version_whose_last_instance_dies_hands_its_share_over_and_takes_it_again() {
     });
     wait_until(PATIENCE, "it has its share again", || split() == (480, 160));
     assert!(asked(std::slice::from_ref(&back)) >= 160);
+}
+
+#[expect(clippy::disallowed_types, reason = "tests may lock")]
+mod store {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Condvar, Mutex};
+    use std::time::Duration;
+
+    use crate::support::{Answer, Origin};
+
+    /// Consul's store as far as a watch sees it: an index, and queries that wait for
+    /// another one.
+    #[derive(Clone, Default)]
+    pub(super) struct Store(Arc<Shared>);
+
+    #[derive(Default)]
+    struct Shared {
+        state: Mutex<State>,
+        changed: Condvar,
+    }
+
+    #[derive(Default)]
+    struct State {
+        index: u64,
+        pairs: BTreeMap<String, String>,
+    }
+
+    impl Store {
+        pub(super) fn serve(&self) -> Origin {
+            self.0.state.lock().unwrap().index = 1;
+            let store = self.clone();
+            Origin::answering(move |request| Answer::Keep(store.answer(request.head.first_line())))
+        }
+
+        pub(super) fn set(&self, pairs: &[(&str, &str)]) {
+            let mut state = self.0.state.lock().unwrap();
+            let pairs = pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            *state = State {
+                index: state.index + 1,
+                pairs: pairs.collect(),
+            };
+            self.0.changed.notify_all();
+        }
+
+        fn answer(&self, line: &str) -> Vec<u8> {
+            let target = line.split(' ').nth(1).unwrap();
+            let (path, query) = target.split_once('?').unwrap();
+            let prefix = path.strip_prefix("/v1/kv/").unwrap();
+            let index = query
+                .split('&')
+                .find_map(|part| part.strip_prefix("index="));
+            let known: u64 = index.map_or(0, |index| index.parse().unwrap());
+            let state = self.0.state.lock().unwrap();
+            let wait = Duration::from_millis(200);
+            let waited = self
+                .0
+                .changed
+                .wait_timeout_while(state, wait, |state| state.index == known);
+            let (state, _) = waited.unwrap();
+            let pairs = state
+                .pairs
+                .iter()
+                .filter(|(key, _)| key.starts_with(prefix));
+            let pairs: Vec<_> = pairs
+                .map(|(key, value)| {
+                    format!("{{\"Key\":\"{key}\",\"Value\":\"{}\"}}", base64(value))
+                })
+                .collect();
+            let (status, body) = match pairs.is_empty() {
+                true => ("404 Not Found", String::new()),
+                false => ("200 OK", format!("[{}]", pairs.join(","))),
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nX-Consul-Index: {}\r\nContent-Length: {}\r\n\r\n",
+                state.index,
+                body.len()
+            );
+            (head + &body).into_bytes()
+        }
+    }
+
+    /// RFC 4648 4.
+    fn base64(text: &str) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let group = |bytes: &[u8]| {
+            let mut three = [0; 3];
+            three[..bytes.len()].copy_from_slice(bytes);
+            let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+            let letter = |n: usize| match n <= bytes.len() {
+                true => char::from(LETTERS[(bits >> (18 - 6 * n)) as usize & 63]),
+                false => '=',
+            };
+            (0..4).map(letter).collect::<String>()
+        };
+        text.as_bytes().chunks(3).map(group).collect()
+    }
 }

@@ -11,6 +11,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("balance", &[]),
     ("state", &[]),
+    // Both planes write to it.
+    ("log", &["config"]),
     ("tls", &["config"]),
     ("http", &["config"]),
     ("net", &["config", "tls"]),
@@ -19,11 +21,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Data.
     (
         "proxy",
-        &["config", "generation", "http", "net", "state", "tls"],
+        &["config", "generation", "http", "log", "net", "state", "tls"],
     ),
     (
         "worker",
-        &["config", "generation", "net", "proxy", "state", "tls"],
+        &[
+            "config",
+            "generation",
+            "log",
+            "net",
+            "proxy",
+            "state",
+            "tls",
+        ],
     ),
     // Control.
     ("health", &["config", "generation", "net", "state", "tls"]),
@@ -46,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "discovery",
             "generation",
             "health",
+            "log",
             "net",
             "observe",
             "state",

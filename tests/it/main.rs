@@ -28,10 +28,12 @@ mod http_soak;
 mod http_stop;
 mod layers;
 mod limits;
+mod log;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod privileges;
 mod real;
+mod stats;
 mod support;
 mod systemd;
 mod takeover;

@@ -6,14 +6,26 @@ use super::*;
 pub(super) static FRONTEND_ITSELF: &[Key] = &[
     required("bind", Takes::List(&Takes::Table(&BIND))),
     key("route", Takes::List(&Takes::Table(&ROUTE))),
+    key("monitor", Takes::Table(&MONITOR)),
 ];
+
+static MONITOR: Section = Section {
+    title: "monitor",
+    short: Some("path"),
+    groups: &[&[
+        required(
+            "path",
+            text("a path, such as \"/health\"", grammar::path_prefix),
+        ),
+        key("fail_below", Takes::Counts),
+    ]],
+};
 
 pub(super) static FRONTEND_SETTINGS: &[Key] = &[
     key("maxconn", Takes::Or("auto", &number(1, 100_000_000))),
     key("keep_alive_requests", number(0, 4_294_967_295)),
     key("forwarded", Takes::Table(&FORWARDED)),
     key("discovered_routes", Takes::Flag),
-    later("monitor"),
     key("tls", Takes::Table(&FRONTEND_TLS)),
     key(
         "redirect_https",
@@ -39,7 +51,7 @@ pub(super) static FRONTEND: Section = Section {
             key("timeouts", Takes::Table(&CLIENT_TIMEOUTS)),
             key("limits", Takes::Table(&REQUEST_LIMITS)),
             key("http2", Takes::Table(&CLIENT_HTTP2)),
-            later("stats"),
+            key("stats", Takes::Table(&FRONTEND_STATS)),
         ],
     ],
 };

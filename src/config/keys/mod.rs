@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{self, Fault};
 use super::grammar;
 use super::shares::SHARE_MAX;
+use super::stats;
 use super::units::{duration_text, size_text};
 
 /// What can be checked of a text without knowing more.
@@ -20,6 +21,8 @@ mod discovery;
 mod frontend;
 mod global;
 mod http2;
+mod log;
+mod page;
 mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
@@ -29,6 +32,8 @@ use frontend::{
 };
 use global::GLOBAL;
 use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
+use log::LOG;
+use page::{FRONTEND_STATS, STATS};
 use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.
@@ -102,6 +107,8 @@ pub(crate) enum Takes {
     Table(&'static Section),
     /// Header fields: names are keys, values strings.
     Fields,
+    /// Names are keys, values numbers from 1 on.
+    Counts,
     /// Names of groups are keys, shares values.
     Shares,
     /// Planned, not built; the sentence (or "") says more.
@@ -151,6 +158,7 @@ impl Takes {
                 None => "a table".to_owned(),
             },
             Self::Fields => "a table of header fields".to_owned(),
+            Self::Counts => "a table of backends and numbers".to_owned(),
             Self::Shares => "a table of groups and their shares".to_owned(),
             Self::Later(_) => "nothing yet".to_owned(),
         }
@@ -249,8 +257,8 @@ pub(crate) static ROOT: Section = Section {
         key("frontend", Takes::List(&Takes::Table(&FRONTEND))),
         key("backend", Takes::List(&Takes::Table(&BACKEND))),
         key("listen", Takes::List(&Takes::Table(&LISTEN))),
-        later("stats"),
-        later("log"),
+        key("stats", Takes::Table(&STATS)),
+        key("log", Takes::List(&Takes::Table(&LOG))),
         key("register", Takes::List(&Takes::Table(&REGISTER))),
         key("discovery", Takes::Table(&DISCOVERY)),
     ]],
@@ -282,7 +290,7 @@ static LISTEN: Section = Section {
         FRONTEND_SETTINGS,
         BACKEND_SETTINGS,
         BOTH_SIDES,
-        &[later("stats")],
+        &[key("stats", Takes::Table(&FRONTEND_STATS))],
     ],
 };
 

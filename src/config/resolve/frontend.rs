@@ -1,11 +1,12 @@
 //! `[[frontend]]`, and the front half of `[[listen]]`.
 
-use super::{BackendNames, bind, http2, mode, route, tls};
+use super::{BackendNames, bind, http2, mode, route, stats, tls};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::{Node, Reader, Value};
 use crate::config::{
-    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, RequestLimits, Route,
+    ClientTimeouts, Forwarded, ForwardedFor, ForwardedPort, Frontend, Mode, Monitor, RequestLimits,
+    Route,
 };
 
 pub(super) struct Context<'a> {
@@ -55,14 +56,18 @@ pub(super) fn frontend(
         forwarded: forwarded(&reader.table("forwarded")),
         keep_alive_requests: reader.number("keep_alive_requests").unwrap_or(0),
         discovered_routes: discovered_routes(reader, mode, problems),
+        stats: stats::of_frontend(reader, problems).filter(|_| mode == Mode::Http),
+        monitor: monitor(reader, mode, context),
         tls,
         redirect_https,
         http2: http2::of_clients(&reader.table("http2")),
     };
+    stats::warn_exposed(reader, &frontend, problems);
     let leads_nowhere = reader.node("default_backend").is_none()
         && reader.own("route").is_none()
         && frontend.default_backend.is_none()
-        && !frontend.discovered_routes;
+        && !frontend.discovered_routes
+        && frontend.stats.is_none();
     if let (true, Some(name)) = (leads_nowhere, reader.own("name")) {
         let answer = match mode {
             Mode::Http => "every request is answered with 503",
@@ -100,6 +105,24 @@ fn routes(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Vec<Route> 
         .iter()
         .filter_map(|node| route::route(node, context.backends, context.problems))
         .collect()
+}
+
+fn monitor(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Option<Monitor> {
+    reader.node("monitor")?;
+    let monitor = reader.table("monitor");
+    let mut fail_below = Vec::new();
+    for entry in monitor.table("fail_below").entries() {
+        let name = Node::new(entry.key_place, Value::string(&*entry.key));
+        let known = context.backends.find_any(&name, context.problems);
+        if let (Some(index), Value::Integer(Some(count))) = (known, &entry.node.value) {
+            fail_below.push((index, usize::try_from(*count).unwrap_or(usize::MAX)));
+        }
+    }
+    // Tcp mode has been warned of.
+    (mode == Mode::Http).then(|| Monitor {
+        path: monitor.text("path").unwrap_or_default().to_owned(),
+        fail_below,
+    })
 }
 
 fn timeouts(reader: &Reader<'_>) -> ClientTimeouts {

@@ -17,8 +17,10 @@ mod frontend;
 mod global;
 mod groups;
 mod http2;
+mod log;
 mod route;
 mod server;
+mod stats;
 mod tls;
 
 pub(crate) use server::servers_of_file;
@@ -76,6 +78,8 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         global: global::global(&root.table("global"), problems),
         frontends,
         backends,
+        stats: stats::server(&root, problems),
+        logs: log::logs(&root, problems),
         discovery: discovery::discovery(&root.table("discovery"), problems),
         register,
         discovered: backend::discovered(&discovered, problems),
@@ -163,10 +167,12 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         "forwarded",
         "keep_alive_requests",
         "limits",
+        "monitor",
         "pool_max",
         "redirect_https",
         "http2",
         "protocol",
+        "stats",
     ] {
         if let Some(entry) = section.reader.own(key) {
             problems.at(
@@ -217,6 +223,13 @@ impl<'t> BackendNames<'t> {
         self.used.push(false);
         self.name_places.push(node.map(|node| node.place));
         if let Some(name) = section.reader.text("name") {
+            if let (true, Some(node)) = (name.starts_with(super::BUILT_IN), node) {
+                let diagnostic = Diagnostic::error(format!(
+                    "names that begin with `{}` are rlb's own",
+                    super::BUILT_IN
+                ));
+                problems.at(node.place, "", diagnostic);
+            }
             let place = match section.reader.own("mode") {
                 Some(entry) => entry.node.place,
                 None => section.reader.place(),
@@ -235,6 +248,15 @@ impl<'t> BackendNames<'t> {
 
     /// The backend `node` names; a wrong name or mode is reported.
     fn find(&self, node: &Node, mode: Mode, problems: &Problems) -> Option<usize> {
+        self.look_up(node, Some(mode), problems)
+    }
+
+    /// The same, of whatever mode.
+    fn find_any(&self, node: &Node, problems: &Problems) -> Option<usize> {
+        self.look_up(node, None, problems)
+    }
+
+    fn look_up(&self, node: &Node, mode: Option<Mode>, problems: &Problems) -> Option<usize> {
         let name = node.as_str()?;
         let Some(known) = self.known.get(name) else {
             let label = match nearest(name, self.known.keys().copied()) {
@@ -246,7 +268,7 @@ impl<'t> BackendNames<'t> {
             problems.missing(node.place, label, diagnostic);
             return None;
         };
-        if known.mode != mode {
+        if let Some(mode) = mode.filter(|mode| *mode != known.mode) {
             let (ours, theirs) = (mode_text(mode), mode_text(known.mode));
             problems.at_all(
                 &[

@@ -320,13 +320,10 @@ fn groups_name_what_is_wrong_with_them() {
 #[test]
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
-        "[stats]\nbind = \"127.0.0.1:9000\"\n",
-        "[[log]]\ntarget = \"stdout\"\n",
         "[global]\nready_timeout = \"10s\"\n",
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
         "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
-        "[[listen]]\nname = \"a\"\nbind = \":80\"\nmonitor = { path = \"/health\" }\n",
     ] {
         let errors = refusal(text);
         assert_eq!(errors.errors().len(), 1, "{errors}");
@@ -334,6 +331,36 @@ fn what_is_not_built_is_said_to_be_planned() {
             errors.render(false).contains("not in this version yet"),
             "{errors}"
         );
+    }
+}
+
+#[test]
+fn logs_and_monitors_say_what_they_take() {
+    let listen = "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\n";
+    let monitor = |below: &str| {
+        format!("{listen}monitor = {{ path = \"/h\", fail_below = {{ {below} }} }}\n")
+    };
+    for (text, expected) in [
+        ("log = \"syslog\"\n".to_owned(), "syslog:/dev/log"),
+        ("log = \"file:here\"\n".to_owned(), "file:/var/log/rlb.log"),
+        (
+            "log = \"syslog:udp:loghost\"\n".to_owned(),
+            "syslog:udp:10.0.0.9:514",
+        ),
+        (
+            "[[log]]\ntarget = \"stdout\"\ntag = \"a b\"\n".to_owned(),
+            "cannot be a tag",
+        ),
+        (
+            "log = [\"stdout\", \"stdout\"]\n".to_owned(),
+            "written twice",
+        ),
+        (monitor("b = 1"), "unknown backend `b`"),
+        (monitor("a = 0"), "1 to 1000000"),
+    ] {
+        let errors = refusal(&text);
+        assert_eq!(errors.errors().len(), 1, "{errors}");
+        assert!(errors.render(false).contains(expected), "{errors}");
     }
 }
 
@@ -485,4 +512,45 @@ fn sources_and_registrations_that_cannot_be_meant_are_refused() {
         let errors = refusal(text).render(false);
         assert!(errors.contains(expected), "{text}\n{errors}");
     }
+}
+
+#[test]
+fn steering_without_a_password_is_refused() {
+    for text in [
+        "[stats]\nbind = \"127.0.0.1:9000\"\nadmin = true\n",
+        "[[listen]]\nname = \"w\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\nstats = { path = \"/s\", admin = true }\n",
+    ] {
+        let text = refusal(text).render(false);
+        assert!(
+            text.contains("admin = true needs `auth` or `auth_file`"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn passwords_others_could_guess_or_read_are_warned_about() {
+    let stats = |bind: &str, auth: &str| {
+        let text = format!(
+            "[[listen]]\nname = \"w\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\n\
+             [stats]\nbind = \"{bind}\"\n{auth}\n"
+        );
+        warnings(&text)
+    };
+    let plain = "auth = \"ann:tr0ub4dor\"";
+    assert_eq!(stats("127.0.0.1:9000", plain), [""; 0]);
+    for (auth, word) in [
+        (plain, "plain text"),
+        ("auth = \"admin:admin\"", "tries first"),
+        ("", "anybody"),
+    ] {
+        let warnings = stats(":9000", auth);
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(word),
+            "{warnings:?}"
+        );
+        assert!(!warnings[0].contains("tr0ub4dor"));
+    }
+    let hash = "auth = \"ann:$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\"";
+    assert_eq!(stats(":9000", hash), [""; 0]);
 }

@@ -143,7 +143,7 @@ fn files_that_cannot_be_read() {
 #[test]
 fn names_are_looked_up_for_the_configuration_alone() {
     let text = "server = [\"10.0.0.1:80\", \"db.internal:80\"]\n";
-    let errors = crate::config::parse_servers("nodes.toml", text, &|_| None).unwrap_err();
+    let errors = parse_servers("nodes.toml", text, &|_| None).unwrap_err();
     let rendered = errors.render(false);
     assert!(
         rendered.contains("a server file has addresses, no names"),

@@ -9,17 +9,47 @@ use crate::config::units::{duration_text, size_text};
 pub(super) fn print(config: &Config) -> String {
     let mut out = String::new();
     global(&mut out, &config.global);
+    for log in &config.logs {
+        self::log(&mut out, log);
+    }
     for frontend in &config.frontends {
         self::frontend(&mut out, frontend, &config.backends);
     }
     for backend in &config.backends {
         self::backend(&mut out, backend);
     }
+    if let Some(server) = &config.stats {
+        out.push_str("\n[stats]\n");
+        let address = |address: &BindAddress| match address {
+            BindAddress::Any(port) => format!("\":{port}\""),
+            other => format!("\"{other}\""),
+        };
+        pair(&mut out, "bind", list(&server.binds, address));
+        stats(&mut out, "", &server.page);
+    }
     discovery(&mut out, &config.discovery);
     for register in &config.register {
         self::register(&mut out, register);
     }
     out
+}
+
+fn stats(out: &mut String, prefix: &str, stats: &Stats) {
+    let mut key = |name: &str, value: String| pair(out, &format!("{prefix}{name}"), value);
+    key("path", text(&stats.path));
+    key("auth", list(&stats.accounts, account_of));
+    let file = stats.auth_file.as_ref();
+    let file = file.map(|path| path.display().to_string());
+    key("auth_file", optional_text(&file));
+    key("admin", stats.admin.to_string());
+    key("refresh", or(stats.refresh, "off", duration));
+    key("metrics", optional_text(&stats.metrics));
+}
+
+fn account_of(account: &Account) -> String {
+    let (Secret::Plain(secret) | Secret::Bcrypt(secret) | Secret::ShaCrypt(secret)) =
+        &account.secret;
+    text(&format!("{}:{secret}", account.name))
 }
 
 fn global(out: &mut String, global: &Global) {
@@ -42,6 +72,25 @@ fn global(out: &mut String, global: &Global) {
     pair(out, "tls_handshakes_max", global.tls_handshakes_max);
     pair(out, "user", optional_text(&global.user));
     pair(out, "group", optional_text(&global.group));
+}
+
+fn log(out: &mut String, log: &Log) {
+    out.push_str("\n[[log]]\n");
+    pair(out, "target", text(&log.target.to_string()));
+    let what = match log.what {
+        LogWhat::Access => "access",
+        LogWhat::Events => "events",
+    };
+    pair(out, "what", text(what));
+    let format = match log.format {
+        LogFormat::Haproxy => "haproxy",
+        LogFormat::Json => "json",
+    };
+    pair(out, "format", text(format));
+    pair(out, "tag", text(&log.tag));
+    let only = if log.only_errors { "errors" } else { "all" };
+    pair(out, "only", text(only));
+    pair(out, "uri_max", size(log.uri_max as u64));
 }
 
 fn admin(socket: &AdminSocket) -> String {
@@ -85,6 +134,18 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
             list(&frontend.routes, |route| self::route(route, backends)),
         );
     }
+    if let Some(monitor) = &frontend.monitor {
+        let below = monitor.fail_below.iter();
+        let below = below.map(|(index, n)| format!("{} = {n}", text(&backends[*index].name)));
+        pair(
+            out,
+            "monitor",
+            inline(&[
+                format!("path = {}", text(&monitor.path)),
+                format!("fail_below = {}", inline(&below.collect::<Vec<_>>())),
+            ]),
+        );
+    }
     let timeouts = &frontend.timeouts;
     pair(out, "timeouts.client", duration(timeouts.client));
     pair(
@@ -107,6 +168,9 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     pair(out, "limits.body", or(limits.body, "off", size));
     client_http2(out, &frontend.http2);
     forwarded(out, &frontend.forwarded);
+    if let Some(page) = &frontend.stats {
+        stats(out, "stats.", page);
+    }
     if let Some(tls) = &frontend.tls {
         frontend_tls(out, tls);
     }

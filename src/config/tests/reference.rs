@@ -54,6 +54,10 @@ fn what_the_reference_shows_is_the_default() {
             Frontend {
                 binds: vec![Bind::default(), unix],
                 routes: vec![route],
+                monitor: Some(Monitor {
+                    path: "/health".to_owned(),
+                    fail_below: vec![(0, 1)],
+                }),
                 default_backend: Some(0),
                 ..Frontend::new("web", Mode::Http)
             },
@@ -94,6 +98,11 @@ fn what_the_reference_shows_is_the_default() {
                 ..Backend::new("db", Mode::Tcp)
             },
         ],
+        stats: Some(StatsServer {
+            binds: vec![BindAddress::Ip("127.0.0.1:9000".parse().unwrap())],
+            ..StatsServer::default()
+        }),
+        logs: vec![Log::to(LogTarget::Stdout)],
         register: vec![Register {
             service: "lb-goat".to_owned(),
             address: "10.0.0.20:8202".parse().unwrap(),
@@ -119,6 +128,10 @@ fn its_commented_keys_are_valid_too() {
     let config = load_clean(&uncommented());
     assert_eq!(config.global.admin.len(), 2);
     assert_eq!(config.backends[0].servers[0].check_port, Some(8081));
+    assert_eq!(
+        config.frontends[0].stats.as_ref().unwrap().path,
+        "/haproxy?stats"
+    );
 }
 
 /// Comments by path: frontends, backends and their defaults are `*`.

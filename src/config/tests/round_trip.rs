@@ -44,14 +44,20 @@ proptest! {
 }
 
 fn configs() -> impl Strategy<Value = Config> {
-    (
+    let stats = option::of((vec(any::<SocketAddr>(), 1..3), page()));
+    let parts = (
         global(),
         vec(backend(), 0..4),
         vec(frontend(), 0..4),
+        vec(log(), 0..3),
         discovery(),
-        vec((1_000_u64..3_600_000, 60_000_u64..86_400_000), 0..3),
-    )
-        .prop_map(|(global, mut backends, mut frontends, discovery, waits)| {
+        (
+            stats,
+            vec((1_000_u64..3_600_000, 60_000_u64..86_400_000), 0..3),
+        ),
+    );
+    parts.prop_map(
+        |(global, mut backends, mut frontends, logs, discovery, (stats, waits))| {
             distinct(&mut backends, |backend| &mut backend.name);
             distinct(&mut frontends, |frontend| &mut frontend.name);
             let mut ports = 1000_u16..;
@@ -72,22 +78,76 @@ fn configs() -> impl Strategy<Value = Config> {
                 global,
                 frontends,
                 backends,
+                logs: distinct_logs(logs),
                 discovery,
+                stats: stats.map(|(binds, page)| StatsServer {
+                    binds: binds.into_iter().map(flowless).collect(),
+                    page,
+                }),
                 register,
                 ..Config::default()
             }
-        })
+        },
+    )
+}
+
+fn log() -> impl Strategy<Value = Log> {
+    let target = prop_oneof![
+        Just(LogTarget::Stdout),
+        Just(LogTarget::Stderr),
+        "/[a-z$ ]{1,20}".prop_map(|path| LogTarget::File(path.into())),
+        "/[a-z$ ]{1,20}".prop_map(|path| LogTarget::SyslogUnix(path.into())),
+        ("[a-z][a-z.-]{0,9}", 1_u16..)
+            .prop_map(|(host, port)| LogTarget::SyslogUdp(format!("{host}:{port}"))),
+        any::<SocketAddr>().prop_map(|to| {
+            let to = SocketAddr::new(to.ip(), to.port().max(1));
+            LogTarget::SyslogUdp(to.to_string())
+        }),
+    ];
+    let what = prop::sample::select(vec![LogWhat::Access, LogWhat::Events]);
+    let format = prop::sample::select(vec![LogFormat::Haproxy, LogFormat::Json]);
+    let tag = "[A-Za-z0-9_./-]{1,32}";
+    (target, what, format, tag, any::<bool>(), 64_usize..8193).prop_map(
+        |(target, what, format, tag, only_errors, uri_max)| Log {
+            target,
+            what,
+            format,
+            tag,
+            only_errors,
+            uri_max,
+        },
+    )
+}
+
+fn distinct_logs(logs: Vec<Log>) -> Vec<Log> {
+    let mut distinct: Vec<Log> = Vec::new();
+    for log in logs {
+        let same = |other: &Log| (&other.target, other.what) == (&log.target, log.what);
+        if !distinct.iter().any(same) {
+            distinct.push(log);
+        }
+    }
+    distinct
 }
 
 /// Makes what was drawn at random hang together: modes agree, addresses are
 /// listened on once.
 fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterator<Item = u16>) {
     let mode = frontend.mode;
+    frontend.stats = frontend.stats.take().filter(|_| mode == Mode::Http);
     let fits = |index: usize| backends.get(index).is_some_and(|b| b.mode == mode);
     frontend.default_backend = frontend.default_backend.filter(|index| fits(*index));
     frontend
         .routes
         .retain(|route| mode == Mode::Http && fits(route.backend));
+    if let Some(monitor) = &mut frontend.monitor {
+        monitor
+            .fail_below
+            .retain(|(index, _)| *index < backends.len());
+    }
+    if mode == Mode::Tcp {
+        frontend.monitor = None;
+    }
     if mode == Mode::Tcp {
         frontend.redirect_https = None;
     }
@@ -107,6 +167,42 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
             bind.defer_accept = None;
         }
     }
+}
+
+/// Zones of a v6 address cannot be written.
+fn flowless(address: SocketAddr) -> BindAddress {
+    BindAddress::Ip(SocketAddr::new(address.ip(), address.port()))
+}
+
+fn page() -> impl Strategy<Value = Stats> {
+    let secret = prop_oneof![
+        "[ -~]{1,9}".prop_map(Secret::Plain),
+        "[./A-Za-z0-9]{53}".prop_map(|hash| Secret::Bcrypt(format!("$2y$05${hash}"))),
+        "[./A-Za-z0-9]{9}".prop_map(|hash| Secret::ShaCrypt(format!("$6$salt${hash}"))),
+    ];
+    let is_plain = |secret: &Secret| match secret {
+        Secret::Plain(text) => !text.starts_with(['$', '{']),
+        _ => true,
+    };
+    (
+        "/[a-z?;]{0,9}",
+        option::of((account(), secret.prop_filter("not a hash", is_plain))),
+        option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
+        any::<bool>(),
+        option::of((1_u64..3_600).prop_map(Duration::from_secs)),
+        option::of("/[a-z]{0,9}"),
+    )
+        .prop_map(|(path, one, auth_file, admin, refresh, metrics)| {
+            let account = one.map(|(name, secret)| Account { name, secret });
+            Stats {
+                path,
+                admin: admin && (account.is_some() || auth_file.is_some()),
+                accounts: account.into_iter().collect(),
+                auth_file,
+                refresh,
+                metrics,
+            }
+        })
 }
 
 fn distinct<T>(items: &mut [T], name: impl Fn(&mut T) -> &mut Arc<str>) {
@@ -200,40 +296,45 @@ fn frontend() -> impl Strategy<Value = Frontend> {
             option::of(1_usize..1_000_000),
             option::of(0_usize..4),
             any::<u32>(),
+            option::of(monitor()),
         ),
         [wait(1), wait(1), wait(1), wait(1), wait(1), wait(1)],
         limits,
         (forwarded(), frontend_tls(), option::of(redirect())),
-        client_http2(),
+        (client_http2(), option::of(page())),
     )
         .prop_map(
-            |(itself, counts, waits, limits, (forwarded, tls, redirect), http2)| Frontend {
-                name: itself.0,
-                mode: itself.1,
-                binds: itself.2,
-                routes: itself.3,
-                maxconn: counts.0,
-                default_backend: counts.1,
-                keep_alive_requests: counts.2,
-                discovered_routes: false,
-                timeouts: ClientTimeouts {
-                    client: waits[0],
-                    http_request: waits[1],
-                    keep_alive: waits[2],
-                    tunnel: waits[3],
-                    half_closed: waits[4],
-                    tls_handshake: waits[5],
-                },
-                limits: RequestLimits {
-                    uri: limits.0,
-                    head: limits.1,
-                    headers: limits.2,
-                    body: limits.3,
-                },
-                forwarded,
-                tls: Some(tls),
-                redirect_https: redirect,
-                http2,
+            |(itself, counts, waits, limits, (forwarded, tls, redirect), (http2, stats))| {
+                Frontend {
+                    name: itself.0,
+                    mode: itself.1,
+                    binds: itself.2,
+                    routes: itself.3,
+                    maxconn: counts.0,
+                    default_backend: counts.1,
+                    keep_alive_requests: counts.2,
+                    discovered_routes: false,
+                    monitor: counts.3,
+                    timeouts: ClientTimeouts {
+                        client: waits[0],
+                        http_request: waits[1],
+                        keep_alive: waits[2],
+                        tunnel: waits[3],
+                        half_closed: waits[4],
+                        tls_handshake: waits[5],
+                    },
+                    limits: RequestLimits {
+                        uri: limits.0,
+                        head: limits.1,
+                        headers: limits.2,
+                        body: limits.3,
+                    },
+                    forwarded,
+                    tls: Some(tls),
+                    redirect_https: redirect,
+                    http2,
+                    stats,
+                }
             },
         )
 }
@@ -320,6 +421,15 @@ fn server_http2() -> impl Strategy<Value = ServerHttp2> {
             connection_window,
             ping,
         })
+}
+
+fn monitor() -> impl Strategy<Value = Monitor> {
+    let fail_below = option::of((0_usize..4, 1_usize..1_000_000));
+    let path = "/[a-z]{0,9}";
+    (path, fail_below).prop_map(|(path, fail_below)| Monitor {
+        path,
+        fail_below: fail_below.into_iter().collect(),
+    })
 }
 
 fn forwarded() -> impl Strategy<Value = Forwarded> {

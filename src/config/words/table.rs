@@ -134,7 +134,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "option httplog|option tcplog|option dontlognull",
         "HAProxy",
-        "access logs ([[log]]) are not in this version yet",
+        "write [[log]] target = \"syslog:/dev/log\"; the format is haproxy unless it says json",
     ),
     (
         "option httpclose|option http-server-close|option forceclose",
@@ -385,7 +385,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "access_log|error_log|log_format",
         "nginx",
-        "[[log]] is not in this version yet",
+        "write [[log]] tables: target = \"file:/var/log/rlb/access.log\"",
     ),
     (
         "events|stream",

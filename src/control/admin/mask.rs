@@ -8,14 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 /// addresses and what is too short to be: without them a dump would tell nothing.
 /// HAProxy's tables need no masking, they hold names, addresses and numbers only.
 #[derive(Debug)]
-pub(super) struct Mask(Vec<String>);
+pub(crate) struct Mask(Vec<String>);
 
 /// Shorter ones would cut other words to pieces.
 const SHORTEST: usize = 4;
 const SHOWN: &str = "***";
 
 impl Mask {
-    pub(super) fn new(expanded: &[String]) -> Self {
+    pub(crate) fn new(expanded: &[String]) -> Self {
         let mut values: Vec<String> = expanded
             .iter()
             .filter(|value| may_be_secret(value))
@@ -27,7 +27,7 @@ impl Mask {
     }
 
     /// `text` without them.
-    pub(super) fn apply(&self, text: String) -> String {
+    pub(crate) fn apply(&self, text: String) -> String {
         self.0.iter().fold(text, |text, value| {
             if text.contains(value.as_str()) {
                 text.replace(value.as_str(), SHOWN)

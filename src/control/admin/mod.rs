@@ -18,6 +18,7 @@ mod socket;
 mod wire;
 mod words;
 
+pub(super) use mask::Mask;
 pub(crate) use rules::check as check_admin_conversation;
 pub(crate) use server::AdminSockets;
 pub(crate) use socket::{OpenError, Rivals};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -122,6 +123,7 @@ impl Control {
         let ready = read_line(stream).await?;
         let left = parse_ready(&ready, &ids)?;
         AdminSockets::close(self, true).await;
+        self.stats.close_own();
         let handed = self.hand_over_admin(stream).await;
         if handed.is_err() {
             // Its paths may be the successor's by now, and that one is gone.
@@ -129,8 +131,17 @@ impl Control {
             if let Err(error) = AdminSockets::reopen(self, &admin).await {
                 tracing::error!("{error}");
             }
+            self.reopen_pages();
         }
         handed.map(|()| left)
+    }
+
+    fn reopen_pages(&self) {
+        let desired = Arc::clone(&self.desired.borrow());
+        match self.stats.open(&desired) {
+            Ok(pages) => self.stats.reconcile(&desired, pages),
+            Err(error) => tracing::error!("{error}"),
+        }
     }
 
     /// Sends what is known and the sockets; the binds in the order of the message.

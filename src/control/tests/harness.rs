@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::control::{Command, Control, First, Inbox, Outcome, Parts, Stop};
 use crate::generation::{Desired, Generation, Published};
 use crate::internal::workers;
+use crate::log::{EventLog, Logs, Rings};
 use crate::state::WorkerId;
 
 /// Longer than anything here takes on a busy machine.
@@ -35,6 +36,7 @@ impl Bench {
         let (reports, reports_in) = mpsc::channel(16);
         let (generation, _) = Generation::first(&Desired::nothing(), WORKERS);
         let published = Arc::new(Published::new(Arc::new(generation), 1000, reports));
+        let rings = Rings::new(WORKERS);
         let settings = workers::Settings {
             tls_handshakes_max: 1_000,
             workers: WORKERS,
@@ -43,12 +45,14 @@ impl Bench {
             pipes_max: 0,
             close_idle_after: Duration::from_secs(1),
             origin,
+            rings: Arc::clone(&rings),
         };
         let start = |id| workers::start(WorkerId(id), &settings, &published).unwrap();
         let parts = Parts {
             workers: (0..WORKERS).map(start).collect(),
             published,
             origin,
+            logs: Logs::new(rings, EventLog::default(), origin),
         };
         let (control, health) = Control::start(parts, first).await.unwrap();
         let (commands, commands_in) = mpsc::channel(1);

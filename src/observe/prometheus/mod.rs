@@ -17,9 +17,10 @@ use super::info::fields;
 use super::lines::{Kind, Line, RESPONSES};
 use super::rows::{Proxy, ServerRow};
 use super::tls::TlsFrontend;
+use super::totals::Latency;
 use super::value::Value;
 use crate::discovery::{Condition, SourceRow};
-use crate::state::{Admin, Operational};
+use crate::state::{Admin, Histogram, Operational};
 use names::{CHECK_STATES, Metric, PROCESS, SERVER_STATES, Shape};
 pub(crate) use selection::Selection;
 
@@ -83,6 +84,11 @@ impl Writer<'_> {
 
 impl Family<'_> {
     fn line(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        self.part("", labels, value);
+    }
+
+    /// A line whose name goes on behind that of the family.
+    fn part(&mut self, behind: &str, labels: &[(&str, &str)], value: impl Display) {
         let Self {
             out, name, about, ..
         } = self;
@@ -92,6 +98,7 @@ impl Family<'_> {
             self.begun = true;
         }
         out.push_str(name);
+        out.push_str(behind);
         for (index, (label, text)) in labels.iter().enumerate() {
             let _ = write!(out, "{}{label}=\"", if index == 0 { '{' } else { ',' });
             escaped(out, text);
@@ -100,6 +107,32 @@ impl Family<'_> {
         let close = if labels.is_empty() { "" } else { "}" };
         let _ = writeln!(out, "{close} {value}");
     }
+}
+
+/// Latencies of all requests and sessions of a backend or server: each `step`th
+/// octave is a bucket, so that a thousand servers stay a thousand small rows.
+fn histogram(family: &mut Family<'_>, labels: &[(&str, &str)], latency: &Latency, step: usize) {
+    family.kind = "histogram";
+    let count = latency.count();
+    if count == 0 {
+        return;
+    }
+    let mut below = 0;
+    for (class, samples) in latency.classes.iter().enumerate() {
+        below += samples;
+        // Octaves end at every second class.
+        if class.is_multiple_of(2 * step)
+            && let Some(end) = Histogram::end_of(class)
+        {
+            let end = (end as f64 / 1e6).to_string();
+            let labels = [labels, &[("le", &end)]].concat();
+            family.part("_bucket", &labels, below);
+        }
+    }
+    let labels_all = [labels, &[("le", "+Inf")]].concat();
+    family.part("_bucket", &labels_all, count);
+    family.part("_sum", labels, latency.sum_us as f64 / 1e6);
+    family.part("_count", labels, count);
 }
 
 /// A label's value: backslash, quote and line end are escaped.
@@ -277,6 +310,16 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
     writer.family("rlb_generation_age_seconds", false, about, |f| {
         f.line(&[], age as f64 / 1000.0);
     });
+    let about = "Generations that changed what is served";
+    writer.family("rlb_changes_total", true, about, |f| {
+        f.line(&[], process.changes);
+    });
+    let about = "Sessions and requests of the worker that are with a server now";
+    writer.family("rlb_worker_sessions", false, about, |f| {
+        for (worker, sessions) in snapshot.worker_sessions.iter().enumerate() {
+            f.line(&[("worker", &worker.to_string())], sessions);
+        }
+    });
     let about = "Sessions and tasks that ended in a panic";
     writer.family("rlb_panics_total", true, about, |f| {
         f.line(&[], process.panics);
@@ -288,6 +331,22 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
         }
     });
     own_tls(writer, snapshot);
+    let about =
+        "Time of requests from their first byte, and of sessions from the accept, to the end";
+    writer.family("rlb_backend_duration_seconds", false, about, |f| {
+        for proxy in &snapshot.proxies {
+            if let Some(backend) = &proxy.backend {
+                let latency = &backend.work.latency;
+                histogram(f, &[("proxy", &proxy.name)], latency, 1);
+            }
+        }
+    });
+    writer.family("rlb_server_duration_seconds", false, about, |f| {
+        for (proxy, server) in snapshot.servers() {
+            let labels = [("proxy", &*proxy.name), ("server", &*server.name)];
+            histogram(f, &labels, &server.work.latency, 2);
+        }
+    });
     let about = "Sessions left on servers that were removed";
     writer.family("rlb_drain_sessions", false, about, |f| {
         // Two servers may have left under one name.
@@ -297,6 +356,20 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
         }
         for ((backend, server), left) in left {
             f.line(&[("proxy", backend), ("server", server)], left);
+        }
+    });
+    let about = "Time until what is left on servers that were removed is cut";
+    writer.family("rlb_drain_remaining_seconds", false, about, |f| {
+        let mut remaining: BTreeMap<_, u64> = BTreeMap::new();
+        for row in &snapshot.drains {
+            let longest = remaining.entry((&row.backend, &row.server)).or_default();
+            *longest = (*longest).max(row.cut_in_ms.unwrap_or(0));
+        }
+        for ((backend, server), ms) in remaining {
+            f.line(
+                &[("proxy", backend), ("server", server)],
+                ms as f64 / 1000.0,
+            );
         }
     });
     sources(writer, &snapshot.sources);

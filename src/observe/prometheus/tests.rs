@@ -11,6 +11,7 @@ fn parse(text: &str) -> HashMap<String, f64> {
     let mut values = HashMap::new();
     let mut ended = HashSet::new();
     let mut family = String::new();
+    let mut is_histogram = false;
     let mut lines = text.lines().peekable();
     assert!(text.is_empty() || text.ends_with('\n'));
     while let Some(line) = lines.next() {
@@ -21,7 +22,8 @@ fn parse(text: &str) -> HashMap<String, f64> {
             family = name.to_owned();
             let kind = lines.next().unwrap();
             let kind = kind.strip_prefix(&format!("# TYPE {name} ")).unwrap();
-            assert!(["counter", "gauge"].contains(&kind), "{kind}");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{kind}");
+            is_histogram = kind == "histogram";
             assert!(
                 lines.peek().is_some_and(|line| line.starts_with(name)),
                 "{name} is empty"
@@ -30,7 +32,11 @@ fn parse(text: &str) -> HashMap<String, f64> {
         }
         let (series, value) = line.rsplit_once(' ').unwrap();
         let name = series.split('{').next().unwrap();
-        assert_eq!(name, family, "{line}");
+        let behind = name.strip_prefix(&*family).unwrap_or(name);
+        match is_histogram {
+            true => assert!(["_bucket", "_sum", "_count"].contains(&behind), "{line}"),
+            false => assert_eq!(behind, "", "{line}"),
+        }
         assert!(
             name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
             "{line}"

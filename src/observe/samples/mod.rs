@@ -9,16 +9,18 @@ use std::collections::HashMap;
 mod series;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use super::Numbers;
 use super::rows::Usable;
 use super::snapshot::View;
-use super::totals::{FrontendTotals, Totals};
+use super::totals::{FrontendTotals, Latency, Totals};
 use crate::generation::{Backend, Server};
 use crate::state::{BackendId, FrontendId, ServerId};
 pub(crate) use series::Rate;
-use series::Sight;
 pub(super) use series::{BackendSeries, FrontendSeries, ProcessSeries, Series};
+use series::{SERVER_ERRORS, Sight};
+pub(crate) use trail::Trail;
 
 /// What was learnt over time. Lives on the control thread.
 #[derive(Debug, Default)]
@@ -26,16 +28,31 @@ pub(crate) struct Samples {
     numbers: Numbers,
     /// When `sample` was called last.
     last_ms: u64,
+    /// When what is recent was last moved on.
+    turned_ms: u64,
     frontends: HashMap<FrontendId, FrontendSeries>,
     backends: HashMap<BackendId, BackendSeries>,
     servers: HashMap<ServerId, Series>,
     process: ProcessSeries,
 }
 
+/// Percentiles are of the last one to two times this.
+const RECENT_MS: u64 = 30_000;
+
 impl Samples {
     /// HAProxy's numbers, for names given as `#id`.
     pub(crate) fn numbers(&self) -> &Numbers {
         &self.numbers
+    }
+
+    /// The last minutes of a frontend.
+    pub(crate) fn frontend_trail(&self, id: FrontendId) -> Option<&Trail> {
+        self.frontends.get(&id).map(|series| &series.trail)
+    }
+
+    /// The last minutes of a backend.
+    pub(crate) fn backend_trail(&self, id: BackendId) -> Option<&Trail> {
+        self.backends.get(&id).map(|series| &series.trail)
     }
 
     /// Rates over the time since the last call. To be called once a second.
@@ -53,6 +70,11 @@ impl Samples {
             series.connections.sample(totals.connections, elapsed_ms);
             series.sessions.sample(totals.sessions, elapsed_ms);
             series.requests.sample(totals.requests, elapsed_ms);
+            let errors = totals.responses[SERVER_ERRORS];
+            series.errors.sample(errors, elapsed_ms);
+            // A TCP frontend has no requests.
+            let work = series.requests.now.max(series.sessions.now);
+            series.trail.push(work, series.errors.now);
             all.add(&totals);
         }
         let backends = self
@@ -61,6 +83,12 @@ impl Samples {
             .map(|backend| &mut backend.series);
         for series in backends.chain(self.servers.values_mut()) {
             series.sessions.sample(series.total, elapsed_ms);
+            series.errors.sample(series.error_total, elapsed_ms);
+        }
+        for backend in self.backends.values_mut() {
+            let series = &backend.series;
+            let (work, errors) = (series.sessions.now, series.errors.now);
+            backend.trail.push(work, errors);
         }
         let process = &mut self.process;
         process
@@ -114,6 +142,29 @@ impl Samples {
                 all.add(&sight);
             }
             self.look_at_backend(backend, &all, now_ms);
+        }
+        if now_ms >= self.turned_ms + RECENT_MS {
+            self.turned_ms = now_ms;
+            self.turn(view, &departing);
+        }
+    }
+
+    /// What is recent begins anew.
+    fn turn(&mut self, view: &View<'_>, departing: &HashMap<BackendId, Vec<&Server>>) {
+        for backend in &view.generation.backends {
+            let mut all = Latency::of(&backend.state.counters);
+            let leaving = departing.get(&backend.state.id).into_iter().flatten();
+            let servers = backend.servers.iter().map(|server| &**server);
+            for server in servers.chain(leaving.copied()) {
+                let latency = Latency::of(&server.state.counters);
+                all.add(&latency);
+                if let Some(series) = self.servers.get_mut(&server.id()) {
+                    series.turn(latency);
+                }
+            }
+            if let Some(series) = self.backends.get_mut(&backend.state.id) {
+                series.series.turn(all);
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::observe::totals::{FrontendTotals, Totals, averages};
+use super::trail::Trail;
+use crate::observe::totals::{FrontendTotals, Latency, Totals, averages};
 use crate::state::{Counters, PerWorker};
 
 /// Events per second, over the last whole interval.
@@ -34,6 +35,8 @@ impl Rate {
 #[derive(Debug, Clone, Default)]
 pub(in crate::observe) struct Series {
     pub(in crate::observe) sessions: Rate,
+    /// Failed connects, broken answers and 5xx.
+    pub(in crate::observe) errors: Rate,
     /// Most sessions at once. Exact with one worker; with several at least the
     /// most that any of them had, or that all had when they were looked at.
     pub(in crate::observe) peak: u64,
@@ -47,10 +50,17 @@ pub(in crate::observe) struct Series {
     pub(in crate::observe) baseline: Totals,
     /// As `baseline`: failed checks, changes to DOWN.
     pub(in crate::observe) checks: (u64, u64),
+    /// Total times as they were 30 to 60 seconds ago, and at the last turn.
+    pub(in crate::observe) older: Latency,
+    old: Latency,
     pub(super) total: u64,
+    pub(super) error_total: u64,
     mark: u64,
     pub(super) seen_ms: u64,
 }
+
+/// Place of 5xx among the responses.
+pub(super) const SERVER_ERRORS: usize = 4;
 
 /// One look at the counters of a server or of a backend without its servers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,6 +70,7 @@ pub(super) struct Sight {
     max: [u64; 4],
     sessions: u64,
     picked: u64,
+    errors: u64,
 }
 
 impl Sight {
@@ -74,6 +85,9 @@ impl Sight {
             }
             sight.sessions += slot.sessions.get();
             sight.picked += slot.picked.get();
+            sight.errors += slot.connect_errors.get()
+                + slot.response_errors.get()
+                + slot.responses[SERVER_ERRORS].get();
         }
         sight.peak = sight.peak.max(sight.current);
         sight
@@ -88,6 +102,7 @@ impl Sight {
         }
         self.sessions += other.sessions;
         self.picked += other.picked;
+        self.errors += other.errors;
     }
 }
 
@@ -111,6 +126,7 @@ impl Series {
             self.used_ms = Some(now_ms);
         }
         self.total = sight.sessions;
+        self.error_total = sight.errors;
         self.seen_ms = now_ms;
     }
 
@@ -120,10 +136,16 @@ impl Series {
         self.sessions.begin(self.total);
     }
 
+    /// Every 30 seconds: what is recent begins later.
+    pub(super) fn turn(&mut self, now: Latency) {
+        self.older = std::mem::replace(&mut self.old, now);
+    }
+
     pub(super) fn clear_maxima(&mut self) {
         self.peak = 0;
         self.max = [0; 4];
         self.sessions.max = 0;
+        self.errors.max = 0;
     }
 
     pub(super) fn clear(&mut self, totals: Totals, checks: (u64, u64)) {
@@ -144,6 +166,7 @@ pub(in crate::observe) struct BackendSeries {
     pub(in crate::observe) changed_ms: u64,
     /// Changes to DOWN.
     pub(in crate::observe) downs: u64,
+    pub(in crate::observe) trail: Trail,
     down_ms: u64,
 }
 
@@ -155,6 +178,7 @@ impl BackendSeries {
             up,
             changed_ms: now_ms,
             downs: 0,
+            trail: Trail::default(),
             down_ms: 0,
         }
     }
@@ -186,6 +210,9 @@ pub(in crate::observe) struct FrontendSeries {
     pub(in crate::observe) connections: Rate,
     pub(in crate::observe) sessions: Rate,
     pub(in crate::observe) requests: Rate,
+    /// Answers 5xx.
+    pub(in crate::observe) errors: Rate,
+    pub(in crate::observe) trail: Trail,
     pub(in crate::observe) peak: u64,
     pub(in crate::observe) baseline: FrontendTotals,
     pub(super) totals: FrontendTotals,
@@ -206,6 +233,7 @@ impl FrontendSeries {
             &mut self.connections,
             &mut self.sessions,
             &mut self.requests,
+            &mut self.errors,
         ] {
             rate.max = 0;
         }

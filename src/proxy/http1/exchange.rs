@@ -1,7 +1,10 @@
 //! One request and its response.
 
+use std::future::poll_fn;
+use std::rc::Rc;
+
 use super::relay::Step;
-use crate::http::{self, Asked, Decoder, Framing, RequestHead, Version};
+use crate::http::{self, Asked, BodyError, Decoder, Framing, RequestHead, Version};
 use crate::net::Stream;
 use crate::proxy::Client;
 use crate::proxy::answer::Answer;
@@ -10,9 +13,9 @@ use crate::proxy::choose::Target;
 use crate::proxy::connect;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, Flow, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::record;
 use crate::proxy::tunnel;
-use crate::proxy::upstream::Use;
-use std::future::poll_fn;
+use crate::proxy::upstream::{Upstream, Use};
 
 /// Where the response stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,10 +70,25 @@ pub(crate) struct Exchange {
     pub(super) end: SessionEnd,
     pub(super) status: u16,
     pub(super) retries: u32,
+    /// It was given to another server after a failure.
+    pub(super) redispatched: bool,
+    /// The server that could not be reached.
+    pub(super) tried: Option<Rc<Upstream>>,
+    /// Not for the access log.
+    pub(super) unlogged: bool,
+    /// The request line, if somebody logs.
+    pub(super) line: Vec<u8>,
     pub(super) head_bytes: u64,
+    /// What a tunnel moved: from the client, to the client.
+    pub(super) tunnelled: (u64, u64),
+    /// The head was whole, or given up.
     pub(super) started_us: u64,
-    pub(super) connected_us: u64,
-    pub(super) answered_us: u64,
+    /// There was a head.
+    pub(super) understood: bool,
+    /// A connection to a server stood; a kept one at once.
+    pub(super) connected_us: Option<u64>,
+    /// The head of the answer was there.
+    pub(super) answered_us: Option<u64>,
 }
 
 impl Exchange {
@@ -95,14 +113,24 @@ impl Exchange {
         self.end = SessionEnd::NORMAL;
         self.status = 0;
         self.retries = 0;
+        self.redispatched = false;
+        self.tried = None;
+        self.unlogged = false;
+        self.line.clear();
         self.head_bytes = 0;
+        self.tunnelled = (0, 0);
         self.started_us = now_us;
-        self.connected_us = now_us;
-        self.answered_us = now_us;
+        self.understood = false;
+        self.connected_us = None;
+        self.answered_us = None;
     }
 
     /// Takes over what matters of the head later.
-    pub(super) fn describe(&mut self, head: &RequestHead<'_, '_>) {
+    pub(super) fn describe(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
+        self.understood = true;
+        if let Some(line_max) = client.shard().log.wants() {
+            record::keep_line(&mut self.line, head, line_max);
+        }
         self.asked = head.asked();
         self.version = Some(head.version);
         self.idempotent = head.kind.is_idempotent();
@@ -126,6 +154,7 @@ impl Exchange {
         self.stream = server.take(shard.clock.now_ms(), !self.idempotent);
         if self.stream.is_some() {
             self.reused = true;
+            self.connected_us = Some(self.started_us);
             server.counters.reuses.add(1);
             client.slot.set_server(Some(server.state.id));
         }
@@ -163,7 +192,16 @@ impl Exchange {
             self.up.allow(limit);
         }
         if let Err(error) = self.up.decode_first() {
+            let is_nonsense = error != BodyError::TooLarge;
             self.refuse_body(client, error);
+            // No server saw any of it, and HAProxy counts it as no request.
+            if is_nonsense {
+                self.server = None;
+                self.target = None;
+                self.understood = false;
+                self.line.clear();
+                self.end.during = During::Request;
+            }
         }
     }
 
@@ -195,13 +233,21 @@ impl Exchange {
         };
         match connect::establish(&client.slot, target.plan, server).await {
             Ok(dialled) => {
-                self.connected_us = client.shard().clock.read();
+                self.connected_us = Some(client.shard().clock.read());
                 self.retries += dialled.retries;
+                self.redispatched |= dialled.redispatched;
                 self.server = Some(dialled.server);
                 self.stream = Some(dialled.stream);
                 self.reused = false;
             }
-            Err(end) => self.fail(client, end),
+            Err(failed) => {
+                client.shard().clock.read();
+                self.connected_us = None;
+                self.retries += failed.retries;
+                self.redispatched |= failed.redispatched;
+                self.tried = failed.server;
+                self.fail(client, failed.end);
+            }
         }
     }
 
@@ -223,7 +269,8 @@ impl Exchange {
         // Boxed: a tunnel is rare among requests and would widen every session.
         let relayed = Box::pin(tunnel::relay(client, &mut stream, server, limits, first)).await;
         self.keep_alive = false;
-        self.end = relayed;
+        self.end = relayed.end;
+        self.tunnelled = (relayed.bytes_in, relayed.bytes_out);
     }
 
     /// Ends the exchange this way; tells the client if it can still be told.
@@ -255,9 +302,6 @@ impl Exchange {
             self.keep_alive && !answer.close && self.is_request_read() && client.may_stay();
         self.close_delimited = false;
         self.status = answer.status;
-        if answer.status < 400 {
-            client.counters.intercepted.add(1);
-        }
         let shard = client.shard();
         let mut head = shard
             .buffers

@@ -2,8 +2,9 @@
 
 use super::Exchange;
 use super::exchange::Stage;
+
 use crate::proxy::Client;
-use crate::proxy::account::Account;
+use crate::proxy::account::{Account, Asker, Course};
 use crate::proxy::end::{Cause, SessionEnd};
 
 /// What becomes of the client's connection.
@@ -23,6 +24,10 @@ impl Exchange {
     /// Counts, pools what may be pooled and gives itself back to the shard.
     pub(super) fn finish(mut self: Box<Self>, client: &mut Client) -> Next {
         let shard = std::rc::Rc::clone(client.shard());
+        // What came and went at once is as old as the last look at the clock.
+        if self.end != SessionEnd::NORMAL || !self.down.is_replayable() {
+            shard.clock.read();
+        }
         self.count(client);
         let server_rest = self.down.finish(&shard).or_else(|| self.answer.take());
         let excess = server_rest.is_some();
@@ -49,6 +54,7 @@ impl Exchange {
         };
         let last = self.last;
         self.server = None;
+        self.tried = None;
         self.stream = None;
         client.slot.set_server(None);
         shard.give_exchange(self);
@@ -81,12 +87,28 @@ impl Exchange {
             bytes_in: self.head_bytes + self.up.received,
             bytes_out: self.down.sent,
             spliced_out: self.down.spliced,
+            began_us: client.began_us,
             started_us: self.started_us,
             connected_us: self.connected_us,
             answered_us: self.answered_us,
+            course: Course {
+                understood: self.understood,
+                retries: self.retries,
+                redispatched: self.redispatched,
+                reused: self.reused,
+                tunnelled: self.tunnelled,
+                unlogged: self.unlogged,
+            },
+        };
+        let asker = Asker {
+            shard: client.shard(),
+            frontend: &client.frontend,
+            counters: &client.counters,
+            peer: client.peer,
+            is_secure: client.stream.is_secure(),
         };
         let backend = self.target.map(|target| target.plan.backend);
-        let frontend = (&*client.frontend, &**client.counters);
-        account.count(client.shard(), frontend, self.server.as_ref(), backend);
+        let server = self.server.as_ref();
+        account.count(&asker, server, self.tried.as_deref(), backend, &self.line);
     }
 }

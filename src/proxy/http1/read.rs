@@ -53,8 +53,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin(&mut self, client: &Client) {
+    fn begin(&mut self, client: &mut Client) {
         self.begun = true;
+        client.began_us = client.shard().clock.now_us();
         client.slot.set_idle(false);
         client
             .slot
@@ -95,7 +96,10 @@ impl Waiting {
                 }
                 Poll::Ready(_) => {
                     client.shard().buffers.give(buf);
-                    return Poll::Ready(Wanted::Nothing);
+                    return Poll::Ready(match self.begun {
+                        true => Wanted::Exchange(given_up(client)),
+                        false => Wanted::Nothing,
+                    });
                 }
                 Poll::Pending => return self.wait(client, buf),
             }
@@ -119,6 +123,7 @@ impl Waiting {
         if !self.begun {
             return Poll::Ready(Wanted::Nothing);
         }
+        client.counters.request_errors.add(1);
         let mut exchange = begin(client);
         exchange.keep_alive = false;
         exchange.fail(
@@ -127,6 +132,18 @@ impl Waiting {
         );
         Poll::Ready(Wanted::Exchange(exchange))
     }
+}
+
+/// The client left amid a head: nobody can be told, but it is counted and logged,
+/// as HAProxy does.
+fn given_up(client: &Client) -> Box<Exchange> {
+    client.shard().clock.read();
+    client.counters.request_errors.add(1);
+    let mut exchange = begin(client);
+    exchange.end = SessionEnd::new(Cause::Client, During::Request);
+    exchange.status = 400;
+    exchange.abort(client);
+    exchange
 }
 
 enum Prepared {
@@ -169,7 +186,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     client.requests = client.requests.saturating_add(1);
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
-    exchange.describe(&head);
+    exchange.describe(client, &head);
     match find_server(client, &head) {
         Found::Server(target, server) => {
             exchange.target = Some(target);
@@ -187,8 +204,15 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             exchange.answer(client, &Answer::of(503, "no route and no default backend"));
         }
         Found::NotForUs(answer) => {
-            exchange.end = SessionEnd::new(Cause::Proxy, During::Request);
+            exchange.end = answer.end();
+            client.count_intercepted(exchange.end);
             exchange.answer(client, &answer);
+        }
+        Found::Monitor(is_well) => {
+            exchange.unlogged = true;
+            exchange.end = SessionEnd::new(Cause::Local, During::Request);
+            client.count_intercepted(exchange.end);
+            exchange.answer(client, &Answer::monitor(is_well));
         }
     }
     let (framing, len) = (head.framing, head.len);

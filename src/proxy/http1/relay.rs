@@ -74,7 +74,13 @@ impl Exchange {
     fn end_now(&mut self, client: &mut Client, kill: Kill, cx: &mut Context<'_>) -> Step {
         // An answer of ours may stand there already: it says the same.
         if self.stage != Stage::Answer {
-            self.fail(client, killed(kill, self.during()));
+            let end = killed(kill, self.during());
+            if let (Some(server), Cause::Killed, During::Headers) =
+                (&self.server, end.cause, end.during)
+            {
+                server.counters.response_errors.add(1);
+            }
+            self.fail(client, end);
         }
         match self.poll_both(client, cx) {
             Poll::Ready(step) => step,
@@ -123,12 +129,8 @@ impl Exchange {
             }
             Poll::Ready(Err(FlowError::Framing(error))) => self.refuse_body(client, error),
             Poll::Ready(Err(FlowError::Source)) => {
-                let during = if self.stage == Stage::Head {
-                    During::Headers
-                } else {
-                    During::Data
-                };
-                self.end = SessionEnd::new(Cause::Client, during);
+                // Amid its body, whether the answer has begun or not.
+                self.end = SessionEnd::new(Cause::Client, During::Data);
                 self.abort(client);
             }
         }
@@ -309,7 +311,7 @@ impl Exchange {
         if head.status == 101 {
             self.stage = Stage::Switching;
             self.status = 101;
-            self.answered_us = client.shard().clock.now_us();
+            self.answered_us = Some(client.shard().clock.now_us());
         } else if self.version != Some(Version::Http11) {
             return;
         }
@@ -339,7 +341,7 @@ impl Exchange {
         let version = self.version.unwrap_or(Version::Http11);
         let framing = http::reply_framing(head, version);
         self.status = head.status;
-        self.answered_us = shard.clock.now_us();
+        self.answered_us = Some(shard.clock.now_us());
         self.server_keep_alive = head.keep_alive;
         self.close_delimited = framing == ResponseFraming::UntilClose;
         // With a request body still coming the connection has no safe end.
@@ -377,6 +379,9 @@ impl Exchange {
             Ok(()) => {}
             Err(FlowError::Sink) => return Poll::Ready(self.client_left(client)),
             Err(FlowError::Source | FlowError::Framing(_)) => {
+                if let Some(server) = &self.server {
+                    server.counters.response_errors.add(1);
+                }
                 self.end = SessionEnd::new(Cause::Server, During::Data);
                 self.abort(client);
             }
@@ -424,14 +429,18 @@ impl Exchange {
 
     fn time_out(&mut self, client: &Client) {
         let end = if self.stage == Stage::Answer || self.down.is_pending() {
-            SessionEnd::new(Cause::ClientTimeout, During::Last)
+            // Last: all that was to come had come.
+            let all_here = self.stage == Stage::Answer || self.down.ended();
+            let during = if all_here { During::Last } else { During::Data };
+            SessionEnd::new(Cause::ClientTimeout, during)
         } else if self.waits_for_client() {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
         } else {
-            if let Some(server) = &self.server {
+            let during = self.during();
+            if let (Some(server), During::Headers) = (&self.server, during) {
                 server.counters.response_errors.add(1);
             }
-            SessionEnd::new(Cause::ServerTimeout, self.during())
+            SessionEnd::new(Cause::ServerTimeout, during)
         };
         self.fail(client, end);
     }

@@ -148,7 +148,9 @@ impl Session {
         let mut client = self.shared.client.borrow_mut();
         client.requests = client.requests.saturating_add(1);
         let ended = body.is_end_stream();
-        let mut exchange = Exchange::new(&self.shared, &client, body, respond);
+        // Boxed here: it is large, and a task would be given copy after copy of it.
+        let exchange = Exchange::new(&self.shared, &client, body, respond);
+        let mut exchange = Box::new(exchange);
         let limits = client.frontend.config.limits;
         let mut slots = Slots::new();
         match read_h2_request(&parts, ended, &limits, &mut slots) {

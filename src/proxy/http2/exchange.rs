@@ -23,14 +23,16 @@ use super::to_http2::ToHttp2;
 use crate::config::Protocol;
 use crate::generation::Frontend;
 use crate::http::{self as rules, Asked, Framing, Refused, RequestHead, Version, to_h2_answer};
+use crate::net::Peer;
 use crate::proxy::Client;
-use crate::proxy::account::Account;
+use crate::proxy::account::{Account, Asker};
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::choose::{Found, Target, find_server};
-use crate::proxy::connect::{self, NO_SERVER, killed};
+use crate::proxy::connect::{self, NO_SERVER, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::record;
 use crate::proxy::sessions::Slot;
-use crate::proxy::upstream::Use;
+use crate::proxy::upstream::{Upstream, Use};
 use crate::state::FrontendCounters;
 
 /// A request and its answer. Whatever way it goes, dropping it lets go of the
@@ -50,6 +52,12 @@ pub(super) struct Exchange {
     /// The server stopped reading.
     up_broken: bool,
     account: Account,
+    /// The server that could not be reached.
+    tried: Option<Rc<Upstream>>,
+    peer: Peer,
+    is_secure: bool,
+    /// The request line, if somebody logs.
+    line: Vec<u8>,
     progress: bool,
 }
 
@@ -96,11 +104,14 @@ impl Exchange {
             account: Account {
                 // Unless it comes to anything else: dropped half way.
                 end: SessionEnd::new(Cause::Client, During::Headers),
+                began_us: now_us,
                 started_us: now_us,
-                connected_us: now_us,
-                answered_us: now_us,
                 ..Account::default()
             },
+            tried: None,
+            peer: client.peer,
+            is_secure: client.stream.is_secure(),
+            line: Vec::new(),
             progress: false,
         }
     }
@@ -108,6 +119,10 @@ impl Exchange {
     /// Chooses a server and writes what it is sent, or answers.
     pub(super) fn begin(&mut self, client: &mut Client, head: &RequestHead<'_, '_>) {
         self.account.bytes_in = head.len as u64;
+        self.account.course.understood = true;
+        if let Some(line_max) = client.shard().log.wants() {
+            record::keep_line(&mut self.line, head, line_max);
+        }
         self.request.asked = head.asked();
         self.request.grpc = grpc::is_asked_for(head);
         match find_server(client, head) {
@@ -128,8 +143,15 @@ impl Exchange {
                 self.answer(&Answer::of(503, "no route and no default backend"));
             }
             Found::NotForUs(answer) => {
-                self.account.end = SessionEnd::new(Cause::Proxy, During::Request);
+                self.account.end = answer.end();
+                client.count_intercepted(self.account.end);
                 self.answer(&answer);
+            }
+            Found::Monitor(is_well) => {
+                self.account.course.unlogged = true;
+                self.account.end = SessionEnd::new(Cause::Local, During::Request);
+                client.count_intercepted(self.account.end);
+                self.answer(&Answer::monitor(is_well));
             }
         }
         self.frontend = Arc::clone(&client.frontend);
@@ -156,13 +178,17 @@ impl Exchange {
     }
 
     /// Runs to the end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         self.slot.register_task().await;
         while !self.sink.has_ended() {
             if self.origin.is_none()
-                && let Err(end) = self.connect().await
+                && let Err(failed) = self.connect().await
             {
-                return self.fail(end);
+                let course = &mut self.account.course;
+                course.retries += failed.retries;
+                course.redispatched |= failed.redispatched;
+                self.tried = failed.server;
+                return self.fail(failed.end);
             }
             self.slot.arm(self.patience());
             match poll_fn(|cx| self.poll(cx)).await {
@@ -173,9 +199,9 @@ impl Exchange {
         self.finish();
     }
 
-    async fn connect(&mut self) -> Result<(), SessionEnd> {
+    async fn connect(&mut self) -> Result<(), NoConnection> {
         let (Some(target), Some(server)) = (self.target, self.server.take()) else {
-            return Err(SessionEnd::new(Cause::Internal, During::Connect));
+            return Err(SessionEnd::new(Cause::Internal, During::Connect).into());
         };
         self.origin = Some(match target.protocol {
             Protocol::Http1 => {
@@ -190,7 +216,7 @@ impl Exchange {
         Ok(())
     }
 
-    async fn open_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, SessionEnd> {
+    async fn open_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, NoConnection> {
         let clock = &self.slot.shard().clock;
         // What must not be sent twice takes only a connection that surely lives, and
         // what is sent again none of which the same may be true.
@@ -203,12 +229,17 @@ impl Exchange {
         let (server, stream) = match pooled {
             Some(stream) => {
                 server.counters.reuses.add(1);
+                self.account.course.reused = true;
+                self.account.connected_us = Some(self.account.started_us);
                 self.slot.set_server(Some(server.state.id));
                 (server, stream)
             }
             None => {
                 let dialled = connect::establish(&self.slot, target.plan, server).await?;
-                self.account.connected_us = clock.read();
+                self.account.connected_us = Some(clock.read());
+                self.account.course.reused = false;
+                self.account.course.retries += dialled.retries;
+                self.account.course.redispatched |= dialled.redispatched;
                 (dialled.server, dialled.stream)
             }
         };
@@ -226,14 +257,14 @@ impl Exchange {
         &mut self,
         target: &Target,
         mut server: Use,
-    ) -> Result<ToHttp2, SessionEnd> {
-        let failed = |cause| SessionEnd::new(cause, During::Connect);
+    ) -> Result<ToHttp2, NoConnection> {
+        let failed = |cause| NoConnection::from(SessionEnd::new(cause, During::Connect));
         for _ in 0..STALE_MAX {
             // Boxed: dialling is rare, and its future would widen every exchange's.
             let opened = Box::pin(pool::open(&self.slot, target, server)).await?;
             let lease = opened.1;
             server = opened.0;
-            self.account.connected_us = self.slot.shard().clock.read();
+            self.account.connected_us = Some(self.slot.shard().clock.read());
             let text = self.request.text.clone();
             let request = rules::to_h2_request(text, lease.scheme())
                 .ok_or_else(|| failed(Cause::Internal))?;
@@ -351,7 +382,7 @@ impl Exchange {
 
     fn head(&mut self, head: Response<()>, last: bool) -> Result<(), ClientLeft> {
         self.account.status = head.status().as_u16();
-        self.account.answered_us = self.slot.shard().clock.now_us();
+        self.account.answered_us = Some(self.slot.shard().clock.now_us());
         self.sink.head(head, last)
     }
 
@@ -435,9 +466,6 @@ impl Exchange {
 
     fn answer(&mut self, answer: &Answer) {
         self.account.status = answer.status;
-        if answer.status < 400 {
-            self.counters.intercepted.add(1);
-        }
         let date = self.slot.shard().clock.date();
         let canned = answer.canned(Version::Http2, true, self.request.asked.head, &date);
         let (head, body) = if self.request.grpc {
@@ -480,16 +508,17 @@ impl Exchange {
         } else if self.waits_for_client() {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
         } else {
-            if let Some(server) = &self.server {
+            let during = self.during();
+            if let (Some(server), During::Headers) = (&self.server, during) {
                 server.counters.response_errors.add(1);
             }
-            SessionEnd::new(Cause::ServerTimeout, self.during())
+            SessionEnd::new(Cause::ServerTimeout, during)
         };
         self.fail(end);
     }
 
     /// All was sent: the connection to the server may be of use to another.
-    fn finish(mut self) {
+    fn finish(mut self: Box<Self>) {
         if self.origin.is_some() && self.sink.has_ended() && self.account.end.cause == Cause::Client
         {
             self.account.end = SessionEnd::NORMAL;
@@ -508,10 +537,18 @@ impl Drop for Exchange {
         self.shared.streams.set(self.shared.streams.get() - 1);
         self.account.bytes_in += self.source.received();
         let backend = self.target.map(|target| target.plan.backend);
-        let frontend = (&*self.frontend, &**self.counters);
         let shard = self.slot.shard();
+        shard.clock.read();
+        let asker = Asker {
+            shard,
+            frontend: &self.frontend,
+            counters: &self.counters,
+            peer: self.peer,
+            is_secure: self.is_secure,
+        };
+        let (server, tried) = (self.server.as_ref(), self.tried.as_deref());
         self.account
-            .count(shard, frontend, self.server.as_ref(), backend);
+            .count(&asker, server, tried, backend, &self.line);
     }
 }
 

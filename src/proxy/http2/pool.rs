@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::wire::ServerWire;
 use crate::proxy::Shard;
 use crate::proxy::choose::Target;
-use crate::proxy::connect::{self, killed};
+use crate::proxy::connect::{self, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
@@ -139,7 +139,7 @@ pub(super) async fn open(
     slot: &Slot,
     target: &Target,
     first: Use,
-) -> Result<(Use, Lease), SessionEnd> {
+) -> Result<(Use, Lease), NoConnection> {
     let shard = slot.shard();
     slot.set_server(Some(first.state.id));
     slot.arm(target.plan.connect);
@@ -168,7 +168,7 @@ pub(super) async fn open(
             "the server does not agree (ALPN) to speak HTTP/2"
         );
         dialled.server.counters.connect_errors.add(1);
-        return Err(connect::NO_SERVER);
+        return Err(connect::NO_SERVER.into());
     }
     let mut builder = h2::client::Builder::new();
     builder

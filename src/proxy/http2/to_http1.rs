@@ -138,7 +138,12 @@ impl ToHttp1 {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         while !self.up.is_flushed() {
             let slices = self.up.slices();
-            match ready!(self.stream.poll_writev(cx, &slices.map(IoSlice::new))) {
+            // Mostly there is a head alone, and a plain write is the cheaper one.
+            let written = match slices {
+                [head, [], [], []] => self.stream.poll_write(cx, head),
+                slices => self.stream.poll_writev(cx, &slices.map(IoSlice::new)),
+            };
+            match ready!(written) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Lost::Gone)),
                 Ok(written) => self.up.written += written,
             }

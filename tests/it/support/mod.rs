@@ -31,6 +31,7 @@ pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
 pub(crate) use process::{Process, temp_dir};
 pub(crate) use raw::{End, Head, RawClient};
+pub(crate) use real::Haproxy;
 pub(crate) use rlb::Rlb;
 
 /// How long a test waits for what should take milliseconds: long enough for a busy

@@ -33,7 +33,7 @@ impl Chromium {
 
 /// As root in a container it runs only without its sandbox; the rest keeps it from
 /// talking to anyone but the page's server.
-const FLAGS: [&str; 8] = [
+pub(super) const FLAGS: [&str; 8] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",

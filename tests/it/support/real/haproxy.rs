@@ -31,7 +31,29 @@ pub(crate) fn haproxy(directives: &str) -> Option<Haproxy> {
     Some(Haproxy { process, addr })
 }
 
+/// Starts one with a whole configuration of the test's own, `{dir}` in which stands for
+/// a directory that lives as long as it does; ready when it accepts at `ready_on`.
+#[track_caller]
+pub(crate) fn haproxy_with(config: &str, ready_on: SocketAddr) -> Option<Haproxy> {
+    let program = find(Part::Haproxy)?;
+    let dir = temp_dir();
+    let file = dir.path().join("haproxy.cfg");
+    let text = config.replace("{dir}", &dir.path().display().to_string());
+    std::fs::write(&file, text).expect("temporary directory");
+    let mut process = Process::start(Command::new(program).arg("-db").arg("-f").arg(&file), dir);
+    process.wait_ready(|| answers(ready_on));
+    Some(Haproxy {
+        process,
+        addr: ready_on,
+    })
+}
+
 impl Haproxy {
+    /// The directory of [`haproxy_with`].
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.process.dir()
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }

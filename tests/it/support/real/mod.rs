@@ -6,12 +6,14 @@
 //! skipped part is seen. `RLB_NO_INSTALL=1` forbids installing, `RLB_REQUIRE_REAL=1`
 //! turns a skip into a failure.
 
+mod browser;
 mod chromium;
 mod consul;
 mod docker;
 mod haproxy;
 mod knot;
 mod nginx;
+mod python;
 mod record;
 mod tool;
 
@@ -19,12 +21,14 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use browser::{Browser, browser};
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
 pub(crate) use docker::{Compose, RealDocker, docker};
-pub(crate) use haproxy::haproxy;
+pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
 pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::nginx;
+pub(crate) use python::{Python, python};
 pub(crate) use tool::{Said, Tool, tool};
 
 /// A program that tests run.
@@ -33,6 +37,7 @@ pub(crate) enum Part {
     Nginx,
     Haproxy,
     Knot,
+    Halog,
     Wrk,
     Ab,
     Curl,
@@ -45,6 +50,9 @@ pub(crate) enum Part {
     Dockerd,
     Docker,
     DockerCompose,
+    Hatop,
+    Exporter,
+    Python,
     SystemdAnalyze,
 }
 
@@ -54,6 +62,7 @@ impl Part {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Knot => "knotd",
+            Self::Halog => "halog",
             Self::Wrk => "wrk",
             Self::Ab => "ab",
             Self::Curl => "curl",
@@ -66,6 +75,9 @@ impl Part {
             Self::Dockerd => "dockerd",
             Self::Docker => "docker",
             Self::DockerCompose => "docker-compose",
+            Self::Hatop => "hatop",
+            Self::Exporter => "prometheus-haproxy-exporter",
+            Self::Python => "python3",
             Self::SystemdAnalyze => "systemd-analyze",
         }
     }
@@ -74,6 +86,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Knot => "knot",
+            Self::Halog => "haproxy",
             Self::Ab => "apache2-utils",
             Self::H2load | Self::Nghttp => "nghttp2-client",
             Self::Ss => "iproute2",
@@ -94,7 +107,11 @@ impl Part {
             | Self::SystemdAnalyze
             | Self::Dockerd
             | Self::Docker
-            | Self::DockerCompose => "--version",
+            | Self::DockerCompose
+            | Self::Exporter
+            | Self::Hatop
+            | Self::Python => "--version",
+            Self::Halog => "-h",
             Self::Openssl => "version",
         }
     }

@@ -1,0 +1,321 @@
+//! Where the page is: the listeners of `[stats]`, and a private socket for each
+//! frontend that shows it.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+use super::answer::Client;
+use super::connection;
+use super::gate::{Gate, HASHES_AT_ONCE};
+use super::live::Live;
+use super::random_text;
+use crate::config::{Bind, BindAddress, ForwardedFor, Stats};
+use crate::control::Control;
+use crate::control::supervise::supervise;
+use crate::generation::Desired;
+use crate::net::{ListenError, listen};
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    control: Weak<Control>,
+    open: RefCell<Vec<Open>>,
+    /// What forms of our pages carry.
+    pub(super) token: String,
+    /// The names of the private sockets begin so.
+    prefix: String,
+    hashes: Arc<Semaphore>,
+    /// Those who look and wait for what changes.
+    pub(super) live: Live,
+    /// The process we succeed listens there still.
+    sharing: Cell<bool>,
+}
+
+/// What identifies a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Key {
+    Own(BindAddress),
+    Frontend(Arc<str>),
+}
+
+/// A page in one place: who may see it, and how.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) page: Stats,
+    pub(super) gate: Gate,
+    /// Others than this machine reach it.
+    pub(super) exposed: bool,
+    /// The last address in X-Forwarded-For is the client's: a worker wrote it.
+    pub(super) forwarded: bool,
+    /// Everything here is the page's, and not a frontend's.
+    pub(super) own: bool,
+    /// Somebody came in with a password that everybody tries first.
+    pub(super) weak: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Open {
+    key: Key,
+    local: Option<SocketAddr>,
+    site: Rc<RefCell<Rc<Site>>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Sockets opened for a change that is not in force yet; dropped, they close.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Fresh(Vec<(Key, OwnedFd)>);
+
+/// Connections to one listener; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 64;
+/// After an accept that failed: no descriptors left, most likely.
+const RETRY: Duration = Duration::from_millis(100);
+
+impl Sites {
+    pub(crate) fn new(control: Weak<Control>) -> Self {
+        Self {
+            control,
+            open: RefCell::default(),
+            token: random_text(),
+            // Nobody else knows the name before we have it; who connects is looked at too.
+            prefix: format!("rlb-stats-{}-", random_text()),
+            hashes: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            live: Live::default(),
+            sharing: Cell::new(false),
+        }
+    }
+
+    /// Until the predecessor has gone, its addresses are not ours alone.
+    pub(crate) fn share(&self, sharing: bool) {
+        self.sharing.set(sharing);
+    }
+
+    /// The name of a frontend's private socket, in the abstract namespace.
+    pub(super) fn socket_of(&self, frontend: &str) -> String {
+        format!("{}{frontend}", self.prefix)
+    }
+
+    /// Opens what `desired` asks for and is not open.
+    ///
+    /// # Errors
+    /// The first that cannot be opened; those opened before are closed again.
+    pub(crate) fn open(&self, desired: &Desired) -> Result<Fresh, ListenError> {
+        let mut fresh = Fresh::default();
+        for (key, _) in self.wanted(desired) {
+            if self.open.borrow().iter().any(|open| open.key == key) {
+                continue;
+            }
+            let (address, probe) = match &key {
+                Key::Own(address) => (address.clone(), !self.sharing.get()),
+                Key::Frontend(name) => (BindAddress::Abstract(self.socket_of(name)), false),
+            };
+            let bind = Bind {
+                address,
+                ..Bind::default()
+            };
+            if let Some(socket) = listen::open(&bind, 1, probe)?.pop() {
+                fresh.0.push((key, socket));
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Makes the sites those of `desired`: fresh sockets are served, what is left
+    /// closes, what stays takes its new settings.
+    pub(crate) fn reconcile(&self, desired: &Desired, fresh: Fresh) {
+        let wanted = self.wanted(desired);
+        let mut fresh = fresh.0;
+        let mut all = self.open.borrow_mut();
+        all.retain(|open| wanted.iter().any(|(key, _)| *key == open.key));
+        for (key, settings) in wanted {
+            if let Some(open) = all.iter().find(|open| open.key == key) {
+                settings.put(&open.site, &self.hashes);
+            } else if let Some(index) = fresh.iter().position(|(fresh, _)| *fresh == key) {
+                let (_, socket) = fresh.swap_remove(index);
+                match self.serve(key, &settings, socket) {
+                    Ok(open) => all.push(open),
+                    Err(error) => tracing::error!(%error, "cannot serve the stats page"),
+                }
+            }
+        }
+    }
+
+    /// Where `[stats]` listens.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let open = self.open.borrow();
+        open.iter().filter_map(|open| open.local).collect()
+    }
+
+    /// Lets go of the addresses of `[stats]`: a successor has them.
+    pub(crate) fn close_own(&self) {
+        let is_private = |open: &Open| matches!(open.key, Key::Frontend(_));
+        self.open.borrow_mut().retain(is_private);
+    }
+
+    fn serve(&self, key: Key, settings: &Place<'_>, socket: OwnedFd) -> std::io::Result<Open> {
+        let local = socket2::SockRef::from(&socket).local_addr()?.as_socket();
+        let site = Rc::new(RefCell::new(Rc::new(settings.site(&self.hashes))));
+        let listener = match &key {
+            Key::Own(_) => Listener::Tcp(TcpListener::from_std(socket.into())?),
+            Key::Frontend(_) => Listener::Private(UnixListener::from_std(socket.into())?),
+        };
+        let door = Rc::new(Door {
+            listener,
+            site: Rc::clone(&site),
+            control: Weak::clone(&self.control),
+        });
+        let accept = move || Rc::clone(&door).accept_always();
+        let accepting = tokio::task::spawn_local(supervise("stats", accept));
+        Ok(Open {
+            key,
+            local,
+            site,
+            accepting,
+        })
+    }
+
+    fn wanted<'d>(&self, desired: &'d Desired) -> Vec<(Key, Place<'d>)> {
+        let mut wanted = Vec::new();
+        if let Some(server) = &desired.config.stats {
+            for bind in &server.binds {
+                let place = Place {
+                    page: &server.page,
+                    exposed: server.is_exposed(),
+                    forwarded: false,
+                    own: true,
+                };
+                wanted.push((Key::Own(bind.clone()), place));
+            }
+        }
+        for frontend in desired.frontends.iter().map(|entrance| &entrance.config) {
+            if let Some(page) = &frontend.stats {
+                let place = Place {
+                    page,
+                    exposed: frontend.is_exposed(),
+                    forwarded: frontend.forwarded.for_ != ForwardedFor::Off,
+                    own: false,
+                };
+                wanted.push((Key::Frontend(Arc::clone(&frontend.name)), place));
+            }
+        }
+        wanted
+    }
+}
+
+/// A site as it is to be.
+struct Place<'d> {
+    page: &'d Stats,
+    exposed: bool,
+    forwarded: bool,
+    own: bool,
+}
+
+impl Place<'_> {
+    fn site(&self, hashes: &Arc<Semaphore>) -> Site {
+        Site {
+            page: self.page.clone(),
+            gate: Gate::new(self.page, hashes),
+            exposed: self.exposed,
+            forwarded: self.forwarded,
+            own: self.own,
+            weak: Cell::default(),
+        }
+    }
+
+    /// One that stays as it was keeps its logins.
+    fn put(&self, site: &RefCell<Rc<Site>>, hashes: &Arc<Semaphore>) {
+        let now = Rc::clone(&site.borrow());
+        let is_same = now.page == *self.page
+            && (now.exposed, now.forwarded) == (self.exposed, self.forwarded);
+        if !is_same {
+            *site.borrow_mut() = Rc::new(self.site(hashes));
+        }
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Private(UnixListener),
+}
+
+/// A listener, and what its clients are let in with.
+struct Door {
+    listener: Listener,
+    site: Rc<RefCell<Rc<Site>>>,
+    control: Weak<Control>,
+}
+
+impl Door {
+    /// The connections end with it.
+    async fn accept_always(self: Rc<Self>) {
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(_) = clients.join_next() => {}
+                accepted = self.accept(), if clients.len() < CONNECTIONS_MAX => match accepted {
+                    Ok(stream) => self.serve(stream, &mut clients),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept on the stats page");
+                        sleep(RETRY).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn accept(&self) -> std::io::Result<Stream> {
+        Ok(match &self.listener {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Stream::Tcp(stream, peer.ip().to_canonical())
+            }
+            Listener::Private(listener) => Stream::Private(listener.accept().await?.0),
+        })
+    }
+
+    fn serve(&self, stream: Stream, clients: &mut JoinSet<()>) {
+        let client = |peer| Client {
+            control: Weak::clone(&self.control),
+            site: Rc::clone(&self.site),
+            peer,
+        };
+        match stream {
+            Stream::Tcp(stream, peer) => {
+                // A client that has gone already shows soon enough.
+                let _ = stream.set_nodelay(true);
+                clients.spawn_local(connection::serve(stream, client(Some(peer))));
+            }
+            // Any process of this machine may connect; what a worker says of its
+            // client is believed, and nobody else is heard.
+            Stream::Private(stream) if is_own(&stream) => {
+                clients.spawn_local(connection::serve(stream, client(None)));
+            }
+            Stream::Private(_) => {}
+        }
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream, IpAddr),
+    Private(UnixStream),
+}
+
+fn is_own(stream: &UnixStream) -> bool {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let pid = stream.peer_cred().map(|peer| peer.pid());
+    pid.is_ok_and(|pid| pid == Some(own))
+}
