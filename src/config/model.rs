@@ -21,10 +21,6 @@ pub struct Config {
     pub discovered: Backend,
     /// A listener of its own for the stats page; `None` = none.
     pub stats: Option<StatsServer>,
-    /// This process in Consul.
-    pub register: Vec<Register>,
-    /// What `[defaults]` say: the settings of backends that make themselves.
-    pub discovered: Backend,
 }
 
 /// `[stats]`: the page on a listener of its own.
