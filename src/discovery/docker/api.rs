@@ -198,9 +198,8 @@ impl Inspected {
     pub(crate) fn env(&self, name: &str) -> Option<&str> {
         let vars = self.config.env.iter().filter_map(|var| var.split_once('='));
         // The last one wins, as in a process.
-        vars.filter(|(key, _)| *key == name)
-            .map(|(_, value)| value)
-            .last()
+        let mut own = vars.filter(|(key, _)| *key == name);
+        own.next_back().map(|(_, value)| value)
     }
 
     /// What `docker stop` sends first.
@@ -210,15 +209,6 @@ impl Inspected {
 }
 
 impl Event {
-    /// Of a container, or of a container's place in a network.
-    pub(crate) fn container(&self) -> Option<&str> {
-        match &*self.kind {
-            "container" => Some(&self.actor.id),
-            "network" => self.actor.attributes.get("container").map(String::as_str),
-            _ => None,
-        }
-    }
-
     /// The signal of a `kill`.
     pub(crate) fn kill_signal(&self) -> Option<u8> {
         if self.kind != "container" || self.action != "kill" {
@@ -372,10 +362,9 @@ mod tests {
             "Actor":{"ID":"ab","Attributes":{"signal":"15","name":"demo-web-1"}},"timeNano":1}"#;
         let event: Event = serde_json::from_str(line).unwrap();
         assert_eq!(event.kill_signal(), Some(15));
-        assert_eq!(event.container(), Some("ab"));
         let line = r#"{"Type":"network","Action":"disconnect",
             "Actor":{"ID":"net","Attributes":{"container":"ab","name":"front"}}}"#;
         let event: Event = serde_json::from_str(line).unwrap();
-        assert_eq!((event.kill_signal(), event.container()), (None, Some("ab")));
+        assert_eq!(event.kill_signal(), None);
     }
 }

@@ -92,7 +92,7 @@ impl View<'_> {
         let is_silent = reading.announced.is_empty() && reading.refused.is_none();
         if is_silent
             && self.settings.expose == DockerExpose::All
-            && let Some(service) = container.service().or(Some(container.name()))
+            && let Some(service) = container.service().or_else(|| Some(container.name()))
         {
             let mut announced = reading.settings.clone().unwrap_or_default();
             // A name that browsers take to this machine without being told.
@@ -181,7 +181,7 @@ impl View<'_> {
             }
             for announced in &reading.announced {
                 if announced.hosts.is_empty() && announced.backend.is_none() {
-                    let service = container.service().unwrap_or(container.name());
+                    let service = container.service().unwrap_or_else(|| container.name());
                     let why = format!(
                         "no rlb.host, and no backend has source = [{{ docker = \"{service}\" }}]"
                     );
@@ -306,7 +306,10 @@ fn put(found: &mut Found, container: &Listed, member: Result<Member, String>) {
 
 fn site(container: &Listed, announced: &Announced) -> Site {
     let service = announced.service.as_deref().or_else(|| container.service());
-    announced.site(service.unwrap_or(container.name()), container.created)
+    announced.site(
+        service.unwrap_or_else(|| container.name()),
+        container.created,
+    )
 }
 
 /// Labels a group may go by; those that compose and builders write say nothing of
