@@ -38,7 +38,7 @@ pub(crate) fn version() -> Result<String> {
 pub(crate) fn run(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u32) -> Result<Seen> {
     match work.door {
         Door::Http2 => h2load(site, work, address, seconds),
-        Door::Http | Door::Tcp => wrk(site, work, address, seconds),
+        Door::Http | Door::Tcp | Door::Tls => wrk(site, work, address, seconds),
     }
 }
 

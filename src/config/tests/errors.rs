@@ -257,7 +257,7 @@ fn what_cannot_stand_together() {
             "lb.toml:4:18: the servers of this backend speak HTTP/2",
         ),
         (
-            "[[listen]]\nname = \"a\"\nbind = { address = \":443\", tls = true, protocol = \"h2\" }\nserver = \"10.0.0.1:80\"\n",
+            "[[listen]]\nname = \"a\"\nbind = { address = \":443\", tls = true, protocol = \"h2\" }\ntls = { certificates = \"a.pem\" }\nserver = \"10.0.0.1:80\"\n",
             "lb.toml:3:40: with `tls` clients say what they speak",
         ),
         (

@@ -85,7 +85,6 @@ fn configs() -> impl Strategy<Value = Config> {
                     page,
                 }),
                 register,
-                logs: distinct_logs(logs),
                 ..Config::default()
             }
         },

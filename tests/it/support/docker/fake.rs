@@ -4,6 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+#[expect(clippy::disallowed_types, reason = "tests may lock")]
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) struct FakeDocker {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::disallowed_types, reason = "tests may lock")]
 struct Shared {
     state: Mutex<State>,
 }
