@@ -98,7 +98,13 @@ impl Control {
         } else {
             brought.changed = describe(&before, &merged.desired);
             let desired = Arc::new(merged.desired);
-            brought.late = self.serve(turn, desired, removal).await?;
+            // Before a bind opens: its first request is logged, too.
+            self.bring_logs(&inputs.config.logs);
+            let served = self.serve(turn, desired, removal).await;
+            if served.is_err() {
+                self.bring_logs(&self.inputs.borrow().config.logs);
+            }
+            brought.late = served?;
             self.record(cause, &brought.changed);
         }
         let known = self

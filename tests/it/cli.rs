@@ -234,7 +234,7 @@ fn a_second_signal_cuts() {
         rlb.stderr().contains("draining 1 session")
     });
     rlb.signal(Signal::INT);
-    assert_eq!(client.read_head().status(), 503);
+    assert_eq!(client.read_head().status(), 502);
     assert_eq!(rlb.wait_exit().code(), Some(0));
 }
 

@@ -121,7 +121,7 @@ fn a_second_stop_cuts() {
         let (head, _) = client.read_response();
         assert_eq!(
             (head.status(), head.field("connection")),
-            (503, Some("close"))
+            (502, Some("close"))
         );
         drop(client);
         assert_eq!(lb.wait(), Exit::Stopped);
@@ -174,7 +174,7 @@ fn a_drain_has_an_end() {
     );
     assert_eq!(tunnel.read_head().status(), 101);
     lb.stop(StopKind::Drain);
-    assert_eq!(waiting.read_response().0.status(), 503);
+    assert_eq!(waiting.read_response().0.status(), 502);
     assert_eq!(tunnel.read_end(), (Vec::new(), End::Reset));
     drop(waiting);
     assert_eq!(lb.wait(), Exit::Stopped);

@@ -349,7 +349,8 @@ fn a_refused_connect_goes_to_another_server_at_once() {
     );
     let (refusing, serving) = (lb.server("db", "s1"), lb.server("db", "s2"));
     // The second try takes the other server's ticket: the refusing one is next again.
-    assert_eq!((refusing.retries, refusing.redispatches), (20, 20));
+    // A retry, in HAProxy's counting, asks the same server again.
+    assert_eq!((refusing.retries, refusing.redispatches), (0, 20));
     // Attempts, as HAProxy counts connects; econ only when there was no way left.
     assert_eq!((refusing.connects, refusing.connect_errors), (20, 0));
     assert_eq!((serving.connects, serving.sessions), (20, 20));
@@ -375,7 +376,7 @@ fn a_server_that_does_not_answer_its_connect_is_left_for_another() {
         lb.connect("db").read_to_end(&mut answer).unwrap();
         assert_eq!(answer, b"here");
     }
-    assert_eq!(lb.server("db", "s1").retries, 2);
+    assert_eq!(lb.server("db", "s1").redispatches, 2);
 }
 
 #[test]
