@@ -307,7 +307,7 @@ pub enum BindAddress {
     Fd(i32),
 }
 
-/// As written in the file; [`Any`](Self::Any) as `*:port`.
+/// As written in the file.
 impl std::fmt::Display for AdminAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -317,6 +317,7 @@ impl std::fmt::Display for AdminAddress {
     }
 }
 
+/// As written in the file; [`Any`](Self::Any) as `*:port`.
 impl std::fmt::Display for BindAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
