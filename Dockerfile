@@ -10,7 +10,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 # --target keeps the flags away from build scripts. aws-lc and mimalloc take the C
-# compiler and cmake of the image.
+# compiler of the image.
 ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols
 RUN cargo build --release --locked --bin rlb --target x86_64-unknown-linux-gnu \
     && mkdir -p /image/etc/rlb /image/own/run/rlb /image/own/var/lib/rlb \
