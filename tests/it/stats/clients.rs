@@ -152,7 +152,8 @@ fn ansible_module_steers() {
 
 fn ansible(python: &Python, arguments: &str) -> String {
     let ansible = python.program("ansible");
-    let interpreter = "ansible_python_interpreter=auto_silent";
+    // The one Ansible itself runs in: the first in PATH may be a shim of another.
+    let interpreter = "ansible_python_interpreter={{ansible_playbook_python}}";
     let module = "community.general.haproxy";
     let args = [
         "localhost",
