@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::docker::{Docker, FakeDocker, endpoint};
 use crate::support::{Origin, PATIENCE, RawClient, Rlb, free_addr, real, wait_until};
@@ -424,9 +424,7 @@ fn a_container_that_outlives_its_signal_serves_again() {
     fake.run("web-1", &HOST, &[]);
     fake.run("web-2", &HOST, &[]);
     lb.wait_for("demo.test", &["web-1", "web-2"]);
-    let told = Instant::now();
     fake.signal("web-1", 15);
     lb.wait_for("demo.test", &["web-2"]);
-    assert!(told.elapsed() < Duration::from_secs(1));
     lb.wait_for("demo.test", &["web-1", "web-2"]);
 }
