@@ -93,13 +93,13 @@ impl Control {
         };
         let merged = inputs.merge();
         let before = Arc::clone(&self.desired.borrow());
+        // Before a bind opens: its first request is logged, too.
+        self.bring_logs(&inputs.config.logs);
         if merged.desired == *before {
             brought.late = self.refresh(&[]).await;
         } else {
             brought.changed = describe(&before, &merged.desired);
             let desired = Arc::new(merged.desired);
-            // Before a bind opens: its first request is logged, too.
-            self.bring_logs(&inputs.config.logs);
             let served = self.serve(turn, desired, removal).await;
             if served.is_err() {
                 self.bring_logs(&self.inputs.borrow().config.logs);
@@ -114,7 +114,6 @@ impl Control {
         brought.warnings.extend(fresh);
         *self.differences.borrow_mut() = merged.differences;
         *self.conflicts.borrow_mut() = merged.conflicts;
-        self.bring_logs(&inputs.config.logs);
         let is_other = !Arc::ptr_eq(&self.inputs.borrow().config, &inputs.config);
         *self.inputs.borrow_mut() = inputs;
         if is_other {
