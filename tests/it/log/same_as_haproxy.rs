@@ -208,7 +208,11 @@ const CASES: &[Case] = &[
         |s| session(s, "trefused"),
         &["b-trefused/s1 SC 3"],
     ),
-    // A TCP session without a server is left out: HAProxy does not always log it.
+    case(
+        "a session without server",
+        |s| session(s, "tnone"),
+        &["b-tnone/<NOSRV> SC 0"],
+    ),
     case(
         "a session that is idle",
         |s| session(s, "tsilent"),
@@ -393,7 +397,7 @@ fn haproxy(origins: &Origins) -> Option<Side> {
     }
     for (name, addr) in &tcp {
         text += &format!(
-            "frontend {name}\n  mode tcp\n  option tcplog\n  bind {addr}\n  default_backend b-{name}\n"
+            "frontend {name}\n  mode tcp\n  option tcplog\n  no option dontlognull\n  bind {addr}\n  default_backend b-{name}\n"
         );
     }
     for (name, addr) in &origins.http {
