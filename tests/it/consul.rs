@@ -442,6 +442,11 @@ fn a_token_that_is_deleted_takes_no_server_away() {
     };
     let rules =
         "service_prefix \\\"\\\" {policy=\\\"read\\\"} node_prefix \\\"\\\" {policy=\\\"read\\\"}";
+    // A leader makes the first token some time after its election.
+    let path = format!("/v1/acl/policies?{MASTER}");
+    wait_until(PATIENCE, "the first token is known", || {
+        crate::support::consul::ask(addr, "GET", &path, "").is_ok_and(|(status, _)| status == 200)
+    });
     put(
         "/v1/acl/policy",
         &format!("{{\"Name\":\"rlb\",\"Rules\":\"{rules}\"}}"),

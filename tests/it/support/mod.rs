@@ -14,13 +14,14 @@ mod lb;
 mod load;
 mod origin;
 mod played;
+mod ports;
 mod process;
 mod raw;
 pub(crate) mod real;
 mod rlb;
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -29,6 +30,7 @@ pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
+pub(crate) use ports::free_addr;
 pub(crate) use process::{Process, temp_dir};
 pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use real::Haproxy;
@@ -46,15 +48,6 @@ pub(crate) fn wait_until(within: Duration, what: &str, mut condition: impl FnMut
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");
         pause();
     }
-}
-
-/// An address on 127.0.0.1 that nobody listens on.
-///
-/// Another process may take it before its user binds it; the system hands out ports in
-/// an order that makes this rare.
-pub(crate) fn free_addr() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("bound")
 }
 
 /// Whether something accepts connections there.

@@ -1,12 +1,12 @@
 //! A server that answers as a test tells it to, and remembers what it was asked.
 
 use std::io::{Read, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::Head;
+use super::{Head, free_addr};
 use log::Log;
 
 /// An origin, listening until it is dropped.
@@ -48,7 +48,7 @@ struct Shared {
 impl Origin {
     /// One that parses requests and asks `answer` for each.
     pub(crate) fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self::answering_at(any_port(), answer)
+        Self::answering_at(free_addr(), answer)
     }
 
     /// Like [`Origin::answering`] on a given address: for one that comes back.
@@ -86,7 +86,7 @@ impl Origin {
     /// One that hands each connection, with its number, to `serve` on a thread of its own;
     /// it is closed when `serve` returns.
     pub(crate) fn raw(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        Self::raw_at(any_port(), serve)
+        Self::raw_at(free_addr(), serve)
     }
 
     /// Like [`Origin::raw`] on a given address: for one that comes back.
@@ -152,10 +152,6 @@ impl Drop for Origin {
         let _ = self.accepting.take().map(JoinHandle::join);
         self.shared.log.close_all();
     }
-}
-
-fn any_port() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
 /// The next request; `None` at the end of the connection.

@@ -1,9 +1,9 @@
 //! A server that the test itself plays, line by line, on its own thread.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 
-use super::{PATIENCE, RawClient, wait_until};
+use super::{PATIENCE, RawClient, free_addr, wait_until};
 
 /// A listening server whose connections the test accepts and serves by hand.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct PlayedOrigin {
 
 impl PlayedOrigin {
     pub(crate) fn listen() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listener = TcpListener::bind(free_addr()).expect("a free port");
         listener
             .set_nonblocking(true)
             .expect("a listening socket may be non-blocking");

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 #[expect(clippy::disallowed_types, reason = "tests may lock")]
 use std::sync::Mutex;
 use std::sync::{Arc, Condvar, MutexGuard};
@@ -12,6 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use crate::support::free_addr;
 
 /// A running agent; ends when it is dropped.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ struct Answer {
 
 impl Fake {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listener = TcpListener::bind(free_addr()).expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let shared = Arc::new(Shared::default());
         shared.lock().index = 10;

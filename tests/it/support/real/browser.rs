@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::chromium::FLAGS;
 use super::{Part, find};
 use crate::support::process::temp_dir;
-use crate::support::{Process, dawdle};
+use crate::support::{Process, dawdle, wait_until};
 
 /// One page of a browser with a new, empty profile.
 #[derive(Debug)]
@@ -129,10 +129,19 @@ impl Browser {
     /// A click of the mouse in the middle of what an expression finds.
     #[track_caller]
     pub(crate) fn click(&self, element: &str) {
-        let middle = self.eval(&format!(
-            "(e => {{ e.scrollIntoView({{ block: 'center' }}); const r = e.getBoundingClientRect(); \
-             return [r.x + r.width / 2, r.y + r.height / 2]; }})({element})"
-        ));
+        // As a person does: once it is there, stands still and nothing lies over it.
+        let look = format!(
+            "(async e => {{ if (!e) return null; e.scrollIntoView({{ block: 'center' }}); \
+             const at = () => {{ const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }}; \
+             const seen = at(); for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame); const now = at(); \
+             const top = document.elementFromPoint(...now); \
+             return `${{seen}}` === `${{now}}` && e.contains(top) ? now : null; }})({element})"
+        );
+        let mut middle = Value::Null;
+        wait_until(PATIENCE, &format!("{element} can be clicked"), || {
+            middle = self.eval(&look);
+            !middle.is_null()
+        });
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({
                 "type": kind, "x": middle[0], "y": middle[1], "button": "left", "clickCount": 1,

@@ -1,0 +1,57 @@
+//! Ports nobody else on the machine gets.
+//!
+//! A port the system hands out is also one it hands out again: to the next listener, and
+//! to any outgoing connection, of which the tests make thousands. What is stopped and
+//! started again in between would find its port taken, and what is down would answer.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+/// An address on 127.0.0.1 that nobody listens on, for TCP and UDP.
+pub(crate) fn free_addr() -> SocketAddr {
+    let mut counter = Counter::open();
+    for _ in RANGE {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, counter.next()));
+        // A service of the machine may have it.
+        if TcpListener::bind(addr).is_ok() && UdpSocket::bind(addr).is_ok() {
+            return addr;
+        }
+    }
+    panic!("no port of {RANGE:?} is free");
+}
+
+/// The last port given out, shared by all test processes of the machine.
+struct Counter {
+    file: File,
+}
+
+impl Counter {
+    /// Waits for its turn; the lock goes with the file.
+    fn open() -> Self {
+        let path = std::env::temp_dir().join("rlb-test-ports");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path).expect("temporary directory");
+        file.lock().expect("a local file");
+        Self { file }
+    }
+
+    fn next(&mut self) -> u16 {
+        let mut text = String::new();
+        let said = self.file.read_to_string(&mut text).is_ok();
+        let last = text.trim().parse().ok().filter(|_| said);
+        let next = last
+            .map(|last: u16| last.wrapping_add(1))
+            .filter(|next| RANGE.contains(next))
+            .unwrap_or(RANGE.start);
+        self.file.rewind().expect("a regular file");
+        write!(self.file, "{next:05}").expect("temporary directory");
+        self.file.rewind().expect("a regular file");
+        next
+    }
+}
+
+/// Below those the system takes for outgoing connections (from 32768 on Linux), above
+/// the ones of well-known services.
+const RANGE: std::ops::Range<u16> = 10_240..32_000;
