@@ -53,6 +53,8 @@ impl Default for ClientTimeouts {
             half_closed: Duration::from_secs(30),
             // As http_request: it is the first thing a client owes.
             tls_handshake: Duration::from_secs(10),
+            // HAProxy's manual has it in every example of inspect-delay.
+            client_hello: Duration::from_secs(5),
         }
     }
 }
@@ -199,6 +201,7 @@ impl Frontend {
             binds: Vec::new(),
             maxconn: None,
             routes: Vec::new(),
+            passed: Vec::new(),
             default_backend: None,
             timeouts: ClientTimeouts::default(),
             limits: RequestLimits::default(),

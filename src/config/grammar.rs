@@ -1,5 +1,6 @@
 //! The smaller texts: tokens, hosts, status codes, file modes.
 
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
 use super::address::Fault;
@@ -160,6 +161,30 @@ pub(crate) fn check_field(text: &str) -> Result<(), Fault> {
             Err(Fault::new(format!("{text} is set by the check itself")))
         }
         _ => Ok(()),
+    }
+}
+
+/// A name as SNI may carry it: [`host_match`] without addresses (RFC 6066 3).
+pub(crate) fn sni_match(text: &str) -> Result<HostMatch, Fault> {
+    let found = host_match(text)?;
+    match &found {
+        HostMatch::Exact(name) if name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok() => {
+            Err(Fault::new("clients never send an address as SNI")
+                .help("connections without a name go to default_backend"))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// The name of a protocol (RFC 7301 3.1), as far as it can be typed.
+pub(crate) fn alpn_protocol(text: &str) -> Result<(), Fault> {
+    let is_name = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    match is_name {
+        true => Ok(()),
+        false => Err(
+            Fault::new(format!("{} is not the name of a protocol", quoted(text)))
+                .help("names as IANA lists them: \"h2\", \"http/1.1\", \"postgresql\""),
+        ),
     }
 }
 

@@ -222,6 +222,8 @@ pub struct Frontend {
     pub maxconn: Option<usize>,
     /// First match wins; always empty in tcp mode.
     pub routes: Vec<Route>,
+    /// Where TLS that is passed through goes; first match wins, always empty in http mode.
+    pub passed: Vec<TlsRoute>,
     /// Index into [`Config::backends`]; `None` = 503 when no route matches.
     pub default_backend: Option<usize>,
     /// Waits on the client's side.
@@ -345,6 +347,18 @@ pub struct Route {
     pub backend: usize,
 }
 
+/// One rule that sends a connection of TLS, which is not terminated here, to a
+/// backend. All given conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsRoute {
+    /// The host that the ClientHello names (RFC 6066 3).
+    pub sni: Option<HostMatch>,
+    /// One of these protocols is offered (RFC 7301); empty = any, or none.
+    pub alpn: Vec<String>,
+    /// Index into [`Config::backends`].
+    pub backend: usize,
+}
+
 /// A host condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostMatch {
@@ -352,6 +366,22 @@ pub enum HostMatch {
     Exact(String),
     /// `*.example.com`: the suffix with its leading dot, `.example.com`; any number of labels in front.
     Suffix(String),
+}
+
+impl HostMatch {
+    /// Whether it is this host, in any case, without port and final dot.
+    #[inline]
+    pub fn matches(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Exact(name) => host.eq_ignore_ascii_case(name.as_bytes()),
+            // `host` may be shorter than the suffix: checked, never plain arithmetic.
+            Self::Suffix(suffix) => host
+                .len()
+                .checked_sub(suffix.len())
+                .filter(|label| *label > 0)
+                .is_some_and(|label| host[label..].eq_ignore_ascii_case(suffix.as_bytes())),
+        }
+    }
 }
 
 /// A header condition.
@@ -378,6 +408,8 @@ pub struct ClientTimeouts {
     pub half_closed: Duration,
     /// From the accept to the end of the TLS handshake. Default 10 s.
     pub tls_handshake: Duration,
+    /// From the accept to the end of a ClientHello that is passed through. Default 5 s.
+    pub client_hello: Duration,
 }
 
 /// Waits on the server's side.
@@ -586,6 +618,15 @@ pub enum AllZero {
     Refuse,
     /// All get the same.
     Equal,
+}
+
+impl Frontend {
+    /// Indices of the backends it may lead to, one as often as it is named.
+    pub fn leads_to(&self) -> impl Iterator<Item = usize> {
+        let routes = self.routes.iter().map(|route| route.backend);
+        let passed = self.passed.iter().map(|route| route.backend);
+        routes.chain(passed).chain(self.default_backend)
+    }
 }
 
 impl Backend {

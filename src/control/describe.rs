@@ -139,6 +139,10 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
                             ..y.clone()
                         }
             })
+            || a.passed.len() != b.passed.len()
+            || a.passed.iter().zip(&b.passed).any(|(x, y)| {
+                !same_target(x.backend, y.backend) || (&x.sni, &x.alpn) != (&y.sni, &y.alpn)
+            })
         {
             names.push("routes");
         }

@@ -69,8 +69,7 @@ impl Control {
         if self.discovery.borrow().waiting() > 0 {
             return Err("a source of servers did not answer yet".to_owned());
         }
-        let routes = found.config.routes.iter().map(|route| route.backend);
-        let mut backends = routes.chain(found.config.default_backend);
+        let mut backends = found.config.leads_to();
         let serves = |index: usize| {
             let backend = generation.backends.get(index);
             backend.is_some_and(|b| {

@@ -1,7 +1,8 @@
 //! Which backend a request goes to: first match wins, else the default.
 
 use super::Frontend;
-use crate::config::{HeaderMatch, HostMatch, Route};
+use crate::config::{HeaderMatch, HostMatch, Route, TlsRoute};
+use crate::tls::ClientHello;
 
 /// What routes look at. Sockets and parsers stay outside.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,21 @@ impl Frontend {
         }
     }
 
+    /// Index of the backend for a connection that began so; `None` = no rule and no
+    /// default. What is no ClientHello matches no rule.
+    pub(crate) fn pass(&self, hello: Option<&ClientHello<'_>>) -> Option<usize> {
+        match hello.and_then(|hello| self.passing_route(hello)) {
+            Some(index) => Some(self.config.passed[index].backend),
+            None => self.config.default_backend,
+        }
+    }
+
+    /// Index of the rule for this ClientHello.
+    pub(crate) fn passing_route(&self, hello: &ClientHello<'_>) -> Option<usize> {
+        let mut routes = self.config.passed.iter();
+        routes.position(|route| passes(route, hello))
+    }
+
     /// Index of the rule for this request.
     #[inline]
     pub(crate) fn matching_route<F>(&self, request: &RequestFacts<'_, F>) -> Option<usize>
@@ -44,21 +60,22 @@ impl Frontend {
     }
 }
 
+fn passes(route: &TlsRoute, hello: &ClientHello<'_>) -> bool {
+    let offers = |wanted: &String| hello.protocols().any(|name| name == wanted.as_bytes());
+    let is_named =
+        |wanted: &HostMatch| hello.server_name().is_some_and(|name| wanted.matches(name));
+    route.sni.as_ref().is_none_or(is_named)
+        && (route.alpn.is_empty() || route.alpn.iter().any(offers))
+}
+
 fn matches<F>(route: &Route, request: &RequestFacts<'_, F>, host: &[u8]) -> bool
 where
     F: Fn(&HeaderMatch) -> bool,
 {
-    let host_matches = match &route.host {
-        None => true,
-        Some(HostMatch::Exact(name)) => host.eq_ignore_ascii_case(name.as_bytes()),
-        // `host` may be shorter than the suffix: split_at_checked, never arithmetic (sozu #1223).
-        Some(HostMatch::Suffix(suffix)) => host
-            .len()
-            .checked_sub(suffix.len())
-            .filter(|label| *label > 0)
-            .is_some_and(|label| host[label..].eq_ignore_ascii_case(suffix.as_bytes())),
-    };
-    host_matches
+    route
+        .host
+        .as_ref()
+        .is_none_or(|wanted| wanted.matches(host))
         && route
             .path_prefix
             .as_ref()

@@ -85,6 +85,7 @@ pub(crate) fn frontend(name: &str, ports: &[u16], default_backend: Option<usize>
         binds: ports.iter().map(bind).collect(),
         maxconn: None,
         routes: Vec::new(),
+        passed: Vec::new(),
         default_backend,
         timeouts: ClientTimeouts::default(),
         limits: RequestLimits::default(),

@@ -28,6 +28,11 @@ pub(super) fn line(out: &mut Vec<u8>, record: &Record<'_>, clock: &Clock, uri_ma
             status => count(out, "status", u64::from(status)),
         }
         millis(out, "request_ms", facts.request);
+    } else {
+        match record.line {
+            b"" => null(out, "sni"),
+            name => text(out, "sni", name),
+        }
     }
     millis(out, "queue_ms", facts.queue);
     millis(out, "connect_ms", facts.connect);

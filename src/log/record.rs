@@ -16,7 +16,8 @@ pub(crate) struct Record<'a> {
     pub(crate) backend: &'a str,
     /// Its name; "" = none was reached.
     pub(crate) server: &'a str,
-    /// `GET /path HTTP/1.1`; "" = there was none that could be read.
+    /// `GET /path HTTP/1.1`, in TCP mode the name a ClientHello asked for; "" = there
+    /// was none that could be read.
     pub(crate) line: &'a [u8],
 }
 

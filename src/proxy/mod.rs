@@ -16,6 +16,7 @@ mod connect;
 mod end;
 mod flow;
 pub(crate) mod handshake;
+mod hello;
 pub(crate) mod http1;
 pub(crate) mod http2;
 mod record;

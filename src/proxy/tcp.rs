@@ -1,4 +1,6 @@
-//! TCP mode: one server per connection, bytes both ways.
+//! TCP mode: one server per connection, bytes both ways. A frontend that passes TLS
+//! through by what its clients ask for waits for the ClientHello first; any other has
+//! picked a server before it reads a byte.
 
 use std::rc::Rc;
 
@@ -6,24 +8,42 @@ use super::Client;
 use super::account::Asker;
 use super::connect::{self, NO_SERVER, NoConnection, Plan};
 use super::end::{Cause, During, SessionEnd};
+use super::hello;
 use super::record::{self, Way};
 use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
 use crate::log::{Facts, Kind, NEVER};
+use crate::tls::{ClientHello, Scan};
 
 /// Serves one client until either side is done.
 pub(crate) async fn serve(mut client: Client) {
     client.slot.register_task().await;
-    let Some((plan, limits, server)) = assign(&mut client) else {
-        return log(&client, Way::Nowhere, &Session::ended(NO_SERVER));
+    let mut opening = Opening::of(&client);
+    let mut scan = None;
+    if !client.frontend.config.passed.is_empty() {
+        let heard = hello::hear(&mut client).await;
+        opening.heard_us = client.shard().clock.read();
+        match heard {
+            Ok(heard) => scan = heard,
+            Err(end) => return log(&client, Way::Nowhere, &Session::ended(end), &opening),
+        }
+    }
+    let Some(assigned) = assign(&mut client, scan, &mut opening) else {
+        client.stream.reset_on_close();
+        return log(&client, Way::Nowhere, &Session::ended(NO_SERVER), &opening);
     };
+    let Assigned {
+        plan,
+        limits,
+        server,
+    } = assigned;
     let Some(server) = server else {
         connect::backend_counters(client.shard(), plan.backend, |counters| {
             counters.connect_errors.add(1);
         });
         no_server(&client, plan, NO_SERVER);
         let way = Way::Backend(plan.backend);
-        return log(&client, way, &Session::ended(NO_SERVER));
+        return log(&client, way, &Session::ended(NO_SERVER), &opening);
     };
     let dialled = match connect::establish(&client.slot, plan, server).await {
         Ok(dialled) => dialled,
@@ -40,7 +60,7 @@ pub(crate) async fn serve(mut client: Client) {
                 },
                 None => Way::Backend(plan.backend),
             };
-            return log(&client, way, &session);
+            return log(&client, way, &session, &opening);
         }
     };
     let connected_us = client.shard().clock.read();
@@ -49,9 +69,13 @@ pub(crate) async fn serve(mut client: Client) {
     stream.keep_urgent_inline();
     server.counters.sessions.add(1);
     let started_us = client.began_us;
-    server.counters.times.connect.add(connected_us - started_us);
-    let mut relayed =
-        tunnel::relay(&mut client, &mut stream, &server, limits, First::default()).await;
+    let connect_us = connected_us - opening.heard_us;
+    server.counters.times.connect.add(connect_us);
+    let first = First {
+        client: client.ahead.take(),
+        server: None,
+    };
+    let mut relayed = tunnel::relay(&mut client, &mut stream, &server, limits, first).await;
     if relayed.end.cause == Cause::Killed {
         // HAProxy names no phase here, and counts nobody's fault.
         relayed.end.during = During::Nothing;
@@ -70,7 +94,7 @@ pub(crate) async fn serve(mut client: Client) {
         upstream: &server,
         counted: true,
     };
-    log(&client, way, &session);
+    log(&client, way, &session, &opening);
 }
 
 /// What the log needs to know.
@@ -97,7 +121,7 @@ impl Session {
     }
 }
 
-fn log(client: &Client, way: Way<'_>, session: &Session) {
+fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
     if client.shard().log.wants().is_none() {
         return;
     }
@@ -117,10 +141,12 @@ fn log(client: &Client, way: Way<'_>, session: &Session) {
         began_us: client.began_us,
         request: NEVER,
         queue: match way {
-            Way::Server { .. } => 0,
+            Way::Server { .. } => since(opening.heard_us),
             _ => NEVER,
         },
-        connect: session.connected_us.map_or(NEVER, since),
+        connect: session
+            .connected_us
+            .map_or(NEVER, |us| us.saturating_sub(opening.heard_us) as i64),
         response: NEVER,
         total: since(shard.clock.now_us()),
         bytes_out: relayed.bytes_out,
@@ -137,26 +163,72 @@ fn log(client: &Client, way: Way<'_>, session: &Session) {
         peer: client.peer,
         is_secure: client.stream.is_secure(),
     };
-    record::write(&asker, way, facts, b"");
+    record::write(&asker, way, facts, &opening.sni);
 }
 
-fn assign(client: &mut Client) -> Option<(Plan, Limits, Option<Use>)> {
+/// What came before a backend was picked.
+struct Opening {
+    /// The name it asked for, if that is logged: it stands where a request has its line.
+    sni: Box<[u8]>,
+    /// When it was known: the accept, where nothing is waited for.
+    heard_us: u64,
+}
+
+impl Opening {
+    fn of(client: &Client) -> Self {
+        Self {
+            sni: Box::default(),
+            heard_us: client.began_us,
+        }
+    }
+}
+
+/// Where a connection goes.
+struct Assigned {
+    plan: Plan,
+    limits: Limits,
+    server: Option<Use>,
+}
+
+fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Option<Assigned> {
+    let Some(scan) = scan else {
+        return find(client, None);
+    };
+    let ahead = client.ahead.take()?;
+    let message = scan.message(ahead.bytes());
+    let hello = ClientHello::parse(&message).ok();
+    let assigned = find(client, hello.as_ref());
+    if client.shard().log.wants().is_some() {
+        let name = hello.and_then(|hello| hello.server_name());
+        opening.sni = name
+            .map(<[u8]>::to_ascii_lowercase)
+            .unwrap_or_default()
+            .into();
+    }
+    drop(message);
+    client.ahead = Some(ahead);
+    assigned
+}
+
+fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Assigned> {
     let shard = Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
         if client.frontend.state.is_gone() {
             return None;
         }
-        let backend = generation
-            .backends
-            .get(client.frontend.config.default_backend?)?;
+        let backend = generation.backends.get(client.frontend.pass(hello)?)?;
         let timeouts = client.frontend.config.timeouts;
         let limits = Limits {
             idle: backend.config.timeouts.tunnel.unwrap_or(timeouts.tunnel),
             half_closed: timeouts.half_closed,
         };
         let server = connect::assign(&shard, backend);
-        Some((Plan::of(backend), limits, server))
+        Some(Assigned {
+            plan: Plan::of(backend),
+            limits,
+            server,
+        })
     })
 }
 

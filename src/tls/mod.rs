@@ -3,12 +3,13 @@
 //!
 //! This room must not know sockets, workers or generations; it reads files only
 //! where it says so. Start at [`Acceptor::load`] (clients), [`Connector::load`]
-//! (servers) and [`Session`] (bytes).
+//! (servers), [`Session`] (bytes), and [`Scan`] for what is passed through.
 
 mod acceptor;
 mod certificates;
 mod client;
 mod connector;
+mod hello;
 mod pem;
 mod registry;
 mod report;
@@ -26,6 +27,7 @@ pub(crate) use acceptor::Acceptor;
 pub(crate) use certificates::Certificate;
 pub(crate) use client::client_fields;
 pub(crate) use connector::{Connector, Origin};
+pub(crate) use hello::{ClientHello, HELLO_MAX, Scan};
 pub(crate) use registry::{Refreshed, Registry, Unusable};
 pub(crate) use session::{Plain, Session};
 pub(crate) use tickets::{TicketKeys, Tickets};

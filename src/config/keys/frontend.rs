@@ -62,6 +62,7 @@ pub(super) const CLIENT_WAITS: &[Key] = &[
     key("keep_alive", TIMEOUT),
     key("half_closed", TIMEOUT),
     key("tls_handshake", TIMEOUT),
+    key("client_hello", TIMEOUT),
 ];
 
 pub(super) static CLIENT_TIMEOUTS: Section = Section {
@@ -177,6 +178,20 @@ pub(super) static ROUTE: Section = Section {
             Takes::List(&text("a method, such as \"GET\"", grammar::method)),
         ),
         key("header", Takes::List(&Takes::Table(&HEADER))),
+        key(
+            "sni",
+            text(
+                "a host: \"demo.example.com\" or \"*.example.com\"",
+                parses!(grammar::sni_match),
+            ),
+        ),
+        key(
+            "alpn",
+            Takes::List(&text(
+                "a protocol of ALPN, such as \"h2\"",
+                grammar::alpn_protocol,
+            )),
+        ),
         required("backend", text("the name of a backend", address::name)),
     ]],
 };

@@ -49,7 +49,14 @@ pub(super) fn frontend(
         mode,
         binds,
         maxconn: reader.number("maxconn"),
-        routes: routes(reader, mode, context),
+        routes: match mode {
+            Mode::Http => routes(reader, context),
+            Mode::Tcp => Vec::new(),
+        },
+        passed: match mode {
+            Mode::Http => Vec::new(),
+            Mode::Tcp => route::passed(reader, context),
+        },
         default_backend,
         timeouts: timeouts(&reader.table("timeouts")),
         limits: limits(&reader.table("limits")),
@@ -92,14 +99,7 @@ fn discovered_routes(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> bo
     wanted && mode == Mode::Http
 }
 
-fn routes(reader: &Reader<'_>, mode: Mode, context: &Context<'_>) -> Vec<Route> {
-    if let (Mode::Tcp, Some(entry)) = (mode, reader.own("route")) {
-        let diagnostic = Diagnostic::error("routes look at requests, and tcp mode has none");
-        context
-            .problems
-            .at(entry.key_place, "write default_backend instead", diagnostic);
-        return Vec::new();
-    }
+fn routes(reader: &Reader<'_>, context: &Context<'_>) -> Vec<Route> {
     reader
         .list("route")
         .iter()
@@ -135,6 +135,7 @@ fn timeouts(reader: &Reader<'_>) -> ClientTimeouts {
         tunnel: wait("tunnel", default.tunnel),
         half_closed: wait("half_closed", default.half_closed),
         tls_handshake: wait("tls_handshake", default.tls_handshake),
+        client_hello: wait("client_hello", default.client_hello),
     }
 }
 

@@ -78,9 +78,8 @@ pub(super) fn refuse_h1_to_h2(
     backends: &[Backend],
     problems: &Problems,
 ) {
-    let routes = frontend.routes.iter().map(|route| route.backend);
-    let leads_to = routes.chain(frontend.default_backend);
-    let of_h2 = leads_to
+    let of_h2 = frontend
+        .leads_to()
         .filter_map(|index| backends.get(index))
         .find(|backend| backend.protocol == Protocol::Http2);
     let Some(backend) = of_h2.filter(|_| frontend.mode == Mode::Http) else {

@@ -287,8 +287,7 @@ impl<'t> BackendNames<'t> {
     }
 
     fn used_by(&mut self, frontend: &super::Frontend) {
-        let routes = frontend.routes.iter().map(|route| route.backend);
-        for index in routes.chain(frontend.default_backend) {
+        for index in frontend.leads_to() {
             if let Some(used) = self.used.get_mut(index) {
                 *used = true;
             }

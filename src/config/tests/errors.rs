@@ -214,7 +214,27 @@ fn what_cannot_stand_together() {
         ),
         (
             "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = \":80\"\nroute = { host = \"x\", backend = \"a\" }\n",
-            "lb.toml:5:1: routes look at requests, and tcp mode has none",
+            "lb.toml:5:11: `host` is a condition of requests, and tcp mode has none: it routes by sni and alpn",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = \":80\"\nroute = { backend = \"a\" }\n",
+            "lb.toml:5:9: a route without a condition takes every connection",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = \":80\"\nroute = { sni = \"10.0.0.1\", backend = \"a\" }\n",
+            "lb.toml:5:17: `sni` takes a host: \"demo.example.com\" or \"*.example.com\"",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { sni = \"x\", backend = \"a\" }\n",
+            "lb.toml:4:11: `sni` is a condition of tcp mode: http mode routes by host",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = \":80\"\nroute = { alpn = \"h 2\", backend = \"a\" }\n",
+            "lb.toml:5:18: `alpn` takes a protocol of ALPN, such as \"h2\", or a list",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = { address = \":80\", tls = true }\nroute = { sni = \"x\", backend = \"a\" }\ntls = { certificates = [\"x\"] }\n",
+            "lb.toml:4:8: routes of tcp mode look at TLS that is passed through",
         ),
         (
             "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { backend = \"a\" }\n",

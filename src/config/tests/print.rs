@@ -134,6 +134,10 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
             list(&frontend.routes, |route| self::route(route, backends)),
         );
     }
+    if !frontend.passed.is_empty() {
+        let routes = list(&frontend.passed, |route| tls_route(route, backends));
+        pair(out, "route", routes);
+    }
     if let Some(monitor) = &frontend.monitor {
         let below = monitor.fail_below.iter();
         let below = below.map(|(index, n)| format!("{} = {n}", text(&backends[*index].name)));
@@ -160,6 +164,11 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
         out,
         "timeouts.tls_handshake",
         duration(timeouts.tls_handshake),
+    );
+    pair(
+        out,
+        "timeouts.client_hello",
+        duration(timeouts.client_hello),
     );
     let limits = &frontend.limits;
     pair(out, "limits.uri", size(limits.uri as u64));
@@ -318,6 +327,20 @@ fn bind(bind: &Bind) -> String {
         (false, BindProtocol::Http2) => "protocol = \"h2\"".to_owned(),
         (false, BindProtocol::Both) => "protocol = \"both\"".to_owned(),
     });
+    inline(&keys)
+}
+
+fn tls_route(route: &TlsRoute, backends: &[Backend]) -> String {
+    let mut keys = Vec::new();
+    match &route.sni {
+        Some(HostMatch::Exact(host)) => keys.push(format!("sni = {}", text(host))),
+        Some(HostMatch::Suffix(host)) => keys.push(format!("sni = {}", text(&format!("*{host}")))),
+        None => {}
+    }
+    if !route.alpn.is_empty() {
+        keys.push(format!("alpn = {}", list(&route.alpn, |name| text(name))));
+    }
+    keys.push(format!("backend = {}", text(&backends[route.backend].name)));
     inline(&keys)
 }
 

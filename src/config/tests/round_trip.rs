@@ -140,6 +140,11 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
     frontend
         .routes
         .retain(|route| mode == Mode::Http && fits(route.backend));
+    // A bind that ends TLS has nothing to pass through.
+    let passes = mode == Mode::Tcp && !frontend.binds.iter().any(|bind| bind.tls);
+    frontend
+        .passed
+        .retain(|route| passes && fits(route.backend));
     if let Some(monitor) = &mut frontend.monitor {
         monitor
             .fail_below
@@ -291,14 +296,27 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         option::of(0_u64..1 << 40),
     );
     (
-        (name(), mode(), vec(bind(), 1..4), vec(route(), 0..3)),
+        (
+            name(),
+            mode(),
+            vec(bind(), 1..4),
+            (vec(route(), 0..3), vec(tls_route(), 0..3)),
+        ),
         (
             option::of(1_usize..1_000_000),
             option::of(0_usize..4),
             any::<u32>(),
             option::of(monitor()),
         ),
-        [wait(1), wait(1), wait(1), wait(1), wait(1), wait(1)],
+        [
+            wait(1),
+            wait(1),
+            wait(1),
+            wait(1),
+            wait(1),
+            wait(1),
+            wait(1),
+        ],
         limits,
         (forwarded(), frontend_tls(), option::of(redirect())),
         (client_http2(), option::of(page())),
@@ -309,7 +327,8 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                     name: itself.0,
                     mode: itself.1,
                     binds: itself.2,
-                    routes: itself.3,
+                    routes: itself.3.0,
+                    passed: itself.3.1,
                     maxconn: counts.0,
                     default_backend: counts.1,
                     keep_alive_requests: counts.2,
@@ -322,6 +341,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
                         tunnel: waits[3],
                         half_closed: waits[4],
                         tls_handshake: waits[5],
+                        client_hello: waits[6],
                     },
                     limits: RequestLimits {
                         uri: limits.0,
@@ -531,6 +551,18 @@ fn bind() -> impl Strategy<Value = Bind> {
                 BindAddress::Abstract(_) => {}
             }
             bind
+        })
+}
+
+fn tls_route() -> impl Strategy<Value = TlsRoute> {
+    let sni = prop_oneof![
+        "[a-z][a-z0-9-]{0,8}(\\.[a-z]{1,5}){0,2}".prop_map(HostMatch::Exact),
+        "(\\.[a-z0-9-]{1,8}){1,3}".prop_map(HostMatch::Suffix),
+    ];
+    (option::of(sni), vec("[!-~]{1,9}", 0..3), 0_usize..4)
+        .prop_map(|(sni, alpn, backend)| TlsRoute { sni, alpn, backend })
+        .prop_filter("a condition", |route| {
+            route.sni.is_some() || !route.alpn.is_empty()
         })
 }
 

@@ -154,12 +154,27 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "use_backend",
         "HAProxy",
-        "write [[frontend.route]] with host, path_prefix, method or header, and backend",
+        "write [[frontend.route]] with host, path_prefix, method or header (in tcp mode sni or alpn), and backend",
     ),
     (
         "acl",
         "HAProxy",
-        "the conditions stand in [[frontend.route]]: host, path_prefix, method, header",
+        "the conditions stand in [[frontend.route]]: host, path_prefix, method, header; in tcp mode sni, alpn",
+    ),
+    (
+        "req.ssl_sni|ssl_fc_sni",
+        "HAProxy",
+        "write sni = \"demo.example.com\" in a [[frontend.route]] of tcp mode",
+    ),
+    (
+        "req.ssl_alpn|ssl_fc_alpn",
+        "HAProxy",
+        "write alpn = \"h2\" in a [[frontend.route]] of tcp mode",
+    ),
+    (
+        "tcp-request inspect-delay|inspect-delay|tcp-request",
+        "HAProxy",
+        "write client_hello = \"5s\" in `timeouts`; routes with sni or alpn wait for it by themselves",
     ),
     (
         "http-request|reqadd|reqset",
@@ -402,6 +417,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "nginx",
         "not in this version yet",
     ),
+    (
+        "ssl_preread|ssl_preread_server_name|ssl_preread_alpn_protocols|preread_timeout|preread_buffer_size",
+        "nginx",
+        "write sni or alpn in a [[frontend.route]] of tcp mode",
+    ),
     // Traefik
     (
         "entryPoints|entryPoint",
@@ -413,7 +433,12 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "rule",
         "Traefik",
-        "the conditions are keys of the route: host, path_prefix, method, header",
+        "the conditions are keys of the route: host, path_prefix, method, header; in tcp mode sni, alpn",
+    ),
+    (
+        "HostSNI|HostSNIRegexp|ALPN|passthrough",
+        "Traefik",
+        "write sni and alpn in a [[frontend.route]] of tcp mode: TLS is passed through there",
     ),
     (
         "loadBalancer|loadBalancers",

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route};
+use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, TlsRoute};
 use crate::control::admin::command::Explained;
 use crate::generation::{Backend, Frontend, Generation, RequestFacts, status};
+use crate::tls::ClientHello;
 
 /// Frontends on the port of the URL (all, without one), the route that each
 /// takes, and the share of each server of the backend it leads to. `addresses`
@@ -68,9 +69,25 @@ fn explain_frontend(
         .collect();
     *text += &format!("frontend {} ({})\n", frontend.config.name, binds.join(", "));
     let backend = match frontend.config.mode {
-        Mode::Tcp => {
+        Mode::Tcp if frontend.config.passed.is_empty() => {
             *text += "  tcp: every connection goes the same way\n";
             frontend.config.default_backend
+        }
+        Mode::Tcp => {
+            let hello = ClientHello::naming(request.host.as_bytes());
+            let place = frontend.passing_route(&hello);
+            *text += &match place {
+                Some(index) => {
+                    let route = &frontend.config.passed[index];
+                    format!(
+                        "  tcp, passed through: route {}: {}\n",
+                        index + 1,
+                        names(route)
+                    )
+                }
+                None => "  tcp, passed through: no route for this name without ALPN\n".to_owned(),
+            };
+            frontend.pass(Some(&hello))
         }
         Mode::Http => {
             let has_field = |wanted: &HeaderMatch| {
@@ -105,13 +122,28 @@ fn explain_frontend(
     }
 }
 
-fn conditions(route: &Route) -> String {
-    let mut words = Vec::new();
-    match &route.host {
-        Some(HostMatch::Exact(host)) => words.push(format!("host {host}")),
-        Some(HostMatch::Suffix(suffix)) => words.push(format!("host *{suffix}")),
-        None => {}
+fn names(route: &TlsRoute) -> String {
+    let sni = route
+        .sni
+        .iter()
+        .map(|host| format!("sni {}", pattern(host)));
+    let alpn = match route.alpn.is_empty() {
+        true => None,
+        false => Some(format!("alpn {}", route.alpn.join(" or "))),
+    };
+    sni.chain(alpn).collect::<Vec<_>>().join(", ")
+}
+
+fn pattern(host: &HostMatch) -> String {
+    match host {
+        HostMatch::Exact(host) => host.clone(),
+        HostMatch::Suffix(suffix) => format!("*{suffix}"),
     }
+}
+
+fn conditions(route: &Route) -> String {
+    let host = route.host.iter();
+    let mut words: Vec<_> = host.map(|host| format!("host {}", pattern(host))).collect();
     words.extend(
         route
             .path_prefix

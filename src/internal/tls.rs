@@ -1,0 +1,65 @@
+//! What must hold of a ClientHello for any bytes.
+
+use rustls::server::Acceptor;
+
+use crate::tls::{ClientHello, HELLO_MAX, Scan};
+
+/// See the name of the target; the first byte says how the others are cut.
+pub fn client_hello(data: &[u8]) {
+    let Some((cut, bytes)) = data.split_first() else {
+        return;
+    };
+    let mut whole = Scan::default();
+    let at_once = whole.is_whole(bytes);
+    let mut scan = Scan::default();
+    let step = usize::from(*cut) + 1;
+    let ends = (0..bytes.len()).step_by(step).chain([bytes.len()]);
+    let mut pieces = ends.map(|end| scan.is_whole(&bytes[..end]));
+    let piecemeal = pieces.find(|outcome| *outcome != Ok(false));
+    assert_eq!(
+        piecemeal.unwrap_or(Ok(false)),
+        at_once,
+        "in pieces of {step}"
+    );
+    let theirs = as_rustls_reads(bytes);
+    if at_once != Ok(true) {
+        assert_eq!(theirs, None, "{at_once:?}");
+        return;
+    }
+    let message = whole.message(bytes);
+    assert_eq!(message, scan.message(bytes));
+    match ClientHello::parse(&message) {
+        Ok(hello) => {
+            let name = hello.server_name().map(<[u8]>::to_ascii_lowercase);
+            let protocols: Vec<_> = hello.protocols().map(<[u8]>::to_vec).collect();
+            if let Some((their_name, their_protocols)) = theirs {
+                // They know no name where it is none of DNS.
+                assert!(
+                    their_name.is_none() || their_name == name,
+                    "{their_name:?} {name:?}"
+                );
+                assert_eq!(their_protocols, protocols);
+            }
+        }
+        Err(error) => assert_eq!(theirs, None, "{error}"),
+    }
+}
+
+/// Name and protocols; `None` = it is refused, or not whole.
+fn as_rustls_reads(bytes: &[u8]) -> Option<(Option<Vec<u8>>, Vec<Vec<u8>>)> {
+    let mut acceptor = Acceptor::default();
+    let mut rest = &bytes[..bytes.len().min(HELLO_MAX)];
+    loop {
+        let read = acceptor.read_tls(&mut rest).ok()?;
+        if let Some(accepted) = acceptor.accept().ok()? {
+            let hello = accepted.client_hello();
+            let name = hello.server_name().map(str::to_ascii_lowercase);
+            let name = name.map(|name| name.trim_end_matches('.').as_bytes().to_vec());
+            let protocols = hello.alpn().into_iter().flatten();
+            return Some((name, protocols.map(<[u8]>::to_vec).collect()));
+        }
+        if read == 0 {
+            return None;
+        }
+    }
+}
