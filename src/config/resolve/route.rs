@@ -27,7 +27,7 @@ pub(super) fn route(
         headers: reader.list("header").iter().filter_map(header).collect(),
         backend: backends.find(reader.node("backend")?, Mode::Http, problems)?,
     };
-    if OF_REQUESTS.iter().all(|key| reader.own(key).is_none()) {
+    if has_no_condition(&reader) {
         problems.missing(
             reader.place(),
             "",
@@ -68,8 +68,7 @@ fn one_passed(node: &Node, backends: &BackendNames<'_>, problems: &Problems) -> 
         alpn: protocols.map(str::to_owned).collect(),
         backend: backends.find(reader.node("backend")?, Mode::Tcp, problems)?,
     };
-    let conditions = OF_REQUESTS.iter().chain(&OF_TLS);
-    if conditions.into_iter().all(|key| reader.own(key).is_none()) {
+    if has_no_condition(&reader) {
         problems.missing(
             reader.place(),
             "",
@@ -78,6 +77,11 @@ fn one_passed(node: &Node, backends: &BackendNames<'_>, problems: &Problems) -> 
         );
     }
     Some(route)
+}
+
+fn has_no_condition(reader: &Reader<'_>) -> bool {
+    let mut keys = OF_REQUESTS.iter().chain(&OF_TLS);
+    keys.all(|key| reader.own(key).is_none())
 }
 
 /// Conditions on what the frontend's mode does not look at.

@@ -3,6 +3,7 @@
 mod client_certificates;
 mod handshakes;
 mod memory;
+mod passed;
 mod real;
 mod rotation;
 mod seen;

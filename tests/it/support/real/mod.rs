@@ -27,7 +27,7 @@ pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
 pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
 pub(crate) use knot::{Knot, knot};
-pub(crate) use nginx::nginx;
+pub(crate) use nginx::{Nginx, nginx};
 pub(crate) use python::{Python, python};
 pub(crate) use tool::{Said, Tool, tool};
 
