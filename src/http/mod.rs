@@ -19,6 +19,7 @@ mod field;
 mod forward;
 mod framing;
 mod h2;
+mod lower;
 mod reply;
 mod request;
 mod response;
@@ -38,6 +39,7 @@ pub(crate) use h2::{
     filter_trailers, join_cookies, read_h2_request, read_trailers, relay_h2_response, to_h2_answer,
     to_h2_request, to_h2_response, write_trailers,
 };
+pub(crate) use lower::{lowered_framing, write_lowered};
 pub(crate) use reply::{Reply, reply_framing, response_bound, write_response};
 pub(crate) use request::{MethodKind, RequestHead, Scheme, may_complete, parse_request};
 pub(crate) use response::{Asked, ResponseHead, parse_response};

@@ -10,7 +10,7 @@ use super::connect::{self, Plan};
 use super::upstream::Use;
 use crate::config::{HeaderMatch, Monitor, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
 use crate::generation::{Backend, Frontend, Generation, RequestFacts};
-use crate::http::{Framing, RequestHead, Version};
+use crate::http::{Framing, RequestHead};
 use crate::net::Stream;
 
 /// What is needed of a backend, copied so that no generation is held.
@@ -112,8 +112,9 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         let Some(backend) = route(generation, &client.frontend, head) else {
             return Found::NoBackend;
         };
-        if backend.config.protocol == Protocol::Http2 && head.version != Version::Http2 {
-            return Found::NotForUs(Answer::of(505, "this backend takes HTTP/2 alone"));
+        if backend.config.protocol == Protocol::Http2 && head.host.is_empty() {
+            // HTTP/1.0 need not name one, the library under us must.
+            return Found::NotForUs(Answer::of(400, "an HTTP/2 server needs a Host"));
         }
         let target = Target::of(backend);
         match connect::assign(&shard, backend) {

@@ -1,11 +1,11 @@
 //! The client's side of a session.
 
 use std::future::poll_fn;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
@@ -123,6 +123,38 @@ impl Client {
         .await;
     }
 
+    /// Looks at the client while its server thinks: later requests are read ahead a
+    /// little, and a FIN behind a whole request is no end. A client the driver does not
+    /// know is left alone.
+    ///
+    /// # Errors
+    /// It reset its connection.
+    pub(crate) fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let has_room = |ahead: &Option<Buf>| ahead.as_ref().is_none_or(|buf| buf.len() < AHEAD_MAX);
+        while !self.fin && self.stream.is_watched() && has_room(&self.ahead) {
+            if self.stream.poll_read_ready(cx)?.is_pending() {
+                return Ok(());
+            }
+            let buffers = &self.slot.shard().buffers;
+            let mut buf = self.ahead.take().unwrap_or_else(|| buffers.take(REQUEST));
+            if buf.room().is_empty() {
+                buf = buffers.grow(buf, REQUEST / 2);
+            }
+            match self.stream.poll_read(cx, buf.room()) {
+                Poll::Ready(Ok(0)) => self.fin = true,
+                Poll::Ready(Ok(n)) => buf.filled(n),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {}
+            }
+            if buf.is_empty() {
+                buffers.give(buf);
+            } else {
+                self.ahead = Some(buf);
+            }
+        }
+        Ok(())
+    }
+
     /// What its servers are told of it.
     #[inline]
     pub(crate) fn about<'a>(&'a self, request_id: Option<&'a [u8; 32]>) -> http::Client<'a> {
@@ -159,6 +191,8 @@ impl Client {
     }
 }
 
+/// Bytes of later requests read while an exchange runs.
+const AHEAD_MAX: usize = REQUEST / 2;
 /// nginx waits 5 s; a client that has not stopped by now will not.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes thrown away at most.

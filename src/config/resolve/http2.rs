@@ -1,12 +1,8 @@
 //! `http2` and `protocol`, and who cannot talk to whom.
 
-use super::Section;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::tree::Reader;
-use crate::config::{
-    Alpn, Backend, BindProtocol, ClientHttp2, Floods, Frontend, FrontendTls, Mode, Protocol,
-    ServerHttp2,
-};
+use crate::config::{BindProtocol, ClientHttp2, Floods, Protocol, ServerHttp2};
 
 pub(super) fn of_clients(reader: &Reader<'_>) -> ClientHttp2 {
     let default = ClientHttp2::default();
@@ -67,43 +63,5 @@ pub(super) fn protocol(reader: &Reader<'_>) -> Protocol {
     match reader.text("protocol") {
         Some("h2") => Protocol::Http2,
         _ => Protocol::Http1,
-    }
-}
-
-/// Requests are not lifted from HTTP/1 to HTTP/2: a bind that takes HTTP/1 alone
-/// must not lead to servers that do not speak it.
-pub(super) fn refuse_h1_to_h2(
-    section: &Section<'_>,
-    frontend: &Frontend,
-    backends: &[Backend],
-    problems: &Problems,
-) {
-    let of_h2 = frontend
-        .leads_to()
-        .filter_map(|index| backends.get(index))
-        .find(|backend| backend.protocol == Protocol::Http2);
-    let Some(backend) = of_h2.filter(|_| frontend.mode == Mode::Http) else {
-        return;
-    };
-    // What binds with TLS take is agreed on there.
-    let offers_h2 = |tls: &FrontendTls| tls.alpn.contains(&Alpn::H2);
-    let is_h2_offered = frontend.tls.as_ref().is_some_and(offers_h2);
-    for node in section.reader.list("bind") {
-        let reader = Reader::of(node);
-        let takes_h2 = match reader.flag("tls") {
-            Some(true) => is_h2_offered,
-            _ => bind_protocol(&reader) != BindProtocol::Http1,
-        };
-        if !takes_h2 {
-            problems.at(
-                node.place,
-                "takes HTTP/1 alone",
-                Diagnostic::error(format!(
-                    "the servers of `{}` speak HTTP/2, and HTTP/1 requests are not translated",
-                    backend.name
-                ))
-                .help("write protocol = \"h2\" in the bind, or \"both\" where other routes take HTTP/1"),
-            );
-        }
     }
 }

@@ -57,7 +57,6 @@ pub(crate) fn resolve(root: &Table, problems: &Problems) -> Config {
         };
         let frontend = frontend::frontend(&section.reader, &context, &mut listening);
         names.used_by(&frontend);
-        http2::refuse_h1_to_h2(section, &frontend, &backends, problems);
         frontends.push(frontend);
     }
     for section in &sections {

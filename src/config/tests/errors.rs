@@ -269,10 +269,6 @@ fn what_cannot_stand_together() {
             "lb.toml:3:10: a source is named by one key",
         ),
         (
-            "[[listen]]\nname = \"a\"\nbind = \":80\"\nserver = \"10.0.0.1:80\"\nprotocol = \"h2\"\n",
-            "lb.toml:3:8: the servers of `a` speak HTTP/2, and HTTP/1 requests are not translated",
-        ),
-        (
             "[[backend]]\nname = \"a\"\nprotocol = \"h2\"\ncheck = { type = \"http\" }\n",
             "lb.toml:4:18: the servers of this backend speak HTTP/2",
         ),

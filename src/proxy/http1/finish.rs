@@ -9,7 +9,7 @@ use crate::proxy::end::{Cause, SessionEnd};
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(in crate::proxy) enum Next {
     /// Another request may come.
     Request,
     /// Orderly close.

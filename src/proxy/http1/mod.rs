@@ -3,7 +3,8 @@
 //! `read.rs` waits for a request and turns its head into an [`Exchange`];
 //! `exchange.rs` runs it: connect, relay both directions, answer; `relay.rs`
 //! is the inner state machine; `finish.rs` counts, pools and decides what
-//! becomes of the client's connection.
+//! becomes of the client's connection. What goes to an HTTP/2 server is lifted out
+//! of here into `http2/`, and its client comes back.
 
 mod exchange;
 mod finish;
@@ -13,7 +14,7 @@ mod relay;
 use super::Client;
 use super::http2;
 pub(crate) use exchange::Exchange;
-use finish::Next;
+pub(super) use finish::Next;
 use read::Wanted;
 pub(super) use relay::INTERIMS_MAX;
 
@@ -21,14 +22,24 @@ pub(super) use relay::INTERIMS_MAX;
 pub(crate) async fn serve(mut client: Client) {
     client.slot.register_task().await;
     loop {
-        let mut exchange = match read::next_request(&mut client).await {
-            Wanted::Exchange(exchange) => exchange,
+        let next = match read::next_request(&mut client).await {
+            Wanted::Exchange(mut exchange) => {
+                exchange.run(&mut client).await;
+                exchange.finish(&mut client)
+            }
+            // Boxed: as below.
+            Wanted::Lifted(lifted) => match Box::pin(http2::lift(client, lifted)).await {
+                Some((back, next)) => {
+                    client = back;
+                    next
+                }
+                None => return,
+            },
             Wanted::Nothing => return client.stream.farewell(),
             // Boxed: it would widen every session.
             Wanted::Http2 => return Box::pin(http2::serve(client)).await,
         };
-        exchange.run(&mut client).await;
-        match exchange.finish(&mut client) {
+        match next {
             Next::Request => {}
             Next::Close => return client.stream.farewell(),
             Next::Reset => return client.stream.reset_on_close(),

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use super::Exchange;
+use crate::config::Protocol;
 use crate::http::{self, Framing, Refused, Slots};
 use crate::proxy::Client;
 use crate::proxy::answer::Answer;
@@ -11,11 +12,14 @@ use crate::proxy::buffers::{Buf, REQUEST};
 use crate::proxy::choose::{Found, find_server};
 use crate::proxy::connect::{self, NO_SERVER};
 use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::http2::Lifted;
 
 /// What a client wants next.
 pub(super) enum Wanted {
     /// This request, ready to run.
     Exchange(Box<Exchange>),
+    /// This request, of an HTTP/2 server.
+    Lifted(Box<Lifted>),
     /// To speak HTTP/2; its first bytes are read ahead.
     Http2,
     /// Nothing: the connection is to be closed.
@@ -70,6 +74,9 @@ impl Waiting {
                     match prepare(client, buf) {
                         Prepared::Ready(exchange) => {
                             return Poll::Ready(Wanted::Exchange(exchange));
+                        }
+                        Prepared::Lifted(lifted) => {
+                            return Poll::Ready(Wanted::Lifted(lifted));
                         }
                         Prepared::Http2(buf) => {
                             client.ahead = Some(buf);
@@ -150,6 +157,7 @@ enum Prepared {
     Incomplete(Buf),
     Http2(Buf),
     Ready(Box<Exchange>),
+    Lifted(Box<Lifted>),
 }
 
 fn begin(client: &Client) -> Box<Exchange> {
@@ -188,6 +196,17 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let mut exchange = begin(client);
     exchange.describe(client, &head);
     match find_server(client, &head) {
+        Found::Server(target, server) if target.protocol == Protocol::Http2 => {
+            client.shard().give_exchange(exchange);
+            let len = head.len;
+            let lifted = Lifted::new(client, head, target, server);
+            buf.consume(len);
+            match buf.is_empty() {
+                true => client.shard().buffers.give(buf),
+                false => client.ahead = Some(buf),
+            }
+            return Prepared::Lifted(lifted);
+        }
         Found::Server(target, server) => {
             exchange.target = Some(target);
             exchange.assign(client, server, &head, behind);

@@ -8,7 +8,7 @@ use super::exchange::Stage;
 use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead, Slots, Version};
 use crate::proxy::Client;
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
-use crate::proxy::buffers::{Buf, REQUEST};
+use crate::proxy::buffers::Buf;
 use crate::proxy::connect::killed;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
@@ -30,8 +30,6 @@ pub(super) enum Step {
 const UNWATCHED: Duration = Duration::from_millis(50);
 /// 1xx answers before the final one; more is an attack or a loop.
 pub(crate) const INTERIMS_MAX: u32 = 100;
-/// Bytes of later requests read while an exchange runs.
-const AHEAD_MAX: usize = REQUEST / 2;
 
 impl Exchange {
     /// Moves whatever can be moved.
@@ -184,7 +182,7 @@ impl Exchange {
                 Poll::Pending => {
                     // Behind a body that nobody reads on stands no request.
                     let watched = self.up_done && !self.up_broken;
-                    if watched && self.watch(client, cx).is_err() {
+                    if watched && client.read_ahead(cx).is_err() {
                         return Poll::Ready(Some(self.client_left(client)));
                     }
                     return Poll::Pending;
@@ -199,39 +197,6 @@ impl Exchange {
         };
         let buffers = &client.slot.shard().buffers;
         buffers.poll_fill(&mut self.answer, stream, cx)
-    }
-
-    /// Looks at the client while the server thinks: a reset ends the exchange, a
-    /// FIN behind a whole request does not; later requests are read ahead a little.
-    fn watch(&self, client: &mut Client, cx: &mut Context<'_>) -> std::io::Result<()> {
-        while !client.fin
-            && client.stream.is_watched()
-            && client
-                .ahead
-                .as_ref()
-                .is_none_or(|ahead| ahead.len() < AHEAD_MAX)
-        {
-            if client.stream.poll_read_ready(cx)?.is_pending() {
-                return Ok(());
-            }
-            let buffers = &client.slot.shard().buffers;
-            let mut buf = client.ahead.take().unwrap_or_else(|| buffers.take(REQUEST));
-            if buf.room().is_empty() {
-                buf = buffers.grow(buf, REQUEST / 2);
-            }
-            match client.stream.poll_read(cx, buf.room()) {
-                Poll::Ready(Ok(0)) => client.fin = true,
-                Poll::Ready(Ok(n)) => buf.filled(n),
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {}
-            }
-            if buf.is_empty() {
-                buffers.give(buf);
-            } else {
-                client.ahead = Some(buf);
-            }
-        }
-        Ok(())
     }
 
     fn client_left(&mut self, client: &Client) -> Step {

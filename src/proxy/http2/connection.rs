@@ -12,8 +12,11 @@ use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 
+use super::ends::{Sink, Source};
 use super::exchange::Exchange;
 use super::guard::{Guard, Offence};
+use super::stream_sink::StreamSink;
+use super::stream_source::StreamSource;
 use super::wire::ClientWire;
 use crate::http::{Slots, join_cookies, read_h2_request};
 use crate::proxy::{Client, Shard};
@@ -25,6 +28,18 @@ pub(super) struct Shared {
     pub(super) guard: RefCell<Guard>,
     /// Exchanges under way.
     pub(super) streams: Cell<u32>,
+}
+
+impl Shared {
+    pub(super) fn of(client: Client) -> Self {
+        let now_ms = client.shard().clock.now_ms();
+        let floods = client.frontend.config.http2.floods;
+        Self {
+            client: RefCell::new(client),
+            guard: RefCell::new(Guard::new(floods, now_ms)),
+            streams: Cell::new(0),
+        }
+    }
 }
 
 /// Serves one client until it leaves or is sent away.
@@ -42,11 +57,7 @@ pub(crate) async fn serve(client: Client) {
         .max_pending_accept_reset_streams(settings.floods.resets as usize)
         .max_local_error_reset_streams(Some(settings.floods.faults as usize));
     client.slot.arm(config.timeouts.http_request);
-    let shared = Rc::new(Shared {
-        client: RefCell::new(client),
-        guard: RefCell::new(Guard::new(settings.floods, now_ms)),
-        streams: Cell::new(0),
-    });
+    let shared = Rc::new(Shared::of(client));
     // Boxed: it is dropped before the connection lingers.
     let mut shaking = Box::pin(builder.handshake(ClientWire(Rc::clone(&shared))));
     let shaken = poll_fn(|cx| {
@@ -149,7 +160,12 @@ impl Session {
         client.requests = client.requests.saturating_add(1);
         let ended = body.is_end_stream();
         // Boxed here: it is large, and a task would be given copy after copy of it.
-        let exchange = Exchange::new(&self.shared, &client, body, respond);
+        let source = StreamSource::new(body, client.frontend.config.limits.body);
+        let (source, sink) = (
+            Source::Stream(source),
+            Sink::Stream(StreamSink::new(respond)),
+        );
+        let exchange = Exchange::new(&self.shared, &client, source, sink);
         let mut exchange = Box::new(exchange);
         let limits = client.frontend.config.limits;
         let mut slots = Slots::new();

@@ -1,4 +1,4 @@
-//! One request of an HTTP/2 client and its answer.
+//! One request and its answer, where either side speaks HTTP/2.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -6,23 +6,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossbeam_utils::CachePadded;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::Reason;
 use http::Response;
 
 use super::connection::Shared;
+use super::ends::{ClientLeft, Sink, Source};
 use super::grpc;
 use super::origin::{Around, Lost, Origin, Part};
 use super::pool;
-use super::sink::{ClientLeft, Sink};
-use super::source::Source;
 use super::to_http1::ToHttp1;
 use super::to_http2::ToHttp2;
 use crate::config::Protocol;
 use crate::generation::Frontend;
-use crate::http::{self as rules, Asked, Framing, Refused, RequestHead, Version, to_h2_answer};
+use crate::http::{self as rules, Asked, Framing, Refused, RequestHead};
 use crate::net::Peer;
 use crate::proxy::Client;
 use crate::proxy::account::{Account, Asker};
@@ -72,6 +69,57 @@ struct Request {
     grpc: bool,
 }
 
+impl Request {
+    fn fill(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
+        let shard = client.shard();
+        let rules_of = &client.frontend.config.forwarded;
+        let request_id = rules_of.request_id.as_ref().map(|_| shard.request_id());
+        let about = client.about(request_id.as_ref());
+        let bound = rules::request_bound(head, rules_of, &about);
+        let mut text = shard.buffers.take_head(bound);
+        rules::write_request(head, rules_of, &about, &mut text);
+        self.text = text;
+        self.framing = Some(head.framing);
+        self.idempotent = head.kind.is_idempotent();
+    }
+}
+
+/// A request for which a server was chosen already.
+#[derive(Debug)]
+pub(super) struct Begun {
+    request: Request,
+    target: Target,
+    server: Use,
+    line: Vec<u8>,
+    head_len: u64,
+}
+
+impl Begun {
+    pub(super) fn new(
+        client: &Client,
+        head: &RequestHead<'_, '_>,
+        target: Target,
+        server: Use,
+    ) -> Self {
+        let mut line = Vec::new();
+        if let Some(line_max) = client.shard().log.wants() {
+            record::keep_line(&mut line, head, line_max);
+        }
+        let mut request = Request {
+            asked: head.asked(),
+            ..Request::default()
+        };
+        request.fill(client, head);
+        Self {
+            request,
+            target,
+            server,
+            line,
+            head_len: head.len as u64,
+        }
+    }
+}
+
 /// What polling has come to.
 enum Step {
     Done,
@@ -80,12 +128,7 @@ enum Step {
 }
 
 impl Exchange {
-    pub(super) fn new(
-        shared: &Rc<Shared>,
-        client: &Client,
-        body: RecvStream,
-        respond: SendResponse<Bytes>,
-    ) -> Self {
+    pub(super) fn new(shared: &Rc<Shared>, client: &Client, source: Source, sink: Sink) -> Self {
         let shard = client.shard();
         let now_us = shard.clock.now_us();
         shared.streams.set(shared.streams.get() + 1);
@@ -94,8 +137,8 @@ impl Exchange {
             slot: Slot::open(shard, Arc::clone(&client.frontend.state), client.peer),
             frontend: Arc::clone(&client.frontend),
             counters: Arc::clone(&client.counters),
-            source: Source::new(body, client.frontend.config.limits.body),
-            sink: Sink::new(respond),
+            source,
+            sink,
             request: Request::default(),
             target: None,
             server: None,
@@ -158,16 +201,22 @@ impl Exchange {
     }
 
     fn describe(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
-        let shard = client.shard();
-        let rules_of = &client.frontend.config.forwarded;
-        let request_id = rules_of.request_id.as_ref().map(|_| shard.request_id());
-        let about = client.about(request_id.as_ref());
-        let bound = rules::request_bound(head, rules_of, &about);
-        let mut text = shard.buffers.take_head(bound);
-        rules::write_request(head, rules_of, &about, &mut text);
-        self.request.text = text;
-        self.request.framing = Some(head.framing);
-        self.request.idempotent = head.kind.is_idempotent();
+        self.request.fill(client, head);
+    }
+
+    /// When its first byte came, if not now.
+    pub(super) fn began(&mut self, us: u64) {
+        self.account.began_us = us;
+    }
+
+    /// Goes on where another protocol left off: a server was chosen.
+    pub(super) fn resume(&mut self, begun: Begun) {
+        self.account.bytes_in = begun.head_len;
+        self.account.course.understood = true;
+        self.line = begun.line;
+        self.request = begun.request;
+        self.target = Some(begun.target);
+        self.server = Some(begun.server);
     }
 
     /// The head is not one.
@@ -329,6 +378,11 @@ impl Exchange {
                 self.refuse_body();
                 return Ok(());
             }
+            if self.source.is_broken() {
+                self.counters.request_errors.add(1);
+                self.fail(SessionEnd::new(Cause::Proxy, During::Data));
+                return Ok(());
+            }
             match origin.poll_flush(cx) {
                 Poll::Pending => return Ok(()),
                 // It may have answered before it stopped reading: look for that answer.
@@ -347,14 +401,9 @@ impl Exchange {
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Result<Poll<Step>, ClientLeft> {
         loop {
             while self.sink.is_pending() {
-                let Poll::Ready(sent) = self.sink.poll_flush(cx) else {
+                if self.poll_send(cx)?.is_pending() {
                     return Ok(Poll::Pending);
-                };
-                let sent = sent?;
-                // A window that opens by single bytes holds a server up as well as none.
-                self.progress |= sent >= REAL_PROGRESS || !self.sink.is_pending();
-                self.account.bytes_out += sent as u64;
-                self.shared.guard.borrow_mut().sent(sent);
+                }
             }
             let Some(origin) = self.origin.as_mut().filter(|_| !self.sink.has_ended()) else {
                 return Ok(Poll::Ready(Step::Done));
@@ -364,6 +413,8 @@ impl Exchange {
                 via: self.frontend.config.forwarded.via.as_deref(),
             };
             let Poll::Ready(part) = origin.poll_part(&around, cx) else {
+                // What could have left with more leaves alone.
+                while self.sink.holds() && self.poll_send(cx)?.is_ready() {}
                 return Ok(Poll::Pending);
             };
             match part {
@@ -378,6 +429,19 @@ impl Exchange {
             }
             self.progress = true;
         }
+    }
+
+    /// Sends some of what the client has to take.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, ClientLeft> {
+        let Poll::Ready(sent) = self.sink.poll_flush(cx) else {
+            return Ok(Poll::Pending);
+        };
+        let sent = sent?;
+        // A window that opens by single bytes holds a server up as well as none.
+        self.progress |= sent >= REAL_PROGRESS || !self.sink.is_pending();
+        self.account.bytes_out += sent as u64;
+        self.shared.guard.borrow_mut().sent(sent);
+        Ok(Poll::Ready(()))
     }
 
     fn head(&mut self, head: Response<()>, last: bool) -> Result<(), ClientLeft> {
@@ -467,15 +531,12 @@ impl Exchange {
     fn answer(&mut self, answer: &Answer) {
         self.account.status = answer.status;
         let date = self.slot.shard().clock.date();
-        let canned = answer.canned(Version::Http2, true, self.request.asked.head, &date);
-        let (head, body) = if self.request.grpc {
-            (grpc::answer(&canned), Bytes::new())
-        } else {
-            to_h2_answer(&canned)
-        };
-        self.account.bytes_out += body.len() as u64;
-        if self.sink.answer(head, body).is_err() {
-            self.account.end = SessionEnd::new(Cause::Client, During::Last);
+        let asked = (self.request.asked.head, self.request.grpc);
+        match self.sink.answer(answer, asked, &date) {
+            Ok(len) => self.account.bytes_out += len as u64,
+            Err(ClientLeft) => {
+                self.account.end = SessionEnd::new(Cause::Client, During::Last);
+            }
         }
     }
 
@@ -492,7 +553,7 @@ impl Exchange {
         let sends = !self.source.has_ended()
             && !self.up_broken
             && self.origin.as_ref().is_some_and(Origin::has_room);
-        self.sink.is_pending() || (sends && !self.sink.has_begun())
+        self.sink.holds() || (sends && !self.sink.has_begun())
     }
 
     fn patience(&self) -> Duration {
@@ -503,7 +564,7 @@ impl Exchange {
     }
 
     fn time_out(&mut self) {
-        let end = if self.sink.is_pending() {
+        let end = if self.sink.holds() {
             SessionEnd::new(Cause::ClientTimeout, During::Last)
         } else if self.waits_for_client() {
             SessionEnd::new(Cause::ClientTimeout, During::Data)

@@ -5,6 +5,9 @@
 //! window that does not open), so it is left out. Route, choice of a server,
 //! retries, header rules, answers and counters are shared with HTTP/1.
 //!
+//! A request of an HTTP/1 client comes here if its server speaks HTTP/2: then the two
+//! ends of its exchange (`ends.rs`) are a connection, and not a stream (`lift.rs`).
+//!
 //! `connection.rs` is the client's connection: it takes requests, drains, and
 //! sends floods (`guard.rs`) away. Each request is an `Exchange` in a task of its
 //! own (`exchange.rs`), between the client's stream and an `Origin`: a connection
@@ -12,16 +15,21 @@
 //! (`to_http2.rs`, whose connections `pool.rs` shares). Start at [`serve`].
 
 mod connection;
+mod ends;
 mod exchange;
+mod from_http1;
 mod grpc;
 mod guard;
+mod lift;
+mod message;
 mod origin;
 mod pool;
-mod sink;
-mod source;
+mod stream_sink;
+mod stream_source;
 mod to_http1;
 mod to_http2;
 mod wire;
 
 pub(crate) use connection::serve;
+pub(super) use lift::{Lifted, lift};
 pub(super) use pool::Pool;

@@ -1,16 +1,14 @@
 //! A request to an HTTP/1.1 server, and its answer as fields and pieces.
 
-use std::io::IoSlice;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::message::Message;
 use super::origin::{Around, Lost, Part};
 use crate::config::ResponseLimits;
-use crate::http::{
-    self as rules, Asked, CHUNK_HEAD_MAX, Decoder, Reply, ResponseFraming, Slots, Version,
-};
+use crate::http::{self as rules, Asked, Decoder, Reply, ResponseFraming, Slots, Version};
 use crate::net::Stream;
 use crate::proxy::Shard;
 use crate::proxy::buffers::Buf;
@@ -22,25 +20,9 @@ pub(super) struct ToHttp1 {
     stream: Stream,
     /// It comes from the pool.
     pub(super) reused: bool,
-    up: Up,
+    up: Message,
     down: Down,
     progress: bool,
-}
-
-/// The request. Its pieces leave in one write, as far as they are there.
-#[derive(Debug)]
-struct Up {
-    head: Vec<u8>,
-    chunk: [u8; CHUNK_HEAD_MAX],
-    chunk_at: usize,
-    data: Bytes,
-    tail: Vec<u8>,
-    /// Bytes of the four that were written.
-    written: usize,
-    chunked: bool,
-    finished: bool,
-    /// All of the request stands in `head`.
-    whole: bool,
 }
 
 /// The answer.
@@ -71,17 +53,7 @@ impl ToHttp1 {
         Self {
             stream,
             reused,
-            up: Up {
-                head,
-                chunk: [0; CHUNK_HEAD_MAX],
-                chunk_at: CHUNK_HEAD_MAX,
-                data: Bytes::new(),
-                tail: Vec::new(),
-                written: 0,
-                chunked: body == Some(true),
-                finished: body.is_none(),
-                whole: body.is_none(),
-            },
+            up: Message::new(head, body),
             down: Down {
                 asked,
                 limits,
@@ -100,13 +72,13 @@ impl ToHttp1 {
     /// The head once more, if that is all there is to send and nothing came back.
     pub(super) fn into_request(self) -> Option<Vec<u8>> {
         let untouched = self.down.buf.is_none() && self.down.interims == 0;
-        (self.up.whole && untouched).then_some(self.up.head)
+        untouched.then(|| self.up.into_head())?
     }
 
     /// Gives its buffers back, and the connection if another exchange may use it.
     pub(super) fn finish(mut self, shard: &Shard) -> Option<Stream> {
-        let clean = self.up.finished && self.up.is_flushed();
-        shard.buffers.give_head(std::mem::take(&mut self.up.head));
+        let clean = self.up.is_finished() && self.up.is_flushed();
+        shard.buffers.give_head(self.up.take_head());
         let excess = self.down.buf.as_ref().is_some_and(|buf| !buf.is_empty());
         if let Some(buf) = self.down.buf.take() {
             shard.buffers.give(buf);
@@ -137,15 +109,9 @@ impl ToHttp1 {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         while !self.up.is_flushed() {
-            let slices = self.up.slices();
-            // Mostly there is a head alone, and a plain write is the cheaper one.
-            let written = match slices {
-                [head, [], [], []] => self.stream.poll_write(cx, head),
-                slices => self.stream.poll_writev(cx, &slices.map(IoSlice::new)),
-            };
-            match ready!(written) {
+            match ready!(self.up.poll_write(&self.stream, cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Lost::Gone)),
-                Ok(written) => self.up.written += written,
+                Ok(_) => {}
             }
             self.progress = true;
         }
@@ -171,72 +137,6 @@ impl ToHttp1 {
                 }
                 Ok(_) => self.down.eof()?,
                 Err(_) => return Poll::Ready(Err(Lost::Gone)),
-            }
-        }
-    }
-}
-
-impl Up {
-    fn len(&self) -> usize {
-        let chunk = CHUNK_HEAD_MAX - self.chunk_at;
-        self.head.len() + chunk + self.data.len() + self.tail.len()
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.written == self.len()
-    }
-
-    fn has_room(&self) -> bool {
-        !self.finished && self.data.is_empty() || self.is_flushed()
-    }
-
-    /// What is left of the four pieces.
-    fn slices(&self) -> [&[u8]; 4] {
-        let mut skip = self.written;
-        let pieces = [
-            &self.head[..],
-            &self.chunk[self.chunk_at..],
-            &self.data,
-            &self.tail,
-        ];
-        pieces.map(|piece| {
-            let skipped = skip.min(piece.len());
-            skip -= skipped;
-            &piece[skipped..]
-        })
-    }
-
-    fn give(&mut self, data: Bytes) {
-        self.whole = false;
-        if self.is_flushed() {
-            self.head.clear();
-            self.written = 0;
-        }
-        self.chunk_at = CHUNK_HEAD_MAX;
-        self.tail.clear();
-        if self.chunked && !data.is_empty() {
-            self.chunk_at = rules::chunk_head(data.len(), &mut self.chunk);
-            self.tail.extend_from_slice(b"\r\n");
-        }
-        self.data = data;
-    }
-
-    /// Called in the same breath as [`Self::give`], or when all has left.
-    fn finish(&mut self, trailers: Option<&HeaderMap>) {
-        self.finished = true;
-        if !self.chunked {
-            return;
-        }
-        if self.is_flushed() {
-            self.give(Bytes::new());
-        }
-        self.whole = false;
-        match trailers {
-            None => self.tail.extend_from_slice(rules::LAST_CHUNK),
-            Some(trailers) => {
-                self.tail.extend_from_slice(b"0\r\n");
-                rules::write_trailers(trailers, &mut self.tail);
-                self.tail.extend_from_slice(b"\r\n");
             }
         }
     }

@@ -6,6 +6,7 @@ mod floods;
 mod frames;
 mod grpc;
 mod heads;
+mod lifted;
 mod messages;
 mod numbers;
 mod raw;

@@ -4,13 +4,13 @@ use std::task::{Context, Poll};
 
 use h2::RecvStream;
 
+use super::ends::ClientLeft;
 use super::origin::Origin;
-use super::sink::ClientLeft;
 use crate::http::filter_trailers;
 
 /// Where a request's body comes from.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct StreamSource {
     body: RecvStream,
     ended: bool,
     /// Bytes handed on and not yet given back to the client's window.
@@ -19,7 +19,7 @@ pub(super) struct Source {
     limit: Option<u64>,
 }
 
-impl Source {
+impl StreamSource {
     pub(super) fn new(body: RecvStream, limit: Option<u64>) -> Self {
         Self {
             ended: body.is_end_stream(),

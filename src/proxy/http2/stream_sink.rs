@@ -7,19 +7,11 @@ use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::{HeaderMap, Response};
 
-/// The client took its request back, or left.
-#[derive(Debug)]
-pub(super) struct ClientLeft;
-
-impl From<h2::Error> for ClientLeft {
-    fn from(_: h2::Error) -> Self {
-        Self
-    }
-}
+use super::ends::ClientLeft;
 
 /// Where an answer goes.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(super) struct StreamSink {
     respond: SendResponse<Bytes>,
     /// Behind the answer's head.
     body: Option<SendStream<Bytes>>,
@@ -30,7 +22,7 @@ pub(super) struct Sink {
     ended: bool,
 }
 
-impl Sink {
+impl StreamSink {
     pub(super) fn new(respond: SendResponse<Bytes>) -> Self {
         Self {
             respond,
