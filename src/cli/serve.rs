@@ -146,6 +146,7 @@ fn backend_line(backend: &Backend) -> String {
         Some(check) => {
             let probe = match &check.probe {
                 Probe::Tcp => "connect".to_owned(),
+                Probe::Grpc { .. } => "grpc.health.v1".to_owned(),
                 Probe::Http { method, path, .. } => format!("{method} {path}"),
             };
             format!(

@@ -282,6 +282,7 @@ impl Probe {
     /// What `check = true` asks in http mode: HEAD /, and 200 to 399 passes.
     pub fn http() -> Self {
         Self::Http {
+            protocol: Protocol::default(),
             method: CHECK_METHOD.to_owned(),
             path: CHECK_PATH.to_owned(),
             host: None,

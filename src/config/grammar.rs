@@ -176,6 +176,18 @@ pub(crate) fn sni_match(text: &str) -> Result<HostMatch, Fault> {
     }
 }
 
+/// The name of a gRPC service, or none.
+pub(crate) fn grpc_service(text: &str) -> Result<(), Fault> {
+    let is_name = text.len() <= 127 && text.bytes().all(|b| b.is_ascii_graphic());
+    match is_name {
+        true => Ok(()),
+        false => Err(
+            Fault::new(format!("{} is not the name of a service", quoted(text)))
+                .help("as the server calls it: \"shop.v1.Cart\""),
+        ),
+    }
+}
+
 /// The name of a protocol (RFC 7301 3.1), as far as it can be typed.
 pub(crate) fn alpn_protocol(text: &str) -> Result<(), Fault> {
     let is_name = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());

@@ -745,8 +745,17 @@ pub struct Check {
 pub enum Probe {
     /// The connect alone.
     Tcp,
-    /// One HTTP/1.1 request.
+    /// gRPC's own health check (`grpc.health.v1.Health/Check`), by HTTP/2.
+    Grpc {
+        /// Default "": the server as a whole.
+        service: String,
+        /// `:authority`; default = the server's `ip:port`.
+        host: Option<String>,
+    },
+    /// One request.
     Http {
+        /// How it is asked. Default HTTP/1.1.
+        protocol: Protocol,
         /// Default HEAD.
         method: String,
         /// Default `/`.

@@ -277,9 +277,13 @@ fn http_check(path: &str, defaults: &Backend) -> Check {
         probe => {
             *probe = Probe::http();
             if let Probe::Http {
-                path: own, method, ..
+                protocol,
+                path: own,
+                method,
+                ..
             } = probe
             {
+                *protocol = defaults.protocol;
                 path.clone_into(own);
                 // Applications often answer nothing else at such a path.
                 "GET".clone_into(method);

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 mod event;
+mod http2;
 mod machine;
 mod probe;
 mod task;

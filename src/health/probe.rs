@@ -1,4 +1,4 @@
-//! One probe: connect, and for HTTP one request, under one deadline.
+//! One probe: connect, and for HTTP and gRPC one request, under one deadline.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +17,8 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::config::{Check, Probe, ServerAddress};
+use super::http2;
+use crate::config::{Check, Probe, Protocol, ServerAddress};
 use crate::generation::Server;
 use crate::state::{CheckCode, LastCheck};
 use crate::tls::Origin;
@@ -118,7 +119,7 @@ where
     let Some(Secure(origin)) = &target.tls else {
         return ask_plain(target, deadline, stream, CheckCode::L4Ok).await;
     };
-    let (config, name) = origin.probe();
+    let (config, name) = origin.probe(speaks_http2(&target.check.probe));
     let shaking = TlsConnector::from(config).connect(name, stream);
     match timeout_at(deadline, shaking).await {
         Ok(Ok(stream)) => ask_plain(target, deadline, stream, CheckCode::L6Ok).await,
@@ -135,27 +136,71 @@ async fn ask_plain<S>(target: &Target, deadline: Instant, stream: S, reached: Ch
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Probe::Http { expect, .. } = &target.check.probe else {
+    if target.check.probe == Probe::Tcp {
         return Outcome::of(reached);
-    };
-    let Ok(request) = request(target) else {
-        return Outcome::of(CheckCode::SockErr);
-    };
-    match timeout_at(deadline, exchange(stream, request)).await {
-        Ok(Ok(status)) => {
-            let expected = expect.iter().any(|range| range.contains(&status.as_u16()));
-            let code = if expected {
-                CheckCode::L7Ok
-            } else {
-                CheckCode::L7Sts
-            };
-            Outcome {
-                status: status.as_u16(),
-                ..Outcome::of(code)
+    }
+    match timeout_at(deadline, ask_request(target, stream)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Outcome::of(CheckCode::L7Tout),
+    }
+}
+
+/// One request of whatever kind, and what its answer says.
+async fn ask_request<S>(target: &Target, stream: S) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answered = match &target.check.probe {
+        Probe::Tcp => return Outcome::of(CheckCode::L4Ok),
+        Probe::Grpc { service, host } => {
+            let host = host.as_ref().unwrap_or(&target.host);
+            match http2::health_request(scheme(target), host) {
+                Ok(request) => http2::is_serving(stream, request, service).await.ok(),
+                Err(_) => return Outcome::of(CheckCode::SockErr),
             }
         }
-        Ok(Err(_)) => Outcome::of(CheckCode::L7Rsp),
-        Err(_) => Outcome::of(CheckCode::L7Tout),
+        Probe::Http {
+            protocol, expect, ..
+        } => {
+            let Ok(request) = request(target) else {
+                return Outcome::of(CheckCode::SockErr);
+            };
+            let status = match protocol {
+                Protocol::Http1 => exchange(stream, request).await.ok(),
+                Protocol::Http2 => match http2::from_http1(request, scheme(target)) {
+                    Ok(request) => http2::status(stream, request).await.ok(),
+                    Err(_) => return Outcome::of(CheckCode::SockErr),
+                },
+            };
+            let passes = |status: u16| expect.iter().any(|range| range.contains(&status));
+            status.map(|status| (status, passes(status.as_u16())))
+        }
+    };
+    let Some((status, passes)) = answered else {
+        return Outcome::of(CheckCode::L7Rsp);
+    };
+    Outcome {
+        status: status.as_u16(),
+        ..Outcome::of(match passes {
+            true => CheckCode::L7Ok,
+            false => CheckCode::L7Sts,
+        })
+    }
+}
+
+fn speaks_http2(probe: &Probe) -> bool {
+    match probe {
+        Probe::Tcp => false,
+        Probe::Grpc { .. } => true,
+        Probe::Http { protocol, .. } => *protocol == Protocol::Http2,
+    }
+}
+
+fn scheme(target: &Target) -> &'static str {
+    if target.tls.is_some() {
+        "https"
+    } else {
+        "http"
     }
 }
 
@@ -272,6 +317,7 @@ mod tests {
 
     fn http() -> Probe {
         Probe::Http {
+            protocol: Protocol::Http1,
             method: "HEAD".to_owned(),
             path: "/".to_owned(),
             host: None,
@@ -372,6 +418,7 @@ mod tests {
     async fn request_is_what_the_file_says() {
         let (address, origin) = origin("[::1]:0", b"HTTP/1.1 418 I'm a teapot\r\n\r\n").await;
         let ask = Probe::Http {
+            protocol: Protocol::Http1,
             method: "GET".to_owned(),
             path: "/up?a=b".to_owned(),
             host: Some("demo.example.com".to_owned()),

@@ -135,10 +135,11 @@ impl Origin {
         Ok(Session::client(connection))
     }
 
-    /// For those who bring a transport of their own, without a protocol of theirs (ALPN).
-    pub(crate) fn probe(&self) -> (Arc<ClientConfig>, ServerName<'static>) {
+    /// For those who bring a transport of their own: HTTP/2 is agreed on (ALPN), or
+    /// nothing is spoken of.
+    pub(crate) fn probe(&self, http2: bool) -> (Arc<ClientConfig>, ServerName<'static>) {
         let mut config = ClientConfig::clone(&self.config);
-        config.alpn_protocols.clear();
+        config.alpn_protocols = http2.then(|| b"h2".to_vec()).into_iter().collect();
         config.resumption = Resumption::disabled();
         (Arc::new(config), self.name.clone())
     }

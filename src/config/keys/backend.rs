@@ -202,8 +202,8 @@ pub(super) static CHECK: Section = Section {
         key(
             "type",
             Takes::Words {
-                now: &["http", "tcp"],
-                later: &["agent", "grpc", "redis", "mysql", "postgres", "smtp"],
+                now: &["http", "tcp", "grpc"],
+                later: &["agent", "redis", "mysql", "postgres", "smtp"],
             },
         ),
         key(
@@ -217,6 +217,13 @@ pub(super) static CHECK: Section = Section {
         key(
             "host",
             text("a host, \"\" for the server's address", grammar::check_host),
+        ),
+        key(
+            "service",
+            text(
+                "a service of gRPC, \"\" for the server as a whole",
+                grammar::grpc_service,
+            ),
         ),
         key("headers", Takes::Fields),
         key("expect", Takes::List(&Takes::Status)),

@@ -15,21 +15,15 @@ pub(super) fn check(backend: &Reader<'_>, mode: Mode, problems: &Problems) -> Op
     }
     let reader = backend.table("check");
     let default = Check::default();
-    let speaks_h1 = http2::protocol(backend) == Protocol::Http1;
-    let probe = match (reader.text("type"), mode) {
-        (Some("http"), _) if !speaks_h1 => {
-            let entry = reader.entry("type");
-            problems.at(
-                entry.map_or_else(|| backend.place(), |entry| entry.node.place),
-                "asks by HTTP/1.1",
-                Diagnostic::error("the servers of this backend speak HTTP/2").help(
-                    "write type = \"tcp\": other checks of HTTP/2 are not in this version yet",
-                ),
-            );
-            Probe::Tcp
+    let protocol = match mode {
+        Mode::Http => http2::protocol(backend),
+        Mode::Tcp => Protocol::Http1,
+    };
+    let probe = match (reader.text("type"), mode, protocol) {
+        (Some("grpc"), ..) => grpc(&reader, problems),
+        (Some("http"), ..) | (None, Mode::Http, Protocol::Http1) => {
+            http(&reader, protocol, problems)
         }
-        (Some("http"), _) => http(&reader, problems),
-        (None, Mode::Http) if speaks_h1 => http(&reader, problems),
         _ => tcp(&reader, problems),
     };
     let interval = reader.duration("interval").unwrap_or(default.interval);
@@ -49,20 +43,46 @@ pub(super) fn check(backend: &Reader<'_>, mode: Mode, problems: &Problems) -> Op
 /// The connect alone. Keys of an HTTP check may come from the defaults of the
 /// backends that are HTTP; written beside this one they are a mistake.
 fn tcp(reader: &Reader<'_>, problems: &Problems) -> Probe {
-    for key in ["method", "path", "host", "headers", "expect"] {
+    for key in ["method", "path", "host", "headers", "expect", "service"] {
         if let Some(entry) = reader.own(key) {
+            let (whose, kind) = match key {
+                "service" => ("of a gRPC check", "grpc"),
+                _ => ("of an HTTP check", "http"),
+            };
             problems.at(
                 entry.key_place,
-                "of an HTTP check",
+                whose,
                 Diagnostic::error(format!("a tcp check has no `{key}`: it only connects"))
-                    .help("write type = \"http\" beside it"),
+                    .help(format!("write type = \"{kind}\" beside it")),
             );
         }
     }
     Probe::Tcp
 }
 
-fn http(reader: &Reader<'_>, problems: &Problems) -> Probe {
+fn grpc(reader: &Reader<'_>, problems: &Problems) -> Probe {
+    for key in ["method", "path", "headers", "expect"] {
+        if let Some(entry) = reader.own(key) {
+            let diagnostic = Diagnostic::error(format!(
+                "a grpc check has no `{key}`: it asks grpc.health.v1.Health for SERVING"
+            ));
+            problems.at(entry.key_place, "of an HTTP check", diagnostic);
+        }
+    }
+    Probe::Grpc {
+        service: reader.text("service").unwrap_or_default().to_owned(),
+        host: reader.some_text("host"),
+    }
+}
+
+fn http(reader: &Reader<'_>, protocol: Protocol, problems: &Problems) -> Probe {
+    if let Some(entry) = reader
+        .own("service")
+        .filter(|_| reader.some_text("service").is_some())
+    {
+        let diagnostic = Diagnostic::error("an http check has no `service`");
+        problems.at(entry.key_place, "of a gRPC check", diagnostic);
+    }
     let fields = reader.table("headers");
     let headers = fields
         .entries()
@@ -79,6 +99,7 @@ fn http(reader: &Reader<'_>, problems: &Problems) -> Probe {
         problems.at(entry.node.place, "none is given", diagnostic);
     }
     Probe::Http {
+        protocol,
         method: reader.text("method").unwrap_or(CHECK_METHOD).to_owned(),
         path: reader.text("path").unwrap_or(CHECK_PATH).to_owned(),
         host: reader.some_text("host"),

@@ -230,7 +230,7 @@ fn what_cannot_stand_together() {
         ),
         (
             "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = \":80\"\nroute = { alpn = \"h 2\", backend = \"a\" }\n",
-            "lb.toml:5:18: `alpn` takes a protocol of ALPN, such as \"h2\", or a list",
+            "lb.toml:5:18: `alpn` takes a protocol of ALPN, such as \"h2\"",
         ),
         (
             "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = { address = \":80\", tls = true }\nroute = { sni = \"x\", backend = \"a\" }\ntls = { certificates = [\"x\"] }\n",
@@ -269,8 +269,16 @@ fn what_cannot_stand_together() {
             "lb.toml:3:10: a source is named by one key",
         ),
         (
-            "[[backend]]\nname = \"a\"\nprotocol = \"h2\"\ncheck = { type = \"http\" }\n",
-            "lb.toml:4:18: the servers of this backend speak HTTP/2",
+            "[[backend]]\nname = \"a\"\nprotocol = \"h2\"\ncheck = { path = \"/\" }\n",
+            "lb.toml:4:11: a tcp check has no `path`: it only connects",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\ncheck = { type = \"grpc\", path = \"/\" }\n",
+            "lb.toml:3:26: a grpc check has no `path`: it asks grpc.health.v1.Health for SERVING",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\ncheck = { service = \"x\" }\n",
+            "lb.toml:3:11: an http check has no `service`",
         ),
         (
             "[[listen]]\nname = \"a\"\nbind = { address = \":443\", tls = true, protocol = \"h2\" }\ntls = { certificates = \"a.pem\" }\nserver = \"10.0.0.1:80\"\n",

@@ -596,7 +596,14 @@ fn groups(out: &mut String, groups: &Groups) {
 fn check(out: &mut String, check: &Check) {
     match &check.probe {
         Probe::Tcp => pair(out, "check.type", "\"tcp\""),
+        Probe::Grpc { service, host } => {
+            pair(out, "check.type", "\"grpc\"");
+            pair(out, "check.service", text(service));
+            pair(out, "check.host", optional_text(host));
+        }
+        // It is the backend's.
         Probe::Http {
+            protocol: _,
             method,
             path,
             host,

@@ -877,6 +877,8 @@ fn server() -> impl Strategy<Value = Server> {
 fn check() -> impl Strategy<Value = Check> {
     let status = (200_u16..600, 200_u16..600).prop_map(|(a, b)| a.min(b)..=a.max(b));
     let headers = prop::collection::btree_map("[xX][a-zA-Z-]{1,9}", value(), 0..3);
+    let grpc = ("[a-zA-Z0-9.]{0,9}", option::of("[a-z]{1,9}(:[0-9]{1,4})?"));
+    let grpc = grpc.prop_map(|(service, host)| Probe::Grpc { service, host });
     let http = (
         "[A-Z]{1,6}",
         "/[!-\"$-~]{0,9}",
@@ -885,6 +887,7 @@ fn check() -> impl Strategy<Value = Check> {
         vec(status, 1..4),
     )
         .prop_map(|(method, path, host, headers, expect)| Probe::Http {
+            protocol: Protocol::Http1,
             method,
             path,
             host,
@@ -892,7 +895,7 @@ fn check() -> impl Strategy<Value = Check> {
             expect,
         });
     (
-        prop_oneof![Just(Probe::Tcp), http],
+        prop_oneof![Just(Probe::Tcp), grpc, http],
         [wait(1), wait(1), wait(1), wait(1)],
         1_u32..1_001,
         1_u32..1_001,
