@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::raw::*;
-use super::{Raw, h2_to_h2, h2c};
+use super::{Raw, accept, answer, h2_to_h2, h2c};
 use crate::support::real::{self, Part};
 use crate::support::{
     Answer, End, Lb, Origin, PATIENCE, PlayedOrigin, RawClient, free_addr, temp_dir, wait_until,
@@ -17,22 +17,6 @@ const CANCEL: u32 = 8;
 fn lifted(origin: std::net::SocketAddr, keys: &str) -> (Lb, Lb) {
     let lowers = h2c(origin, "");
     (h2_to_h2(lowers.addr(), keys), lowers)
-}
-
-/// An HTTP/2 server, played frame by frame, behind its settings.
-#[track_caller]
-fn accept(origin: &PlayedOrigin) -> Raw {
-    let mut server = Raw(origin.accept());
-    assert_eq!(server.0.read_bytes(PREFACE.len()), PREFACE);
-    server.send(SETTINGS, 0, 0, &[]);
-    server.send(SETTINGS, ACK, 0, &[]);
-    server
-}
-
-/// Sends an answer's head; `more` are flags.
-fn answer(server: &mut Raw, stream: u32, more: u8, fields: &[(&str, &str)]) {
-    let block = block(&[&[(":status", "200")], fields].concat());
-    server.send(HEADERS, END_HEADERS | more, stream, &block);
 }
 
 #[test]
