@@ -4,19 +4,15 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Client};
@@ -29,66 +25,30 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A head, and what is read of a body at once.
 const BUFFER: usize = 64 << 10;
 
-/// Serves a connection to its end, which is near once `closing` is true: after the
-/// answer to the first request, or at once where one had its answer. At its end the
-/// connection is cut.
-pub(super) async fn serve<S>(stream: S, client: Client, closing: watch::Receiver<bool>)
+/// Serves a connection to its end.
+pub(super) async fn serve<S>(stream: S, client: Client)
 where
     S: AsyncRead + AsyncWrite + Unpin,
-{
-    let client = Rc::new(client);
-    let answer = move |request| {
-        let client = Rc::clone(&client);
-        async move { answer::answer(&client, request).await }
-    };
-    serve_by(stream, answer, closing).await;
-}
-
-async fn serve_by<S, A, F, B>(stream: S, answer: A, mut closing: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<B>>,
-    B: Body<Error: std::error::Error + Send + Sync> + 'static,
 {
     let stalled = Rc::new(Cell::new(None));
     let watched = Watched {
         stream,
         stalled: Rc::clone(&stalled),
     };
-    let asked = Notify::new();
-    let told = closing.clone();
-    let service = service_fn(|request| {
-        asked.notify_one();
-        let (answered, told) = (answer(request), told.clone());
-        async move {
-            let mut response = answered.await;
-            if *told.borrow() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-            }
-            Ok::<_, Infallible>(response)
-        }
+    let client = Rc::new(client);
+    let service = service_fn(move |request| {
+        let client = Rc::clone(&client);
+        async move { Ok::<_, Infallible>(answer::answer(&client, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(watched), service);
-    let mut connection = pin!(connection);
-    let mut stalled = pin!(until_stalled(&stalled));
-    loop {
-        let is_closing = *closing.borrow();
-        tokio::select! {
-            // Whatever went wrong with it, it has gone.
-            _ = connection.as_mut() => return,
-            () = stalled.as_mut() => return,
-            told = closing.changed() => if told.is_err() {
-                return;
-            },
-            // Before a request hyper would close at once, with one on its way.
-            () = asked.notified(), if is_closing => connection.as_mut().graceful_shutdown(),
-        }
+    tokio::select! {
+        // Whatever went wrong with it, it has gone.
+        _ = connection => {}
+        () = until_stalled(&stalled) => {}
     }
 }
 
@@ -151,55 +111,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    #[tokio::test]
-    async fn who_has_connected_before_it_closes_is_answered_once() {
-        let (near, mut far) = tokio::io::duplex(1024);
-        let (close, closing) = watch::channel(false);
-        let answer = |_| async { Response::new(String::from("here")) };
-        let client = async {
-            // It has connected and said nothing yet.
-            tokio::task::yield_now().await;
-            close.send_replace(true);
-            tokio::task::yield_now().await;
-            far.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .unwrap();
-            let mut answer = String::new();
-            far.read_to_string(&mut answer).await.unwrap();
-            answer
-        };
-        let ((), answer) = tokio::join!(serve_by(near, answer, closing), client);
-        assert!(answer.contains("connection: close"), "{answer}");
-        assert!(answer.ends_with("here"), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn who_had_an_answer_is_let_go_when_it_closes_and_all_are_cut_at_its_end() {
-        for had_an_answer in [true, false] {
-            let (near, mut far) = tokio::io::duplex(1024);
-            let (close, closing) = watch::channel(false);
-            let answer = |_| async { Response::new(String::from("here")) };
-            let client = async {
-                if had_an_answer {
-                    far.write_all(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-                        .await
-                        .unwrap();
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        far.read_buf(&mut head).await.unwrap();
-                    }
-                    close.send_replace(true);
-                } else {
-                    drop(close);
-                }
-                let mut rest = Vec::new();
-                far.read_to_end(&mut rest).await.unwrap();
-                assert_eq!(rest, b"");
-            };
-            tokio::join!(serve_by(near, answer, closing), client);
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_noticed_and_who_takes_slowly_is_not() {

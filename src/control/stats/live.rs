@@ -97,11 +97,6 @@ impl Ticker {
 }
 
 impl Live {
-    /// Lets all go; they come again.
-    pub(super) fn end(&self) {
-        self.listeners.borrow_mut().clear();
-    }
-
     fn send(&self, whole: &Bytes, changes: &Bytes) {
         self.listeners.borrow_mut().retain_mut(|listener| {
             let event = match std::mem::replace(&mut listener.fresh, false) {

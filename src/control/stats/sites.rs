@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 use super::answer::Client;
 use super::connection;
@@ -29,8 +29,6 @@ use crate::net::{ListenError, listen};
 pub(crate) struct Sites {
     control: Weak<Control>,
     open: RefCell<Vec<Open>>,
-    /// Those a successor has, with clients of ours.
-    left: RefCell<Vec<Open>>,
     /// What forms of our pages carry.
     pub(super) token: String,
     /// The names of the private sockets begin so.
@@ -70,8 +68,6 @@ struct Open {
     local: Option<SocketAddr>,
     site: Rc<RefCell<Rc<Site>>>,
     accepting: JoinHandle<()>,
-    /// Tells the clients that it closes; dropped, it cuts them.
-    closing: watch::Sender<bool>,
 }
 
 impl Drop for Open {
@@ -88,17 +84,12 @@ pub(in crate::control) struct Fresh(Vec<(Key, OwnedFd)>);
 const CONNECTIONS_MAX: usize = 64;
 /// After an accept that failed: no descriptors left, most likely.
 const RETRY: Duration = Duration::from_millis(100);
-/// Handshakes under way when a listener closes come through.
-const SETTLE: Duration = Duration::from_millis(10);
-/// A client that connected before a successor came may ask for so long.
-const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 impl Sites {
     pub(crate) fn new(control: Weak<Control>) -> Self {
         Self {
             control,
             open: RefCell::default(),
-            left: RefCell::default(),
             token: random_text(),
             // Nobody else knows the name before we have it; who connects is looked at too.
             prefix: format!("rlb-stats-{}-", random_text()),
@@ -169,31 +160,10 @@ impl Sites {
         open.iter().filter_map(|open| open.local).collect()
     }
 
-    /// Lets go of the addresses of `[stats]`: a successor has them. Who is connected
-    /// gets its answer, while [`settled`](Self::settled) waits for it.
-    pub(crate) fn leave_own(&self) {
-        let all = std::mem::take(&mut *self.open.borrow_mut());
-        let (own, rest) = all
-            .into_iter()
-            .partition(|open| matches!(open.key, Key::Own(_)));
-        *self.open.borrow_mut() = rest;
-        *self.left.borrow_mut() = own;
-        for open in &*self.left.borrow() {
-            open.closing.send_replace(true);
-        }
-        self.live.end();
-    }
-
-    /// Until the clients of what was left have their answers.
-    pub(crate) async fn settled(&self) {
-        let left = std::mem::take(&mut *self.left.borrow_mut());
-        let gone = async {
-            for open in &left {
-                open.closing.closed().await;
-            }
-        };
-        // One that says nothing is cut.
-        let _ = timeout(LEAVE_MAX, gone).await;
+    /// Lets go of the addresses of `[stats]`: a successor has them.
+    pub(crate) fn close_own(&self) {
+        let is_private = |open: &Open| matches!(open.key, Key::Frontend(_));
+        self.open.borrow_mut().retain(is_private);
     }
 
     fn serve(&self, key: Key, settings: &Place<'_>, socket: OwnedFd) -> std::io::Result<Open> {
@@ -203,13 +173,10 @@ impl Sites {
             Key::Own(_) => Listener::Tcp(TcpListener::from_std(socket.into())?),
             Key::Frontend(_) => Listener::Private(UnixListener::from_std(socket.into())?),
         };
-        let (closing, told) = watch::channel(false);
         let door = Rc::new(Door {
             listener,
             site: Rc::clone(&site),
             control: Weak::clone(&self.control),
-            room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-            closing: told,
         });
         let accept = move || Rc::clone(&door).accept_always();
         let accepting = tokio::task::spawn_local(supervise("stats", accept));
@@ -218,7 +185,6 @@ impl Sites {
             local,
             site,
             accepting,
-            closing,
         })
     }
 
@@ -291,35 +257,21 @@ struct Door {
     listener: Listener,
     site: Rc<RefCell<Rc<Site>>>,
     control: Weak<Control>,
-    room: Arc<Semaphore>,
-    closing: watch::Receiver<bool>,
 }
 
 impl Door {
-    /// Until it is told to close; who has connected by then is served.
+    /// The connections end with it.
     async fn accept_always(self: Rc<Self>) {
-        let mut closing = self.closing.clone();
-        tokio::select! {
-            () = self.accept_each() => {}
-            _ = closing.wait_for(|closing| *closing) => {}
-        }
-        if let Listener::Tcp(listener) = &self.listener
-            && let Err(error) = listen::stop_new_connections(listener)
-        {
-            tracing::warn!(%error, "a client of the stats page may be refused once");
-        }
-        // What is in the queue is taken at once.
-        let _ = timeout(SETTLE, self.accept_each()).await;
-    }
-
-    async fn accept_each(&self) {
-        // Closed by nobody.
-        while let Ok(permit) = Arc::clone(&self.room).acquire_owned().await {
-            match self.accept().await {
-                Ok(stream) => self.serve(stream, permit),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the stats page");
-                    sleep(RETRY).await;
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(_) = clients.join_next() => {}
+                accepted = self.accept(), if clients.len() < CONNECTIONS_MAX => match accepted {
+                    Ok(stream) => self.serve(stream, &mut clients),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept on the stats page");
+                        sleep(RETRY).await;
+                    }
                 }
             }
         }
@@ -335,8 +287,7 @@ impl Door {
         })
     }
 
-    fn serve(&self, stream: Stream, permit: OwnedSemaphorePermit) {
-        let closing = self.closing.clone();
+    fn serve(&self, stream: Stream, clients: &mut JoinSet<()>) {
         let client = |peer| Client {
             control: Weak::clone(&self.control),
             site: Rc::clone(&self.site),
@@ -346,22 +297,16 @@ impl Door {
             Stream::Tcp(stream, peer) => {
                 // A client that has gone already shows soon enough.
                 let _ = stream.set_nodelay(true);
-                let served = connection::serve(stream, client(Some(peer)), closing);
-                tokio::task::spawn_local(holding(permit, served));
+                clients.spawn_local(connection::serve(stream, client(Some(peer))));
             }
             // Any process of this machine may connect; what a worker says of its
             // client is believed, and nobody else is heard.
             Stream::Private(stream) if is_own(&stream) => {
-                let served = connection::serve(stream, client(None), closing);
-                tokio::task::spawn_local(holding(permit, served));
+                clients.spawn_local(connection::serve(stream, client(None)));
             }
             Stream::Private(_) => {}
         }
     }
-}
-
-async fn holding(_permit: OwnedSemaphorePermit, served: impl Future<Output = ()>) {
-    served.await;
 }
 
 enum Stream {

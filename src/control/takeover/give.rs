@@ -123,7 +123,7 @@ impl Control {
         let ready = read_line(stream).await?;
         let left = parse_ready(&ready, &ids)?;
         AdminSockets::close(self, true).await;
-        self.stats.leave_own();
+        self.stats.close_own();
         let handed = self.hand_over_admin(stream).await;
         if handed.is_err() {
             // Its paths may be the successor's by now, and that one is gone.
@@ -236,7 +236,6 @@ impl Control {
         );
         *self.shared.borrow_mut() = Shared::Given(left);
         self.manager.succeeded_by(pid.unsigned_abs());
-        self.stats.settled().await;
         // A second wish would cut.
         if self.stop.get().is_none() {
             self.request_stop(Stop::Drain);
