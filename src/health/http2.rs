@@ -163,7 +163,8 @@ mod tests {
     use super::*;
 
     /// What a server answers: status, message, `grpc-status` of its trailers.
-    type Says = (u16, &'static [u8], Option<&'static str>);
+    #[derive(Debug, Clone, Copy)]
+    struct Says(u16, &'static [u8], Option<&'static str>);
 
     /// Answers one request; returns its head and its body.
     async fn serve(stream: DuplexStream, says: Says) -> (Request<()>, Vec<u8>) {
@@ -175,7 +176,7 @@ mod tests {
             while let Some(data) = body.data().await {
                 asked.extend_from_slice(&data.unwrap());
             }
-            let (status, message, code) = says;
+            let Says(status, message, code) = says;
             let answer = Response::builder().status(status).body(()).unwrap();
             let mut answer = respond.send_response(answer, false).unwrap();
             answer
@@ -227,6 +228,7 @@ mod tests {
             ((404, b"\0\0\0\0\x02\x08\x01", Some("0")), false),
             ((200, &[0; 2000], Some("0")), false),
         ] {
+            let says = Says(says.0, says.1, says.2);
             let (answer, ..) = check("", says).await;
             assert_eq!(answer, Some((says.0, serves)), "{says:?}");
         }
@@ -234,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_is_asked_for_by_name() {
-        let says: Says = (200, b"\0\0\0\0\x02\x08\x01", Some("0"));
+        let says = Says(200, b"\0\0\0\0\x02\x08\x01", Some("0"));
         let (_, head, asked) = check("shop.Cart", says).await;
         assert_eq!(head.method(), Method::POST);
         let uri = "http://10.0.0.1:80/grpc.health.v1.Health/Check";
@@ -259,7 +261,7 @@ mod tests {
         let request = from_http1(request, "https").unwrap();
         let (ours, theirs) = duplex(64 << 10);
         let asking = status(ours, request);
-        let (status, (head, _)) = tokio::join!(asking, serve(theirs, (204, b"", None)));
+        let (status, (head, _)) = tokio::join!(asking, serve(theirs, Says(204, b"", None)));
         assert_eq!(status.unwrap(), StatusCode::NO_CONTENT);
         assert_eq!(head.method(), Method::HEAD);
         assert_eq!(head.uri().to_string(), "https://demo.example.com/up?a=b");

@@ -36,7 +36,10 @@ pub(super) async fn hear(client: &mut Client) -> Result<Option<Scan>, SessionEnd
                 match scan.is_whole(ahead.bytes()) {
                     Ok(true) => return Poll::Ready(Ok(Some(scan))),
                     Ok(false) => {}
-                    Err(_) => return Poll::Ready(Ok(None)),
+                    Err(error) => {
+                        tracing::debug!(peer = %client.peer.address, %error, "no ClientHello");
+                        return Poll::Ready(Ok(None));
+                    }
                 }
             }
             let buffers = &shard.buffers;

@@ -198,14 +198,8 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     match find_server(client, &head) {
         Found::Server(target, server) if target.protocol == Protocol::Http2 => {
             client.shard().give_exchange(exchange);
-            let len = head.len;
-            let lifted = Lifted::new(client, head, target, server);
-            buf.consume(len);
-            match buf.is_empty() {
-                true => client.shard().buffers.give(buf),
-                false => client.ahead = Some(buf),
-            }
-            return Prepared::Lifted(lifted);
+            let (len, lifted) = (head.len, Lifted::new(client, head, target, server));
+            return lift(client, lifted, len, buf);
         }
         Found::Server(target, server) => {
             exchange.target = Some(target);
@@ -239,6 +233,16 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     buf.consume(len);
     settle(client, &mut exchange, framing, buf);
     Prepared::Ready(exchange)
+}
+
+/// Hands the request on, with what was read behind its head: [`Lifted`] reads there first.
+fn lift(client: &mut Client, lifted: Box<Lifted>, len: usize, mut buf: Buf) -> Prepared {
+    buf.consume(len);
+    match buf.is_empty() {
+        true => client.shard().buffers.give(buf),
+        false => client.ahead = Some(buf),
+    }
+    Prepared::Lifted(lifted)
 }
 
 /// Gives what was read behind the head to the body, or keeps it for the next

@@ -10,6 +10,7 @@ use http::{HeaderMap, Response};
 use super::from_http1::{Http1Sink, Http1Source};
 use super::grpc;
 use super::origin::Origin;
+use super::request::Request;
 use super::stream_sink::StreamSink;
 use super::stream_source::StreamSource;
 use crate::http::{Version, to_h2_answer};
@@ -179,16 +180,16 @@ impl Sink {
     pub(super) fn answer(
         &mut self,
         answer: &Answer,
-        asked: (bool, bool),
+        request: &Request,
         date: &[u8; 29],
     ) -> Result<usize, ClientLeft> {
-        let (head, grpc) = asked;
+        let head = request.asked.head;
         let sink = match self {
             Self::Http1(sink) => return Ok(sink.answer(answer, head, date)),
             Self::Stream(sink) => sink,
         };
         let canned = answer.canned(Version::Http2, true, head, date);
-        let (head, body) = if grpc {
+        let (head, body) = if request.grpc {
             (grpc::answer(&canned), Bytes::new())
         } else {
             to_h2_answer(&canned)

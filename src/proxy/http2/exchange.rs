@@ -15,11 +15,12 @@ use super::ends::{ClientLeft, Sink, Source};
 use super::grpc;
 use super::origin::{Around, Lost, Origin, Part};
 use super::pool;
+use super::request::{Begun, Request};
 use super::to_http1::ToHttp1;
 use super::to_http2::ToHttp2;
 use crate::config::Protocol;
 use crate::generation::Frontend;
-use crate::http::{self as rules, Asked, Framing, Refused, RequestHead};
+use crate::http::{self as rules, Framing, Refused, RequestHead};
 use crate::net::Peer;
 use crate::proxy::Client;
 use crate::proxy::account::{Account, Asker};
@@ -56,68 +57,6 @@ pub(super) struct Exchange {
     /// The request line, if somebody logs.
     line: Vec<u8>,
     progress: bool,
-}
-
-/// What is needed of the head later.
-#[derive(Debug, Default)]
-struct Request {
-    /// As HTTP/1.1 would have it, for the server.
-    text: Vec<u8>,
-    framing: Option<Framing>,
-    asked: Asked,
-    idempotent: bool,
-    grpc: bool,
-}
-
-impl Request {
-    fn fill(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
-        let shard = client.shard();
-        let rules_of = &client.frontend.config.forwarded;
-        let request_id = rules_of.request_id.as_ref().map(|_| shard.request_id());
-        let about = client.about(request_id.as_ref());
-        let bound = rules::request_bound(head, rules_of, &about);
-        let mut text = shard.buffers.take_head(bound);
-        rules::write_request(head, rules_of, &about, &mut text);
-        self.text = text;
-        self.framing = Some(head.framing);
-        self.idempotent = head.kind.is_idempotent();
-    }
-}
-
-/// A request for which a server was chosen already.
-#[derive(Debug)]
-pub(super) struct Begun {
-    request: Request,
-    target: Target,
-    server: Use,
-    line: Vec<u8>,
-    head_len: u64,
-}
-
-impl Begun {
-    pub(super) fn new(
-        client: &Client,
-        head: &RequestHead<'_, '_>,
-        target: Target,
-        server: Use,
-    ) -> Self {
-        let mut line = Vec::new();
-        if let Some(line_max) = client.shard().log.wants() {
-            record::keep_line(&mut line, head, line_max);
-        }
-        let mut request = Request {
-            asked: head.asked(),
-            ..Request::default()
-        };
-        request.fill(client, head);
-        Self {
-            request,
-            target,
-            server,
-            line,
-            head_len: head.len as u64,
-        }
-    }
 }
 
 /// What polling has come to.
@@ -531,8 +470,7 @@ impl Exchange {
     fn answer(&mut self, answer: &Answer) {
         self.account.status = answer.status;
         let date = self.slot.shard().clock.date();
-        let asked = (self.request.asked.head, self.request.grpc);
-        match self.sink.answer(answer, asked, &date) {
+        match self.sink.answer(answer, &self.request, &date) {
             Ok(len) => self.account.bytes_out += len as u64,
             Err(ClientLeft) => {
                 self.account.end = SessionEnd::new(Cause::Client, During::Last);

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::connection::Shared;
 use super::ends::{Sink, Source};
-use super::exchange::{Begun, Exchange};
+use super::exchange::Exchange;
 use super::from_http1::{Http1Sink, Http1Source, Talk};
+use super::request::Begun;
 use crate::http::{Framing, RequestHead, Version};
 use crate::proxy::Client;
 use crate::proxy::choose::Target;

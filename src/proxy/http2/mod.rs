@@ -24,6 +24,7 @@ mod lift;
 mod message;
 mod origin;
 mod pool;
+mod request;
 mod stream_sink;
 mod stream_source;
 mod to_http1;
