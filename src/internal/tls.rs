@@ -32,21 +32,25 @@ pub fn client_hello(data: &[u8]) {
         Ok(hello) => {
             let name = hello.server_name().map(<[u8]>::to_ascii_lowercase);
             let protocols: Vec<_> = hello.protocols().map(<[u8]>::to_vec).collect();
-            if let Some((their_name, their_protocols)) = theirs {
+            if let Some(theirs) = theirs {
                 // They know no name where it is none of DNS.
-                assert!(
-                    their_name.is_none() || their_name == name,
-                    "{their_name:?} {name:?}"
-                );
-                assert_eq!(their_protocols, protocols);
+                assert!(theirs.name.is_none() || theirs.name == name, "{theirs:?}");
+                assert_eq!(theirs.protocols, protocols);
             }
         }
         Err(error) => assert_eq!(theirs, None, "{error}"),
     }
 }
 
-/// Name and protocols; `None` = it is refused, or not whole.
-fn as_rustls_reads(bytes: &[u8]) -> Option<(Option<Vec<u8>>, Vec<Vec<u8>>)> {
+/// What a client asks for.
+#[derive(Debug, PartialEq)]
+struct Asked {
+    name: Option<Vec<u8>>,
+    protocols: Vec<Vec<u8>>,
+}
+
+/// `None` = it is refused, or not whole.
+fn as_rustls_reads(bytes: &[u8]) -> Option<Asked> {
     let mut acceptor = Acceptor::default();
     let mut rest = &bytes[..bytes.len().min(HELLO_MAX)];
     loop {
@@ -56,7 +60,10 @@ fn as_rustls_reads(bytes: &[u8]) -> Option<(Option<Vec<u8>>, Vec<Vec<u8>>)> {
             let name = hello.server_name().map(str::to_ascii_lowercase);
             let name = name.map(|name| name.trim_end_matches('.').as_bytes().to_vec());
             let protocols = hello.alpn().into_iter().flatten();
-            return Some((name, protocols.map(<[u8]>::to_vec).collect()));
+            return Some(Asked {
+                name,
+                protocols: protocols.map(<[u8]>::to_vec).collect(),
+            });
         }
         if read == 0 {
             return None;

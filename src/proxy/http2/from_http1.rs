@@ -246,7 +246,8 @@ impl Http1Sink {
 
     /// A head alone waits for the first of its body, to leave with it.
     pub(super) fn is_pending(&self) -> bool {
-        self.holds() && !(self.talk.out.borrow().has_room() && !self.talk.held.get())
+        let waits = !self.talk.out.borrow().has_room() || self.talk.held.get();
+        waits && self.holds()
     }
 
     pub(super) fn holds(&self) -> bool {
