@@ -76,10 +76,7 @@ async fn handshake(client: &mut Client, acceptor: &Acceptor) -> Result<(), Faile
         },
     })
     .await?;
-    let session = acceptor
-        .accept()
-        .map_err(|error| Failed::Handshake(error.into()))?;
-    client.stream.secure(session);
+    client.stream.secure(acceptor.accept());
     poll_fn(|cx| match client.stream.poll_handshake(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
         Poll::Ready(Err(HandshakeError::Silent)) => Poll::Ready(Err(Failed::Left)),
