@@ -11,6 +11,7 @@ pub(crate) mod listen;
 mod notify;
 mod polled;
 mod privileges;
+pub(crate) mod proxy_header;
 mod secure;
 pub(crate) mod splice;
 mod stream;

@@ -303,6 +303,7 @@ impl Added {
                 check_port: None,
                 check_address: None,
                 tls: config::TlsChoice::Backend,
+                proxy_protocol: config::ProxyChoice::Inherit,
             },
             start: AddedState::Maint,
         };
