@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,12 +16,20 @@ use super::end::{Cause, SessionEnd};
 use super::sessions::Slot;
 use crate::generation::{Frontend, Generation};
 use crate::http;
+use crate::net::proxy_header::Ends;
 use crate::net::{Peer, Stream};
 use crate::state::FrontendCounters;
+
+/// A client connection among those of a worker. Never reused, so that what was made
+/// for one is found by nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientId(pub(super) u64);
 
 /// One accepted connection and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Client {
+    /// Which one.
+    pub(crate) id: ClientId,
     /// Its socket.
     pub(crate) stream: Stream,
     /// Its place among the worker's sessions: deadline, kill switch.
@@ -30,11 +38,13 @@ pub(crate) struct Client {
     pub(crate) frontend: Arc<Frontend>,
     /// This worker's slot of the frontend.
     pub(crate) counters: Arc<CachePadded<FrontendCounters>>,
-    /// Who it is.
+    /// Who it is: the peer, or whom that announced.
     pub(crate) peer: Peer,
+    /// Where that one had connected to; `None` = here.
+    destination: Option<SocketAddr>,
     /// The same as text.
     pub(crate) ip: Text<39>,
-    /// The port it came in on.
+    /// The port it connected to.
     pub(crate) port: Text<5>,
     /// Whether it lies in the frontend's trusted networks.
     pub(crate) trusted: bool,
@@ -62,6 +72,7 @@ impl Client {
         shard.published.count_accepted();
         counters.sessions.add(1);
         Self {
+            id: shard.next_client(),
             slot: Slot::open(shard, Arc::clone(&frontend.state), peer),
             ip: Text::of_ip(peer.address.ip()),
             port: Text::of_number(local_port),
@@ -69,6 +80,7 @@ impl Client {
             frontend: Arc::clone(frontend),
             counters,
             peer,
+            destination: None,
             stream,
             certificate: None,
             ahead: None,
@@ -78,6 +90,28 @@ impl Client {
             may_speak_http2: false,
             _place: place,
         }
+    }
+
+    /// The peer is none, but passes this one on.
+    pub(crate) fn announce(&mut self, ends: Ends) {
+        self.peer = Peer::of(ends.source);
+        self.destination = Some(ends.destination);
+        self.ip = Text::of_ip(ends.source.ip());
+        self.port = Text::of_number(ends.destination.port());
+        self.trusted = is_trusted(&self.frontend, self.peer);
+        self.slot.set_peer(self.peer);
+    }
+
+    /// Both ends of its connection, for servers that want to be told; `None` = they
+    /// have no addresses. A system call unless they were announced.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        let here = || self.stream.local_address();
+        let destination = self.destination.or_else(here)?;
+        let source = self.peer.address;
+        (self.peer != Peer::LOCAL).then_some(Ends {
+            source,
+            destination,
+        })
     }
 
     /// Its worker's things.
