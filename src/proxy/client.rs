@@ -1,5 +1,6 @@
 //! The client's side of a session.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -42,6 +43,8 @@ pub(crate) struct Client {
     pub(crate) peer: Peer,
     /// Where that one had connected to; `None` = here.
     destination: Option<SocketAddr>,
+    /// A server was told of it: connections of its own may be pooled.
+    is_told: Cell<bool>,
     /// The same as text.
     pub(crate) ip: Text<39>,
     /// The port it connected to.
@@ -81,6 +84,7 @@ impl Client {
             counters,
             peer,
             destination: None,
+            is_told: Cell::new(false),
             stream,
             certificate: None,
             ahead: None,
@@ -102,9 +106,10 @@ impl Client {
         self.slot.set_peer(self.peer);
     }
 
-    /// Both ends of its connection, for servers that want to be told; `None` = they
+    /// Both ends of its connection, for a server that is to be told; `None` = they
     /// have no addresses. A system call unless they were announced.
     pub(crate) fn ends(&self) -> Option<Ends> {
+        self.is_told.set(true);
         let here = || self.stream.local_address();
         let destination = self.destination.or_else(here)?;
         let source = self.peer.address;
@@ -190,6 +195,15 @@ impl Client {
         !self.shard().is_stopping()
             && !self.frontend.state.is_gone()
             && (limit == 0 || self.requests < limit)
+    }
+}
+
+impl Drop for Client {
+    /// What was made for it alone is of no use to anybody.
+    fn drop(&mut self) {
+        if self.is_told.get() {
+            self.shard().upstreams.forget(self.id);
+        }
     }
 }
 

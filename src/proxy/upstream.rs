@@ -120,6 +120,18 @@ impl Upstream {
         self.counters.idle.up();
     }
 
+    /// Closes what is pooled for this client alone.
+    fn forget(&self, client: ClientId) {
+        self.http2.forget(client);
+        self.idle.borrow_mut().retain(|idle| {
+            let stays = idle.client != client;
+            if !stays {
+                self.counters.idle.down();
+            }
+            stays
+        });
+    }
+
     /// Closes idle connections that are past their time, all of them if the server takes no work.
     fn sweep(&self, now_ms: u32) {
         let mut idle = self.idle.borrow_mut();
@@ -239,6 +251,14 @@ impl Upstreams {
             while upstream.idle.borrow_mut().pop_front().is_some() {
                 upstream.counters.idle.down();
             }
+        }
+    }
+
+    /// Closes what is pooled for this client alone.
+    pub(super) fn forget(&self, client: ClientId) {
+        let all = self.by_endpoint.borrow();
+        for upstream in all.values().filter(|u| u.proxy_protocol.is_some()) {
+            upstream.forget(client);
         }
     }
 

@@ -62,6 +62,12 @@ impl Pool {
         self.links.borrow_mut().clear();
     }
 
+    /// No connection of this client's alone is of use any more.
+    pub(crate) fn forget(&self, client: ClientId) {
+        let mut links = self.links.borrow_mut();
+        links.retain(|link| link.client != Some(client));
+    }
+
     /// Closes idle connections past their time.
     pub(crate) fn sweep(&self, now_ms: u32) {
         self.links.borrow_mut().retain(|link| {

@@ -105,6 +105,22 @@ fn no_client_gets_the_connection_of_another() {
 }
 
 #[test]
+fn the_connection_of_a_client_that_left_is_closed() {
+    let origin = PlayedOrigin::listen();
+    let more = "proxy_protocol = \"v1\"\ntimeouts.pool_idle = \"1h\"";
+    let lb = Lb::start(&listen(ANY, origin.addr(), more));
+    let mut raw = lb.client();
+    raw.send(GET);
+    let mut server = origin.accept();
+    server.read_head();
+    server.send(OK);
+    assert_eq!(raw.read_response().0.status(), 200);
+    assert!(server.is_quiet(), "kept");
+    drop(raw);
+    assert_eq!(server.read_end().0, b"");
+}
+
+#[test]
 fn a_full_pool_keeps_the_newest() {
     let origin = Origin::ok("ok");
     let more = "proxy_protocol = \"v1\"\npool_max = 1";
