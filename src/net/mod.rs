@@ -1,4 +1,4 @@
-//! Sockets: listeners and their options, streams, dialling, splice and pipes,
+//! Sockets: listeners and their options, streams, dialling, splice and pipes, PROXY headers,
 //! what the system grants.
 //!
 //! This room must not know HTTP, generations or either plane.
