@@ -9,6 +9,7 @@ pub(crate) mod dial;
 mod inherited;
 pub(crate) mod listen;
 mod notify;
+mod opening;
 mod polled;
 mod privileges;
 pub(crate) mod proxy_header;
