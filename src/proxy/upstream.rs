@@ -106,7 +106,7 @@ impl Upstream {
             if self.proxy_protocol.is_none() {
                 return;
             }
-            // The oldest one's client has probably left; this one's is here.
+            // The oldest has waited longest for a client that may want no more.
             idle.pop_front();
             self.counters.idle.down();
         }
