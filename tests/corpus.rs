@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rlb::internal::{admin, config, http, tls};
+use rlb::internal::{admin, config, http, proxy_header, tls};
 
 #[test]
 fn fuzz_corpus_replays_clean() {
@@ -15,6 +15,7 @@ fn fuzz_corpus_replays_clean() {
         ("config", config::file),
         ("admin_line", admin::line),
         ("client_hello", tls::client_hello),
+        ("proxy_header", proxy_header::header),
     ];
     for (target, check) in targets {
         let files = replay(target, check);

@@ -12,14 +12,15 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::http2;
-use crate::config::{Check, Probe, Protocol, ServerAddress};
+use crate::config::{Check, Probe, Protocol, ProxyVersion, ServerAddress};
 use crate::generation::Server;
+use crate::net::proxy_header::Header;
 use crate::state::{CheckCode, LastCheck};
 use crate::tls::Origin;
 
@@ -34,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) check: Arc<Check>,
     /// Handshakes with it, as traffic does.
     pub(crate) tls: Option<Secure>,
+    /// The PROXY header that comes first.
+    pub(crate) proxy_protocol: Option<ProxyVersion>,
 }
 
 /// An [`Origin`], compared by identity.
@@ -57,6 +60,7 @@ impl Target {
             address: server.check_address.clone(),
             host,
             tls: server.tls.clone().filter(|_| check.tls).map(Secure),
+            proxy_protocol: server.check_proxy_protocol,
             check: Arc::clone(check),
         }
     }
@@ -111,7 +115,14 @@ async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = match timeout_at(deadline, connect).await {
+    let introduced = async {
+        let mut stream = connect.await?;
+        if let Some(version) = target.proxy_protocol {
+            stream.write_all(Header::own(version).as_bytes()).await?;
+        }
+        Ok(stream)
+    };
+    let stream = match timeout_at(deadline, introduced).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return connect_failure(&error),
         Err(_) => return Outcome::of(CheckCode::L4Tout),
@@ -310,7 +321,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, UnixListener};
 
     use super::*;
@@ -339,6 +350,7 @@ mod tests {
                 ..Check::default()
             }),
             tls: None,
+            proxy_protocol: None,
         }
     }
 

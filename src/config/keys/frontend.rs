@@ -151,7 +151,7 @@ pub(super) static BIND: Section = Section {
                 later: &[],
             },
         ),
-        later("proxy_protocol"),
+        key("proxy_protocol", ACCEPTED),
     ]],
 };
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
+use tokio::sync::Semaphore;
 
 use super::ends::{Sink, Source};
 use super::exchange::Exchange;
@@ -28,6 +29,9 @@ pub(super) struct Shared {
     pub(super) guard: RefCell<Guard>,
     /// Exchanges under way.
     pub(super) streams: Cell<u32>,
+    /// Where connections to HTTP/2 servers are this client's alone: one exchange
+    /// dials, the others find what it has made.
+    pub(super) dialling: Semaphore,
 }
 
 impl Shared {
@@ -38,6 +42,7 @@ impl Shared {
             client: RefCell::new(client),
             guard: RefCell::new(Guard::new(floods, now_ms)),
             streams: Cell::new(0),
+            dialling: Semaphore::new(1),
         }
     }
 }
