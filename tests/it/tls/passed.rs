@@ -343,6 +343,34 @@ fn a_reload_moves_new_hellos_and_leaves_sessions_alone() {
     assert_eq!(echoed, [&hello[..], b"on and on"].concat());
 }
 
+#[test]
+fn a_proxy_header_comes_before_the_hello() {
+    let shop = echo("shop");
+    let config = config(
+        "{ sni = \"shop.test\", backend = \"shop\" }",
+        "",
+        &[("shop", shop.addr())],
+    );
+    let bind = "bind = { address = \"127.0.0.1:0\", proxy_protocol = true }";
+    let lb = Lb::start(&config.replace("bind = \"127.0.0.1:0\"", bind));
+    let header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 443\r\n";
+    let hello = hello("shop.test", &["h2"]);
+    for cut in [
+        1,
+        header.len(),
+        header.len() + 3,
+        header.len() + hello.len(),
+    ] {
+        let bytes = [&header[..], &hello].concat();
+        let mut stream = lb.connect("tls");
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&bytes[..cut]).unwrap();
+        stream.write_all(&bytes[cut..]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(answer(stream), ("shop".to_owned(), hello.clone()), "{cut}");
+    }
+}
+
 /// An nginx with a certificate of its own that says who it is.
 fn nginx(ca: &Authority, name: &str, more: &str) -> Option<(real::Nginx, SocketAddr)> {
     let file = ca.put(
