@@ -424,60 +424,84 @@ fn a_token_is_read_again_when_it_is_refused() {
     until_served_by(lb.addr(), &["a"]);
 }
 
-/// The real one's ACLs: a token that is deleted while it is in use.
+/// The real one's ACLs: a token that is deleted while it is in use. Its queries are
+/// refused from then on, never answered with an empty list.
 #[test]
 fn a_token_that_is_deleted_takes_no_server_away() {
-    let acl = r#"{"primary_datacenter":"dc1","acl":{"enabled":true,"default_policy":"deny","tokens":{"master":"11111111-1111-1111-1111-111111111111","agent":"11111111-1111-1111-1111-111111111111"}}}"#;
-    let Some(consul) = real::consul_with(acl) else {
+    let acl = format!(
+        r#"{{"primary_datacenter":"dc1","acl":{{"enabled":true,"default_policy":"deny","tokens":{{"master":"{MASTER}","agent":"{MASTER}"}}}}}}"#
+    );
+    let Some(consul) = real::consul_with(&acl) else {
         return;
     };
-    const MASTER: &str = "token=11111111-1111-1111-1111-111111111111";
     let addr = consul.addr();
-    let put = |path: &str, body: &str| {
-        let sign = if path.contains('?') { '&' } else { '?' };
-        let path = format!("{path}{sign}{MASTER}");
-        let (status, text) = crate::support::consul::ask(addr, "PUT", &path, body).unwrap();
-        assert_eq!(status, 200, "{path}: {text}");
-        text
-    };
-    let rules =
-        "service_prefix \\\"\\\" {policy=\\\"read\\\"} node_prefix \\\"\\\" {policy=\\\"read\\\"}";
-    // A leader makes the first token some time after its election.
-    let path = format!("/v1/acl/policies?{MASTER}");
-    wait_until(PATIENCE, "the first token is known", || {
+    let put = |path: &str, body: &str| as_master(addr, "PUT", path, body);
+    // Elected, a leader still speaks the ACLs of old until it has made the first token:
+    // everything about the new ones is refused with 500.
+    wait_until(3 * PATIENCE, "the first token is known", || {
+        let path = format!("/v1/acl/policies?token={MASTER}");
         crate::support::consul::ask(addr, "GET", &path, "").is_ok_and(|(status, _)| status == 200)
     });
+    let rules = r#"service_prefix \"\" {policy=\"read\"} node_prefix \"\" {policy=\"read\"}"#;
     put(
         "/v1/acl/policy",
         &format!("{{\"Name\":\"rlb\",\"Rules\":\"{rules}\"}}"),
     );
-    let token = put("/v1/acl/token", r#"{"Policies":[{"Name":"rlb"}]}"#);
-    let token: Value = serde_json::from_str(&token).unwrap();
-    let (secret, accessor) = (
-        token["SecretID"].as_str().unwrap(),
-        token["AccessorID"].as_str().unwrap(),
-    );
-    let origin = Origin::ok("a");
-    let service = json!({
-        "ID": "web-a", "Name": "web", "Address": "127.0.0.1", "Port": origin.addr().port(),
-    });
-    put("/v1/agent/service/register", &service.to_string());
+    let new_token = || {
+        let token = put("/v1/acl/token", r#"{"Policies":[{"Name":"rlb"}]}"#);
+        let token: Value = serde_json::from_str(&token).unwrap();
+        ["SecretID", "AccessorID"].map(|key| token[key].as_str().unwrap().to_owned())
+    };
+    let (a, b) = (Origin::ok("a"), Origin::ok("b"));
+    let register = |id: &str, origin: &Origin| {
+        let (ip, port) = (origin.addr().ip().to_string(), origin.addr().port());
+        let service = json!({ "ID": id, "Name": "web", "Address": ip, "Port": port });
+        put("/v1/agent/service/register", &service.to_string());
+    };
+    register("web-a", &a);
+    let [secret, accessor] = new_token();
     let dir = tempfile::tempdir().unwrap();
     let file_of_token = dir.path().join("token");
     std::fs::write(&file_of_token, secret).unwrap();
-    let keys = format!(
-        "wait = \"1s\"\ntoken_file = \"{}\"",
-        file_of_token.display()
+    let bind = free_addr();
+    let text = format!(
+        "[global]\nworkers = 1\nadmin = \"\"\n[discovery.backoff]\nmax = \"250ms\"\n{}",
+        file(addr, WEB)
+            .replace("127.0.0.1:0", &bind.to_string())
+            .replace(
+                "wait = \"10s\"",
+                &format!("wait = \"1s\"\ntoken_file = {file_of_token:?}")
+            )
     );
-    let lb = Lb::start(&file(addr, WEB).replace("wait = \"10s\"", &keys));
-    until_served_by(lb.addr(), &["a"]);
-    let path = format!("/v1/acl/token/{accessor}?{MASTER}");
-    let deleted = crate::support::consul::ask(addr, "DELETE", &path, "").unwrap();
-    assert_eq!(deleted.0, 200, "{}", deleted.1);
+    let rlb = Rlb::with(&*text).ready_on(bind).start();
+    until_served_by(bind, &["a"]);
+    as_master(addr, "DELETE", &format!("/v1/acl/token/{accessor}"), "");
+    wait_until(PATIENCE, "the token is refused", || {
+        assert_eq!(ask(bind), "a");
+        let log = rlb.stderr();
+        log.contains("is lost") && log.contains("403: ACL not found")
+    });
+    register("web-b", &b);
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(3) {
-        assert_eq!(ask(lb.addr()), "a");
+    while begin.elapsed() < Duration::from_secs(1) {
+        assert_eq!(ask(bind), "a");
     }
+    let log = rlb.stderr();
+    assert!(!log.contains("is empty all of a sudden"), "{log}");
+    let [secret, _] = new_token();
+    std::fs::write(&file_of_token, secret).unwrap();
+    until_served_by(bind, &["a", "b"]);
+}
+
+/// The token that Consul is started with where it has ACLs.
+const MASTER: &str = "11111111-1111-1111-1111-111111111111";
+
+#[track_caller]
+fn as_master(addr: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    let path = format!("{path}?token={MASTER}");
+    let (status, text) = crate::support::consul::ask(addr, method, &path, body).unwrap();
+    assert_eq!(status, 200, "{path}: {text}");
+    text
 }
 
 /// Three servers: the leader dies, then a second one and with it the quorum. Traffic
