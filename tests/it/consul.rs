@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::consul::{Consul, Fake, Fault};
-use crate::support::{Lb, Origin, PATIENCE, RawClient, Rlb, free_addr, real, wait_until};
+use crate::support::{Lb, Origin, PATIENCE, RawClient, Rlb, dawdle, free_addr, real, wait_until};
 
 /// Each of these runs twice.
 macro_rules! against_both {
@@ -37,6 +40,7 @@ against_both!(
     a_thousand_instances_cost_little,
     a_tagged_service_makes_its_site,
     rlb_registers_itself_while_it_is_ready,
+    shares_that_are_half_written_stop_no_traffic,
 );
 
 /// Every backend key but those of the source is left at its default.
@@ -225,7 +229,7 @@ fn registration_to_first_request_is_quick(consul: Consul) {
     for _ in 0..20 {
         let origin = Origin::ok("new");
         // What follows a change within 100 ms is joined with others.
-        crate::support::dawdle(Duration::from_millis(150));
+        dawdle(Duration::from_millis(150));
         let begin = Instant::now();
         consul.register("web-new", origin.addr());
         // A backend without servers answers 503 at once.
@@ -255,7 +259,7 @@ fn a_thousand_instances_cost_little(consul: Consul) {
     let rlb = Rlb::with(&*text).ready_on(bind).start();
     wait_until(PATIENCE, "it serves", || ask(bind) == "a");
     let begin = (Instant::now(), rlb.cpu_time());
-    crate::support::dawdle(Duration::from_secs(2));
+    dawdle(Duration::from_secs(2));
     let share = (rlb.cpu_time() - begin.1).as_secs_f64() / begin.0.elapsed().as_secs_f64();
     eprintln!(
         "1,000 instances at rest: {:.2} % of a core, the whole process",
@@ -265,7 +269,7 @@ fn a_thousand_instances_cost_little(consul: Consul) {
     let mut seen: Vec<_> = (0..10)
         .map(|index| {
             // What follows a change within 100 ms is joined with others.
-            crate::support::dawdle(Duration::from_millis(150));
+            dawdle(Duration::from_millis(150));
             let begin = Instant::now();
             consul.deregister(&format!("web-{index:04}"));
             let out = format!("name=\"web-{index:04}\"");
@@ -327,6 +331,121 @@ fn a_tagged_service_makes_its_site(consul: Consul) {
         demo("demo.example.com").0 == 503
     });
     assert_eq!(demo("other.example.com").0, 200);
+}
+
+/// Shares of versions are written key by key, cut off, deleted and written again.
+fn shares_that_are_half_written_stop_no_traffic(consul: Consul) {
+    let (old, new) = (Origin::ok("old"), Origin::ok("new"));
+    let listen = |name: &str, weights: &str| {
+        format!(
+            "[[listen]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nserver = [\
+             {{ name = \"old\", address = \"{}\", group = \"v0\" }},\
+             {{ name = \"new\", address = \"{}\", group = \"v1\" }}]\n\
+             [listen.groups]\nby = \"tag:version\"\nweights.{weights}\n",
+            old.addr(),
+            new.addr()
+        )
+    };
+    let key = |version: &str| format!("/v1/kv/goat/version={version}/weight");
+    let put = |path: &str, value: &str| consul.put(path, value);
+    let delete = |path: &str| assert_eq!(consul.ask("DELETE", path, "").0, 200);
+    put(&key("v0"), "80");
+    put(&key("v1"), "20");
+    const JSON: &str = "/v1/kv/goat-shares";
+    put(JSON, r#"{"v0": 80, "v1": 20}"#);
+    // Whoever writes slowly is waited for this long.
+    let lb = Lb::start_whole(&format!(
+        "[global]\nworkers = 1\nadmin = \"\"\n[discovery]\ncoalesce = \"500ms\"\n\
+         max_delay = \"5s\"\n[discovery.consul]\naddress = \"http://{}\"\nwait = \"10s\"\n{}{}",
+        consul.addr(),
+        listen("keys", "consul_kv = \"goat/version={group}/weight\""),
+        listen("json", "consul_kv_json = \"goat-shares\""),
+    ));
+    let (keys, json) = (lb.addr_of("keys"), lb.addr_of("json"));
+    until_shared(keys, 8, 2);
+    until_shared(json, 8, 2);
+    served_throughout([keys, json], || {
+        put(&key("v0"), "100");
+        put(&key("v1"), "0");
+        put(JSON, r#"{"v0": 100, "v1": 0}"#);
+        until_shared_with_others(keys, &["old"]);
+        until_shared_with_others(json, &["old"]);
+        // In the order that leaves nobody in between.
+        put(&key("v0"), "0");
+        put(&key("v1"), "100");
+        put(JSON, r#"{"v0": 0, "v"#);
+        until_shared_with_others(keys, &["new"]);
+        put(JSON, r#"{"v0": 0, "v1": 100}"#);
+        until_shared_with_others(json, &["new"]);
+        // As who empties a folder before it fills it.
+        for path in [&*key("v0"), &key("v1"), JSON] {
+            delete(path);
+        }
+        put(&key("v1"), "3");
+        put(&key("v0"), "7");
+        put(
+            JSON,
+            r#"{"version=v1": {"weight": 30}, "version=v0": {"weight": 70}}"#,
+        );
+        until_shared_with_others(keys, &["new", "old"]);
+        until_shared_with_others(json, &["new", "old"]);
+    });
+    until_shared(keys, 7, 3);
+    until_shared(json, 7, 3);
+    // No number: what was good stays.
+    served_throughout([keys, json], || {
+        put(&key("v0"), "half");
+        put(JSON, "");
+        dawdle(Duration::from_secs(1));
+    });
+    until_shared(keys, 7, 3);
+    until_shared(json, 7, 3);
+    put(&key("v0"), "1");
+    put(&key("v1"), "9");
+    put(JSON, r#"{"v0": 1, "v1": 9}"#);
+    until_shared(keys, 1, 9);
+    until_shared(json, 1, 9);
+}
+
+/// Waits until of ten requests so many go here and there.
+#[track_caller]
+fn until_shared(addr: SocketAddr, old: usize, new: usize) {
+    let expected = [("new", new), ("old", old)].map(|(name, n)| (name.to_owned(), n));
+    let expected = BTreeMap::from(expected);
+    wait_until(PATIENCE, &format!("shares {old} to {new}"), || {
+        answers(addr, 10) == expected
+    });
+}
+
+/// Waits until these answer, others than we asking at the same time.
+#[track_caller]
+fn until_shared_with_others(addr: SocketAddr, names: &[&str]) {
+    wait_until(PATIENCE, &format!("{names:?} answer"), || {
+        who(addr) == names
+    });
+}
+
+/// Requests one after the other while `work` is done: each is answered by a server.
+#[track_caller]
+fn served_throughout(addrs: [SocketAddr; 2], work: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients = addrs.map(|addr| {
+            let is_over = &is_over;
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_ne!(ask(addr), "503");
+                }
+            })
+        });
+        // A panic of it must not leave them asking for ever.
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        is_over.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join().expect("every request is served");
+        }
+        worked.unwrap_or_else(|panic| resume_unwind(panic));
+    });
 }
 
 /// In Consul: critical before a server is up, passing then, critical when none is left,
