@@ -33,6 +33,7 @@ mod log;
 mod panics;
 mod privileges;
 mod real;
+mod server_file;
 mod stats;
 mod support;
 mod systemd;
