@@ -254,7 +254,7 @@ impl Client {
         let name = name.map_err(|error| failure(error.to_string()))?;
         let connector = TlsConnector::from(Arc::clone(config));
         let secured = connector.connect(name, stream).await;
-        secured.map_err(|error| failure(error.to_string()))
+        secured.map_err(|error| failure(distrust(&error)))
     }
 
     async fn start<S>(&self, stream: S) -> Result<Connection, Failure>
@@ -376,6 +376,20 @@ fn unix_failure(path: &Path, error: &io::Error) -> Failure {
         gid.as_raw()
     );
     Failure::new(FailureKind::Denied, message)
+}
+
+/// Why a handshake failed, and what to do about it.
+fn distrust(error: &io::Error) -> String {
+    use rustls::{CertificateError, Error};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match tls {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "its certificate is signed by none of the authorities we trust (Consul: put the \
+             one that did into ca_file; Docker: into ca.pem of its certificates)"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// The system's words alone.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::authority::Authority;
 use crate::support::consul::{Consul, Fake, Fault};
 use crate::support::{Lb, Origin, PATIENCE, RawClient, Rlb, dawdle, free_addr, real, wait_until};
 
@@ -621,6 +622,58 @@ fn as_master(addr: SocketAddr, method: &str, path: &str, body: &str) -> String {
     let (status, text) = crate::support::consul::ask(addr, method, &path, body).unwrap();
     assert_eq!(status, 200, "{path}: {text}");
     text
+}
+
+/// The real one's HTTPS: who its certificate is not signed for hears nothing of it, and
+/// keeps what was heard before.
+#[test]
+fn https_agent_is_believed_when_its_authority_is_trusted() {
+    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
+    let certificate = ours.write("consul.pem", &["127.0.0.1"]);
+    let port = free_addr().port();
+    let https = format!(
+        r#"{{"ports":{{"https":{port}}},"cert_file":{certificate:?},"key_file":{certificate:?}}}"#
+    );
+    let Some(consul) = real::consul_with(&https) else {
+        return;
+    };
+    let consul = Consul::Real(consul);
+    let (a, b) = (Origin::ok("a"), Origin::ok("b"));
+    consul.register("web-a", a.addr());
+    let text = |bind: SocketAddr, keys: &str| {
+        format!(
+            "[global]\nworkers = 1\nadmin = \"\"\n[discovery.backoff]\nmax = \"250ms\"\n\
+             [discovery.consul]\n{keys}\n[[listen]]\nname = \"web\"\nbind = \"{bind}\"\n{WEB}\n"
+        )
+    };
+    let bind = free_addr();
+    let trusting = |authority: &Authority| {
+        let keys = format!(
+            "address = \"https://127.0.0.1:{port}\"\nca_file = {:?}",
+            authority.file()
+        );
+        text(bind, &keys)
+    };
+    let rlb = Rlb::with(trusting(&ours)).ready_on(bind).start();
+    until_served_by(bind, &["a"]);
+    rlb.reload(&trusting(&others));
+    wait_until(PATIENCE, "the certificate is refused", || {
+        rlb.stderr()
+            .contains("signed by none of the authorities we trust")
+    });
+    consul.register("web-b", b.addr());
+    assert_eq!(who(bind), ["a"], "{}", rlb.stderr());
+    rlb.reload(&trusting(&ours));
+    until_served_by(bind, &["a", "b"]);
+    // Where the file is silent, as Consul's own tools do it.
+    let bind = free_addr();
+    let _rlb = Rlb::with(text(bind, ""))
+        .env("CONSUL_HTTP_ADDR", format!("127.0.0.1:{port}"))
+        .env("CONSUL_HTTP_SSL", "true")
+        .env("CONSUL_CACERT", ours.file())
+        .ready_on(bind)
+        .start();
+    until_served_by(bind, &["a", "b"]);
 }
 
 /// Three servers: the leader dies, then a second one and with it the quorum. Traffic
