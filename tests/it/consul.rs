@@ -36,6 +36,7 @@ against_both!(
     checks_of_consul_and_our_own_must_both_be_content,
     tags_choose_and_ports_tell_apart,
     an_agent_that_starts_anew_is_followed,
+    what_happens_to_instances_fails_no_request,
     the_last_good_set_outlives_consul_and_rlb,
     registration_to_first_request_is_quick,
     a_thousand_instances_cost_little,
@@ -163,6 +164,35 @@ fn an_agent_that_starts_anew_is_followed(mut consul: Consul) {
     until_served_by(lb.addr(), &["b"]);
     consul.register("web-a", a.addr());
     until_served_by(lb.addr(), &["a", "b"]);
+}
+
+/// All that Consul may say of instances that still answer, under load.
+fn what_happens_to_instances_fails_no_request(mut consul: Consul) {
+    let (a, b) = (Origin::ok("a"), Origin::ok("b"));
+    let lb = lb(&consul);
+    consul.register("web-a", a.addr());
+    until_served_by(lb.addr(), &["a"]);
+    let until = |names: &[&str]| until_shared_with_others(lb.addr(), names);
+    served_throughout(&[lb.addr(), lb.addr()], || {
+        for _ in 0..3 {
+            consul.register_with("web-b", b.addr(), &passing());
+            until(&["a", "b"]);
+            consul.check("web-b", "fail");
+            until(&["a"]);
+            consul.check("web-b", "pass");
+            until(&["a", "b"]);
+            consul.maintenance("web-a", true);
+            until(&["b"]);
+            consul.maintenance("web-a", false);
+            until(&["a", "b"]);
+            consul.deregister("web-b");
+            until(&["a"]);
+        }
+        // It knows nobody at first, which is not believed at once.
+        consul.restart();
+        consul.register("web-b", b.addr());
+        until(&["b"]);
+    });
 }
 
 fn the_last_good_set_outlives_consul_and_rlb(mut consul: Consul) {
@@ -365,7 +395,7 @@ fn shares_that_are_half_written_stop_no_traffic(consul: Consul) {
     let (keys, json) = (lb.addr_of("keys"), lb.addr_of("json"));
     until_shared(keys, 8, 2);
     until_shared(json, 8, 2);
-    served_throughout([keys, json], || {
+    served_throughout(&[keys, json], || {
         put(&key("v0"), "100");
         put(&key("v1"), "0");
         put(JSON, r#"{"v0": 100, "v1": 0}"#);
@@ -394,7 +424,7 @@ fn shares_that_are_half_written_stop_no_traffic(consul: Consul) {
     until_shared(keys, 7, 3);
     until_shared(json, 7, 3);
     // No number: what was good stays.
-    served_throughout([keys, json], || {
+    served_throughout(&[keys, json], || {
         put(&key("v0"), "half");
         put(JSON, "");
         dawdle(Duration::from_secs(1));
@@ -428,17 +458,18 @@ fn until_shared_with_others(addr: SocketAddr, names: &[&str]) {
 
 /// Requests one after the other while `work` is done: each is answered by a server.
 #[track_caller]
-fn served_throughout(addrs: [SocketAddr; 2], work: impl FnOnce()) {
+fn served_throughout(addrs: &[SocketAddr], work: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let clients = addrs.map(|addr| {
+        let clients = addrs.iter().map(|addr| {
             let is_over = &is_over;
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
-                    assert_ne!(ask(addr), "503");
+                    assert_ne!(ask(*addr), "503");
                 }
             })
         });
+        let clients: Vec<_> = clients.collect();
         // A panic of it must not leave them asking for ever.
         let worked = catch_unwind(AssertUnwindSafe(work));
         is_over.store(true, Ordering::Relaxed);
