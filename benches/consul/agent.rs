@@ -4,12 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{PATIENCE, Result};
+use super::{PATIENCE, Result, pause};
 
 /// It runs; ends when it is dropped.
 pub(crate) struct Agent {
@@ -62,7 +61,7 @@ impl Agent {
             if begin.elapsed() > PATIENCE {
                 return Err("Consul has no leader".into());
             }
-            thread::sleep(Duration::from_millis(20));
+            pause(Duration::from_millis(20));
         }
         Ok(agent)
     }

@@ -4,10 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, Result};
+use super::{PATIENCE, Result, pause};
 
 /// One backend, `web`, with the instances of one service; ends when it is dropped.
 pub(crate) struct Balancer {
@@ -72,7 +71,7 @@ impl Balancer {
             if begin.elapsed() > PATIENCE {
                 return Err(format!("not within {PATIENCE:?}: {what}").into());
             }
-            thread::sleep(Duration::from_millis(1));
+            pause(Duration::from_millis(1));
         }
         Ok(())
     }

@@ -80,10 +80,10 @@ fn at_rest(agent: &Agent, checked: bool, time: Duration) -> Result<f64> {
     let balancer = Balancer::start(agent.addr(), "web", checked)?;
     balancer.wait_for("web-0999", true)?;
     // The first checks, and what the start left to do.
-    thread::sleep(Duration::from_secs(3));
+    pause(Duration::from_secs(3));
     let before = balancer.cpu()?;
     let begin = Instant::now();
-    thread::sleep(time);
+    pause(time);
     let spent = balancer.cpu()?.since(&before);
     let percent = |cpu: Duration| cpu.as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
     let kind = if checked { "checked" } else { "not checked" };
@@ -100,14 +100,14 @@ fn changes(agent: &Agent, origin: SocketAddr, rounds: u32) -> Result<Duration> {
     let relay = Relay::start(agent.addr())?;
     let balancer = Balancer::start(relay.addr(), "web", false)?;
     balancer.wait_for("web-0999", true)?;
-    thread::sleep(Duration::from_secs(1));
+    pause(Duration::from_secs(1));
     let change = |round: u32| match round % 2 {
         0 => agent.deregister("web-0500").map(|()| false),
         _ => agent.register("web", "web-0500", origin).map(|()| true),
     };
     let (mut whole, mut applied) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        thread::sleep(BETWEEN);
+        pause(BETWEEN);
         let begin = Instant::now();
         let is_there = change(round)?;
         balancer.wait_for("web-0500", is_there)?;
@@ -120,7 +120,7 @@ fn changes(agent: &Agent, origin: SocketAddr, rounds: u32) -> Result<Duration> {
     let begin = Instant::now();
     for round in 0..rounds {
         change(round)?;
-        thread::sleep(BETWEEN);
+        pause(BETWEEN);
     }
     let spent = balancer.cpu()?.since(&before);
     let quiet = begin.elapsed();
@@ -145,7 +145,7 @@ fn first_requests(agent: &Agent, origin: SocketAddr, rounds: u32) -> Result<Dura
     let mut client = Client::connect(balancer.bind())?;
     let mut times = Vec::new();
     for _ in 0..rounds {
-        thread::sleep(BETWEEN);
+        pause(BETWEEN);
         let begin = Instant::now();
         agent.register("first", "first-0", origin)?;
         client.wait_for(200)?;
@@ -158,6 +158,11 @@ fn first_requests(agent: &Agent, origin: SocketAddr, rounds: u32) -> Result<Dura
     let spread = Spread::of(&mut times);
     println!("registration to first request: {spread}");
     Ok(spread.median)
+}
+
+#[expect(clippy::disallowed_methods, reason = "no worker to block here")]
+fn pause(time: Duration) {
+    thread::sleep(time);
 }
 
 /// A port where nobody listens.
@@ -207,7 +212,7 @@ impl Client {
             if begin.elapsed() > PATIENCE {
                 return Err(format!("no {status} within {PATIENCE:?}").into());
             }
-            thread::sleep(Duration::from_micros(500));
+            pause(Duration::from_micros(500));
         }
         Ok(())
     }
