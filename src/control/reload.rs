@@ -50,9 +50,15 @@ impl Control {
         if let Some(logs) = &*self.logs.borrow() {
             logs.reopen();
         }
-        self.manager.reloading();
+        // To the manager a process that still starts does not reload.
+        let is_ready = self.is_ready_told.get();
+        if is_ready {
+            self.manager.reloading();
+        }
         let report = self.look(Some(cause)).await;
-        self.manager.reloaded();
+        if is_ready {
+            self.manager.reloaded();
+        }
         report
     }
 
