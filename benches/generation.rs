@@ -1,7 +1,7 @@
 //! From a command to the published generation, and from a host to its backend.
 //!
-//! To be held: 5 ms with 1,000 servers of random weights, 50 ms with 10,000; 100 ns
-//! to the route of a host, however many there are.
+//! To be held: 5 ms with 1,000 servers of random weights, 50 ms with 10,000; the
+//! route of a host costs the same with 10,000 sites as with 100.
 
 use std::hint::black_box;
 

@@ -18,9 +18,10 @@ pub(crate) struct RequestFacts<'a, F> {
     pub(crate) has_field: F,
 }
 
-/// Where the routes of a host stand among those of a frontend, so that one of
-/// 10,000 sites is found as fast as one of ten (`generation/route` in
-/// `benches/generation.rs`).
+/// Where the routes of a host stand among those of a frontend, so that the last of
+/// 10,000 sites is found like the last of ten: 13,500 instructions a whole request
+/// take with either (callgrind), against 521,000 when all are tried. See
+/// `generation/route` in `benches/generation.rs`.
 #[derive(Debug, Default)]
 pub(crate) struct RouteIndex {
     /// Those of hosts that are spelled out, lower case; in the order of the file.
