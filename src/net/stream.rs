@@ -116,6 +116,22 @@ impl Stream {
         })
     }
 
+    /// As [`Self::poll_write`], of the last bytes before a close that follows at once: they
+    /// share a segment with its FIN.
+    #[inline]
+    pub(crate) fn poll_write_last(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.tls.is_some() {
+            return self.poll_write(cx, bytes);
+        }
+        self.poll_send(cx, bytes.len(), |fd| {
+            rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
+        })
+    }
+
     /// Writes some of `slices`.
     #[inline]
     pub(crate) fn poll_writev(
