@@ -115,7 +115,8 @@ impl<'a> Bench<'a> {
         let config = format!(
             "[global]\nworkers = 2\nadmin = \"{}\"\n\
              [discovery.docker]\nendpoint = \"{}\"\nconventions = [\"rlb\", \"interlock\"]\n\
-             [[frontend]]\nname = \"web\"\nbind = \"{addr}\"\ndiscovered_routes = true\n",
+             [[frontend]]\nname = \"web\"\nbind = \"{addr}\"\ndiscovered_routes = true\n\
+             stats = {{ path = \"/haproxy?stats\" }}\n",
             admin.display(),
             endpoint(&docker.socket())
         );
@@ -157,9 +158,13 @@ impl<'a> Bench<'a> {
     }
 
     fn ask(&self, host: &str) -> String {
+        self.ask_for("/", host)
+    }
+
+    fn ask_for(&self, target: &str, host: &str) -> String {
         let mut client = RawClient::connect(self.addr);
         client.send(format!(
-            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         ));
         let (head, body) = client.read_response();
         match head.status() {
@@ -283,6 +288,14 @@ fn the_story_of_interlock() {
     assert!(met.failed.is_empty(), "{met:?}\n{}", lb.rlb.stderr());
     eprintln!("reachable {took:?} after start");
     assert!(took < Duration::from_secs(1), "{took:?}");
+    let listed = lb.ask_for("/haproxy?stats;csv", "demo.interlock.com");
+    for server in ["demo-1", "demo-2"] {
+        assert!(
+            listed.contains(&format!("\ndemo_interlock_com,{server},")),
+            "{listed}"
+        );
+    }
+    assert!(listed.contains("\napi_interlock_com,api-1,"), "{listed}");
     docker.docker(["stop", "demo-1", "demo-2"]);
     wait_until(PATIENCE, "503", || lb.ask("demo.interlock.com") == "503");
     wait_until(PATIENCE, "the backend leaves", || {
