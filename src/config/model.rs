@@ -410,7 +410,7 @@ pub struct Route {
 }
 
 /// A host condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostMatch {
     /// `demo.example.com`
     Exact(String),
