@@ -85,6 +85,7 @@ impl Control {
         if self.shared.borrow().is_given() {
             // Who asked us at the last moment is answered; the next asks the successor.
             AdminSockets::wait_for_clients(&self.admin).await;
+            self.stats.wait_for_guests().await;
         }
         outcome
     }
