@@ -151,6 +151,7 @@ impl Control {
     }
 
     fn notice(&self, event: &HealthEvent) {
+        self.watch_backends(|backend| backend.name == event.backend);
         let generation = self.generation();
         let line = event.log_line(&generation);
         let (backend, server) = (&*event.backend, &*event.server);

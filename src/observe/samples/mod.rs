@@ -117,6 +117,14 @@ impl Samples {
         self.process.bytes_out.begin(all.bytes_out);
     }
 
+    /// Whether a backend is up, as soon as that may have changed: one that was down for
+    /// less than the time between two looks was down, too.
+    pub(crate) fn watch(&mut self, backend: &Backend, now_ms: u64) {
+        if let Some(series) = self.backends.get_mut(&backend.state.id) {
+            series.watch(Usable::of(backend).is_up(backend), now_ms);
+        }
+    }
+
     /// Maxima, ages and numbers as of now.
     pub(crate) fn look(&mut self, view: &View<'_>) {
         let now_ms = view.now_ms;

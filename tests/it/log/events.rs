@@ -11,7 +11,7 @@ fn config(dir: &Path, origin: &Origin, logs: &str) -> (String, std::net::SocketA
         "[global]\nworkers = 1\nadmin = \"{}\"\n{logs}\
          [[listen]]\nname = \"web\"\nbind = \"{addr}\"\n\
          server = [{{ name = \"s1\", address = \"{}\" }}]\n\
-         check = {{ interval = \"20ms\", rise = 1, fall = 1, path = \"/\" }}\n",
+         check = {{ interval = \"20ms\", timeout = \"10s\", rise = 1, fall = 1, path = \"/\" }}\n",
         dir.join("sock").display(),
         origin.addr()
     );

@@ -211,11 +211,20 @@ const COMPARED_AT_REST: &[&str] = &["check_code", "last_chk"];
 /// Backends whose checks end at once: there is a rest between two.
 const RESTING: &[&str] = &["gone", "spare", "oops"];
 
+/// Waits until both say the same of a backend; after a check that was played they do at once.
 #[track_caller]
 fn same(step: &str, both: &[Side; 2], backend: &str) {
-    let [theirs, ours] = both.each_ref().map(|side| side.rows(backend));
-    let differs: Vec<_> = theirs.iter().zip(&ours).filter(|(a, b)| a != b).collect();
-    assert!(!theirs.is_empty() && theirs.len() == ours.len());
+    let mut differs = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let [theirs, ours] = both.each_ref().map(|side| side.rows(backend));
+        assert!(!theirs.is_empty() && theirs.len() == ours.len());
+        differs.clear();
+        differs.extend(theirs.into_iter().zip(ours).filter(|(a, b)| a != b));
+        if differs.is_empty() || backend == "played" || Instant::now() > deadline {
+            break;
+        }
+    }
     assert!(differs.is_empty(), "{step}: (HAProxy, rlb) {differs:#?}");
 }
 

@@ -3,6 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -17,6 +19,7 @@ pub(super) struct Side {
     pub(super) tcp: Vec<(&'static str, SocketAddr)>,
     pub(super) socket: PathBuf,
     pub(super) syslog: Syslog,
+    pub(super) origins: Origins,
     _running: Running,
 }
 
@@ -29,6 +32,8 @@ enum Running {
 /// Everything the servers do.
 pub(super) struct Origins {
     http: Vec<(&'static str, SocketAddr)>,
+    /// Requests that have reached `silent`.
+    pub(super) unanswered: Arc<AtomicUsize>,
     _running: Vec<Origin>,
     _deaf: (TcpListener, Vec<TcpStream>),
 }
@@ -44,6 +49,14 @@ impl Origins {
                 dawdle(stay);
             })
         };
+        let unanswered = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&unanswered);
+        let silent = Origin::raw(move |mut stream, _| {
+            if read_head(&mut stream).is_some() {
+                count.fetch_add(1, Ordering::AcqRel);
+            }
+            dawdle(WAIT * 4);
+        });
         let big = Origin::raw(|mut stream, _| {
             read_head(&mut stream);
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
@@ -70,7 +83,7 @@ impl Origins {
             ("ok", ok),
             ("close", closing("", Duration::ZERO)),
             ("garbage", closing("garbage garbage\r\n\r\n", MOMENT)),
-            ("silent", closing("", WAIT * 4)),
+            ("silent", silent),
             ("part", closing(answer, MOMENT)),
             ("stall", closing(answer, WAIT * 4)),
             ("big", big),
@@ -82,6 +95,7 @@ impl Origins {
         http.push(("refused", free_addr()));
         Self {
             http,
+            unanswered,
             _running: running.into_iter().map(|(_, origin)| origin).collect(),
             _deaf: deaf,
         }
@@ -124,7 +138,8 @@ const TCP: [(&str, &str); 4] = [
     ("tnone", ""),
 ];
 
-pub(super) fn haproxy(origins: &Origins) -> Option<Side> {
+pub(super) fn haproxy() -> Option<Side> {
+    let origins = Origins::start();
     let (syslog, www) = (Syslog::listen(), free_addr());
     let tcp: Vec<_> = TCP.iter().map(|(name, _)| (*name, free_addr())).collect();
     let wait = WAIT.as_millis();
@@ -163,11 +178,13 @@ pub(super) fn haproxy(origins: &Origins) -> Option<Side> {
         tcp,
         socket: running.dir().join("sock"),
         syslog,
+        origins,
         _running: Running::Haproxy(running),
     })
 }
 
-pub(super) fn rlb(origins: &Origins, dir: &Path) -> Side {
+pub(super) fn rlb(dir: &Path) -> Side {
+    let origins = Origins::start();
     let (syslog, www) = (Syslog::listen(), free_addr());
     let tcp: Vec<_> = TCP.iter().map(|(name, _)| (*name, free_addr())).collect();
     let socket = dir.join("sock");
@@ -217,6 +234,7 @@ pub(super) fn rlb(origins: &Origins, dir: &Path) -> Side {
         tcp,
         socket,
         syslog,
+        origins,
         _running: Running::Rlb(running),
     }
 }
