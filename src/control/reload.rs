@@ -152,6 +152,9 @@ impl Control {
             let id = SourceId::file(&file.path);
             match &file.servers {
                 Ok(servers) => {
+                    self.server_files
+                        .borrow_mut()
+                        .taken(&file.path, servers.len());
                     let found = servers.iter().cloned().map(Found::written);
                     sets.push((id, found.collect()));
                 }
@@ -161,7 +164,9 @@ impl Control {
                         false => "no servers from it yet",
                     };
                     let path = file.path.display();
-                    tracing::error!("{path} is refused, {kept}\n{text}");
+                    self.server_files
+                        .borrow_mut()
+                        .refused(&file.path, kept, text);
                     let first = text.lines().next().unwrap_or_default();
                     warnings.push(format!("{path}: {kept}: {first}"));
                 }

@@ -10,7 +10,7 @@ use crate::support::real::{self, Browser};
 use crate::support::{Lb, Origin, PATIENCE, free_addr, wait_until};
 
 /// `RLB_SCREENSHOTS=DIR` keeps what is seen, for people to look at.
-fn keep(browser: &Browser, name: &str) {
+pub(super) fn keep(browser: &Browser, name: &str) {
     let png = browser.screenshot();
     assert!(png.starts_with(b"\x89PNG"), "{name}");
     if let Some(dir) = std::env::var_os("RLB_SCREENSHOTS") {
@@ -19,7 +19,7 @@ fn keep(browser: &Browser, name: &str) {
 }
 
 /// With the password in the URL, as a person would type it into the browser's box.
-fn log_in(browser: &Browser, addr: SocketAddr) {
+pub(super) fn log_in(browser: &Browser, addr: SocketAddr) {
     browser.open(&format!("http://ann:secret@{addr}/haproxy_stats"));
     browser.wait("document.getElementById('live').textContent === 'live'");
 }

@@ -3,6 +3,7 @@
 
 mod browser;
 mod clients;
+mod everything;
 mod many;
 mod rules;
 mod steer;
