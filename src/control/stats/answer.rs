@@ -91,6 +91,7 @@ pub(super) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
     }
     match visit.target.wanted {
         Wanted::Table(form) => visit.table(form).await,
+        Wanted::Schema => reply::response(StatusCode::OK, JSON, observe::schema()),
         Wanted::State => visit.state().await,
         Wanted::Events => visit.events(&client.closed),
         Wanted::Metrics => visit.metrics().await,

@@ -577,7 +577,7 @@ function showTables() {
     if (!node) tables.set(key, node = el("section", { class: "panel" }));
     if (node._part !== part) {
       node._part = part;
-      setClass(node, part.columns.length > 4 ? "panel wide" : "panel");
+      setClass(node, part.columns.length > 3 ? "panel wide" : "panel");
       const cell = text => /^@\d+$/.test(text) ? at(Number(text.slice(1))) : text;
       node.replaceChildren(el("h2", {}, part.title), el("div", { class: "scroll" }, el("table", {},
         el("thead", {}, el("tr", {}, ...part.columns.map(name => el("th", { scope: "col" }, name)))),

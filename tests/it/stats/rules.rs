@@ -17,6 +17,7 @@ fn path_is_a_prefix_here_and_on_a_frontend() {
             (";up;norefresh;csv", "text/plain", "# pxname,svname,"),
             (";json", "application/json", "[[{\"objType\""),
             (";typed", "text/plain", "F.2.0.0.pxname.1:"),
+            (";json-schema", "application/json", "{\"$schema\":"),
             (";state", "application/json", "{\"parts\":{"),
         ] {
             let (head, body) = get(addr, &format!("{path}{behind}"), "");
