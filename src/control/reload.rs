@@ -165,7 +165,7 @@ impl Control {
                     let found = servers.iter().cloned().map(Found::written);
                     let found: Vec<_> = found.collect();
                     let is_other = !known.has(&id) || known.found_by(&id) != found;
-                    shown.found(&id, is_other, Instant::now());
+                    shown.found(&id, found.len(), is_other, Instant::now());
                     sets.push((id, found));
                 }
                 Err(text) => {
@@ -174,9 +174,15 @@ impl Control {
                         false => "no servers from it yet",
                     };
                     let path = file.path.display();
-                    tracing::error!("{path} is refused, {kept}\n{text}");
                     let first = text.lines().next().unwrap_or_default();
                     let why = first.strip_prefix("error: ").unwrap_or(first);
+                    tracing::error!(
+                        event = "source_lost",
+                        source = %id,
+                        reason = why,
+                        members = known.found_by(&id).len(),
+                        "{path} is refused, {kept}\n{text}",
+                    );
                     shown.failed(&id, why, Instant::now());
                     warnings.push(format!("{path}: {kept}: {first}"));
                 }

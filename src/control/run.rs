@@ -88,6 +88,7 @@ impl Control {
         if self.shared.borrow().is_given() {
             // Who asked us at the last moment is answered; the next asks the successor.
             AdminSockets::wait_for_clients(&self.admin).await;
+            self.stats.wait_for_guests().await;
         }
         outcome
     }
@@ -153,6 +154,7 @@ impl Control {
     }
 
     fn notice(&self, event: &HealthEvent) {
+        self.watch_backends(|backend| backend.name == event.backend);
         let generation = self.generation();
         let line = event.log_line(&generation);
         let (backend, server) = (&*event.backend, &*event.server);

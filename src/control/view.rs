@@ -100,6 +100,15 @@ impl Control {
         }
     }
 
+    /// A change of health, or of what the operator wants, is seen when it happens.
+    pub(super) fn watch_backends(&self, which: impl Fn(&Backend) -> bool) {
+        let (generation, now_ms) = (self.generation(), self.now_ms());
+        let mut samples = self.shown.samples.borrow_mut();
+        for backend in generation.backends.iter().filter(|b| which(b)) {
+            samples.watch(backend, now_ms);
+        }
+    }
+
     /// What is counted by now was counted by another process.
     pub(super) fn begin_samples(&self) {
         self.with_view(|view, samples| samples.begin(view));
