@@ -120,6 +120,7 @@ impl Default for Bind {
             group: None,
             tls: false,
             protocol: BindProtocol::default(),
+            proxy_protocol: AcceptProxy::default(),
         }
     }
 }
@@ -146,6 +147,7 @@ impl Default for Check {
             rise: 2,
             fall: 3,
             tls: true,
+            proxy_protocol: ProxyChoice::Inherit,
         }
     }
 }
@@ -185,6 +187,7 @@ impl Backend {
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
             tls: None,
+            proxy_protocol: None,
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
             groups: None,
@@ -273,6 +276,7 @@ impl Server {
             check_port: None,
             check_address: None,
             tls: TlsChoice::Backend,
+            proxy_protocol: ProxyChoice::Inherit,
         }
     }
 }

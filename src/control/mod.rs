@@ -19,6 +19,7 @@ mod difference;
 mod discover;
 mod drain;
 mod edit;
+mod file_sources;
 mod files;
 mod frontends;
 mod history;
@@ -74,6 +75,7 @@ pub(crate) use clear::OverrideRow;
 use difference::Difference;
 pub(crate) use drain::DrainRow;
 use drain::Draining;
+use file_sources::FileSources;
 use files::Files;
 pub(crate) use history::GenerationRow;
 use history::History;
@@ -125,6 +127,8 @@ pub(crate) struct Control {
     history: RefCell<History>,
     /// Looks at the files are one after the other.
     files: tokio::sync::Mutex<Files>,
+    /// How server files are, for those who look.
+    file_sources: RefCell<FileSources>,
     saving: Saving,
     keys: Keys,
     binds: RefCell<Binds>,
@@ -225,6 +229,7 @@ impl Control {
             merge_warnings: RefCell::default(),
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
+            file_sources: RefCell::default(),
             saving: Saving::default(),
             keys: Keys::default(),
             binds: RefCell::default(),

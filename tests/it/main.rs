@@ -32,6 +32,7 @@ mod log;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod privileges;
+mod proxy_protocol;
 mod real;
 mod server_file;
 mod stats;

@@ -13,13 +13,14 @@ use h2::{Ping, PingPong};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::connection::Shared;
 use super::wire::ServerWire;
-use crate::proxy::Shard;
 use crate::proxy::choose::Target;
 use crate::proxy::connect::{self, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
+use crate::proxy::{ClientId, Shard};
 
 /// The connections of a worker to an endpoint.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Pool {
 /// One connection.
 #[derive(Debug)]
 struct Link {
+    /// Whose alone it is; `None` = everybody's.
+    client: Option<ClientId>,
     requests: RefCell<SendRequest<Bytes>>,
     life: Rc<Life>,
     is_secure: bool,
@@ -59,6 +62,12 @@ impl Pool {
         self.links.borrow_mut().clear();
     }
 
+    /// No connection of this client's alone is of use any more.
+    pub(crate) fn forget(&self, client: ClientId) {
+        let mut links = self.links.borrow_mut();
+        links.retain(|link| link.client != Some(client));
+    }
+
     /// Closes idle connections past their time.
     pub(crate) fn sweep(&self, now_ms: u32) {
         self.links.borrow_mut().retain(|link| {
@@ -72,9 +81,16 @@ impl Pool {
         self.links.borrow().is_empty()
     }
 
-    fn lease(&self, shard: &Rc<Shard>, limit: u32, keep: Duration) -> Option<Lease> {
+    fn lease(
+        &self,
+        shard: &Rc<Shard>,
+        client: Option<ClientId>,
+        limit: u32,
+        keep: Duration,
+    ) -> Option<Lease> {
         let links = self.links.borrow();
-        let link = links.iter().find(|link| link.has_room(limit as usize))?;
+        let fits = |link: &&Rc<Link>| link.client == client && link.has_room(limit as usize);
+        let link = links.iter().find(fits)?;
         link.life.streams.set(link.life.streams.get() + 1);
         Some(Lease {
             link: Rc::clone(link),
@@ -132,11 +148,13 @@ impl Drop for Lease {
 }
 
 /// A place on a connection to `first`, else, when that cannot be reached, to another server.
+/// One that a PROXY header says to be a client's is shared by that client's exchanges alone.
 ///
 /// # Errors
 /// As for [`connect::establish`].
 pub(super) async fn open(
     slot: &Slot,
+    shared: &Shared,
     target: &Target,
     first: Use,
 ) -> Result<(Use, Lease), NoConnection> {
@@ -144,8 +162,16 @@ pub(super) async fn open(
     slot.set_server(Some(first.state.id));
     slot.arm(target.plan.connect);
     let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
-    let lease = |server: &Use| server.http2.lease(shard, limit, keep);
-    let dialling = Rc::clone(&first.http2.dialling);
+    let owner = |server: &Use| {
+        let id = || shared.client.borrow().id;
+        server.proxy_protocol.map(|_| id())
+    };
+    let lease = |server: &Use| server.http2.lease(shard, owner(server), limit, keep);
+    let everybodys = Rc::clone(&first.http2.dialling);
+    let dialling = match first.proxy_protocol {
+        None => &*everybodys,
+        Some(_) => &shared.dialling,
+    };
     let mut permit = None;
     loop {
         if let Some(lease) = lease(&first) {
@@ -158,7 +184,8 @@ pub(super) async fn open(
         // Somebody else may be about to connect: then there is a place soon.
         permit = Some(within(slot, dialling.acquire()).await?);
     }
-    let dialled = connect::establish(slot, target.plan, first).await?;
+    let ends = || shared.client.borrow().ends();
+    let dialled = connect::establish(slot, target.plan, first, &ends).await?;
     let is_secure = dialled.stream.is_secure();
     if is_secure && !dialled.stream.is_h2() {
         let (backend, server) = (&*dialled.server.backend, &*dialled.server.name);
@@ -184,6 +211,7 @@ pub(super) async fn open(
     let life = Rc::new(Life::default());
     tokio::task::spawn_local(drive(connection, Rc::clone(&life), target.http2.ping));
     dialled.server.http2.links.borrow_mut().push(Rc::new(Link {
+        client: owner(&dialled.server),
         requests: RefCell::new(requests),
         life,
         is_secure,
