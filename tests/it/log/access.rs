@@ -330,14 +330,9 @@ fn retries_before_an_http2_server_are_told() {
         all.iter()
             .all(|line| line["server"] == "s2" && line["version"] == "HTTP/2.0")
     );
-    let retried = |line: &&serde_json::Value| line["retries"] == 1 && line["redispatched"] == true;
-    assert_eq!(
-        all.iter().filter(retried).count(),
-        2,
-        "every second one: {lines:#?}"
-    );
-    assert_eq!(all[0]["reused"], false);
-    assert_eq!(all[3]["reused"], true);
+    // The other one is asked first each time: nobody checks it.
+    let retried = |line: &serde_json::Value| line["retries"] == 1 && line["redispatched"] == true;
+    assert!(all.iter().all(retried), "{lines:#?}");
 }
 
 #[test]

@@ -119,8 +119,8 @@ fn sources_lost_and_back_are_told() {
          [[log]]\ntarget = \"file:{}\"\nwhat = \"events\"\ntag = \"haproxy\"\n\
          [[log]]\ntarget = \"file:{}\"\nwhat = \"events\"\nformat = \"json\"\n\
          [[listen]]\nname = \"web\"\nbind = \"{addr}\"\nsource = {{ file = \"{}\" }}\n\
-         [[listen]]\nname = \"far\"\nbind = \"127.0.0.1:0\"\nsource = {{ dns = \"a.invalid\", port = 80 }}\n\
-         [discovery.dns]\nservers = [\"127.0.0.1:1\"]\n",
+         [[listen]]\nname = \"far\"\nbind = \"127.0.0.1:0\"\nsource = {{ consul = \"shop\" }}\n\
+         [discovery.consul]\naddress = \"http://127.0.0.1:1\"\n",
         words.display(),
         json.display(),
         nodes.display(),
@@ -143,7 +143,7 @@ fn sources_lost_and_back_are_told() {
         });
         found
     };
-    let lost = told("source_lost", "a.invalid");
+    let lost = told("source_lost", "consul");
     assert_eq!(lost["level"], "error");
     assert!(lost["reason"].is_string() && lost["members"] == 0, "{lost}");
     std::fs::write(&nodes, "nonsense").unwrap();
@@ -153,7 +153,7 @@ fn sources_lost_and_back_are_told() {
     assert_eq!(told("source_back", "nodes.toml")["members"], 1);
     let text = std::fs::read_to_string(&words).unwrap();
     let has = |what: &str| text.lines().any(|line| line.contains(what));
-    assert!(has("]: Source dns:a.invalid"), "{text}");
+    assert!(has("]: Source consul"), "{text}");
     assert!(
         has("is lost, the last good set stays (0 servers), reason: "),
         "{text}"

@@ -50,7 +50,7 @@ fn config(
          [[frontend]]\nname = \"secure\"\nbind = {{ address = \"{secure}\", tls = true }}\n\
          default_backend = \"nodes\"\ntls = {{ certificates = [\"{}\"] }}\n\
          [[backend]]\nname = \"nodes\"\nsource = {{ file = \"{}\" }}\n\
-         check = {{ interval = \"100ms\" }}\n\
+         check = {{ interval = \"100ms\", timeout = \"10s\" }}\n\
          [[backend]]\nname = \"goat\"\nserver = [\n{}{}{}]\n\
          groups = {{ weights = {{ static = {{ \"0.0.1\" = 90, \"0.0.2\" = 10 }} }} }}\n\
          [[listen]]\nname = \"db\"\nmode = \"tcp\"\nbind = \"{db}\"\nserver = [\n\
