@@ -29,6 +29,8 @@ impl Default for Global {
             // What container platforms grant between SIGTERM and SIGKILL.
             drain_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
+            // Consul without a quorum takes 7 s to say so.
+            ready_timeout: Duration::from_secs(10),
             // A request may be under way to an idle-looking connection.
             close_idle_after: Duration::from_secs(1),
             worker_stall: Duration::from_secs(30),

@@ -149,6 +149,9 @@ pub struct Global {
     pub drain_timeout: Duration,
     /// SIGTERM: listeners close after this. Default 0 s.
     pub drain_delay: Duration,
+    /// At the start the process is not ready before each source answered or this is
+    /// over. Default 10 s.
+    pub ready_timeout: Duration,
     /// On stop an idle client connection is closed once idle for this long. Default 1 s.
     pub close_idle_after: Duration,
     /// A worker whose tick is late by this aborts the process. Default 30 s; zero = never.
@@ -421,7 +424,7 @@ pub struct TlsRoute {
 }
 
 /// A host condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostMatch {
     /// `demo.example.com`
     Exact(String),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::route::RouteIndex;
 use super::{
     Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
 };
@@ -129,6 +130,7 @@ impl Generation {
             Some(before?.bind_ids[index])
         };
         Arc::new(Frontend {
+            routes: RouteIndex::new(&config.routes),
             bind_ids: config
                 .binds
                 .iter()

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::route::RouteIndex;
 use super::{Group, Groups};
 use crate::balance::Schedule;
 use crate::config;
@@ -59,6 +60,8 @@ impl Generation {
 pub(crate) struct Frontend {
     /// Its settings; routes refer to [`Generation::backends`] by index.
     pub(crate) config: config::Frontend,
+    /// Over `config.routes`, where they are many.
+    pub(super) routes: Option<RouteIndex>,
     /// Identity of each of `config.binds`.
     pub(crate) bind_ids: Box<[BindId]>,
     /// Its listeners are closed; what came in goes on.

@@ -34,6 +34,7 @@ mod panics;
 mod privileges;
 mod proxy_protocol;
 mod real;
+mod server_file;
 mod stats;
 mod support;
 mod systemd;

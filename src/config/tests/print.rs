@@ -65,6 +65,7 @@ fn global(out: &mut String, global: &Global) {
     pair(out, "state_dir", text(&state_dir.unwrap_or_default()));
     pair(out, "drain_timeout", duration(global.drain_timeout));
     pair(out, "drain_delay", duration(global.drain_delay));
+    pair(out, "ready_timeout", duration(global.ready_timeout));
     pair(out, "close_idle_after", duration(global.close_idle_after));
     pair(out, "worker_stall", duration(global.worker_stall));
     pair(out, "pipes_max", global.pipes_max);

@@ -228,7 +228,13 @@ fn global() -> impl Strategy<Value = Global> {
         option::of(1_usize..1_000_000),
         admins(),
         option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
-        (wait(0), short_wait(), short_wait(), short_wait()),
+        (
+            wait(0),
+            short_wait(),
+            short_wait(),
+            short_wait(),
+            short_wait(),
+        ),
         (0_usize..1_000_000, 1_usize..65_536, 1_usize..1_000_001),
         (option::of(account()), option::of(account())),
     )
@@ -243,6 +249,7 @@ fn global() -> impl Strategy<Value = Global> {
                 drain_delay: waits.1,
                 close_idle_after: waits.2,
                 worker_stall: waits.3,
+                ready_timeout: waits.4,
                 pipes_max: counts.0,
                 accept_budget: counts.1,
                 tls_handshakes_max: counts.2,

@@ -253,8 +253,11 @@ impl Exchange {
         for _ in 0..STALE_MAX {
             // Boxed: dialling is rare, and its future would widen every exchange's.
             let opened = Box::pin(pool::open(&self.slot, &self.shared, target, server)).await?;
-            let lease = opened.1;
-            server = opened.0;
+            let (course, lease) = (&mut self.account.course, opened.lease);
+            course.reused = opened.reused;
+            course.retries += opened.retries;
+            course.redispatched |= opened.redispatched;
+            server = opened.server;
             self.account.connected_us = Some(self.slot.shard().clock.read());
             let text = self.request.text.clone();
             let request = rules::to_h2_request(text, lease.scheme())
