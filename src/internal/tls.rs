@@ -28,19 +28,16 @@ pub fn client_hello(data: &[u8]) {
     }
     let message = whole.message(bytes);
     assert_eq!(message, scan.message(bytes));
-    match ClientHello::parse(&message) {
-        Ok(hello) => {
-            let name = hello.server_name().map(<[u8]>::to_ascii_lowercase);
-            let protocols: Vec<_> = hello.protocols().map(<[u8]>::to_vec).collect();
-            if let Some(theirs) = theirs {
-                // They know no name where it is none of DNS.
-                assert!(theirs.name.is_none() || theirs.name == name, "{theirs:?}");
-                assert_eq!(theirs.protocols, protocols);
-            }
-        }
-        // They look at the first name alone, and not at what stands behind it in its list.
-        Err(_) => {}
-    }
+    // They look at the first name alone, and not at what stands behind it in its list:
+    // what we refuse they may take.
+    let (Ok(hello), Some(theirs)) = (ClientHello::parse(&message), theirs) else {
+        return;
+    };
+    let name = hello.server_name().map(<[u8]>::to_ascii_lowercase);
+    let protocols: Vec<_> = hello.protocols().map(<[u8]>::to_vec).collect();
+    // They know no name where it is none of DNS.
+    assert!(theirs.name.is_none() || theirs.name == name, "{theirs:?}");
+    assert_eq!(theirs.protocols, protocols);
 }
 
 /// What a client asks for.
