@@ -59,6 +59,7 @@ impl Control {
 
     /// Notes the generation in force.
     pub(super) fn record(&self, cause: &Cause, changed: &[String]) {
+        self.watch_backends(|_| true);
         let row = GenerationRow {
             id: self.generation().id.get(),
             when: SystemTime::now(),

@@ -27,6 +27,7 @@ mod inotify;
 mod keys;
 mod merge;
 mod overrides;
+mod ready;
 mod refusal;
 mod register;
 mod reload;
@@ -151,6 +152,8 @@ pub(crate) struct Control {
     expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
+    /// It knows that the process is ready.
+    is_ready_told: Cell<bool>,
     /// Whose the listening sockets are.
     shared: RefCell<Shared>,
     /// What this process runs, to be started anew by `upgrade`.
@@ -243,6 +246,7 @@ impl Control {
             bad_certificates: RefCell::default(),
             expiring: RefCell::default(),
             manager: first.manager,
+            is_ready_told: Cell::new(false),
             shared: RefCell::default(),
             program: first.program,
             upgrade_turn: tokio::sync::Mutex::default(),
@@ -279,8 +283,6 @@ impl Control {
             // Behind the binds: a second process that finds them taken touches no socket of the first.
             None => AdminSockets::reconcile(&control, &admin, Rivals::Respect).await?,
         }
-        // Each worker has answered from within its accept loop.
-        control.manager.ready();
         Ok((control, events))
     }
 

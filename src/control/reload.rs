@@ -52,9 +52,15 @@ impl Control {
         if let Some(logs) = &*self.logs.borrow() {
             logs.reopen();
         }
-        self.manager.reloading();
+        // To the manager a process that still starts does not reload.
+        let is_ready = self.is_ready_told.get();
+        if is_ready {
+            self.manager.reloading();
+        }
         let report = self.look(Some(cause)).await;
-        self.manager.reloaded();
+        if is_ready {
+            self.manager.reloaded();
+        }
         report
     }
 
@@ -159,7 +165,7 @@ impl Control {
                     let found = servers.iter().cloned().map(Found::written);
                     let found: Vec<_> = found.collect();
                     let is_other = !known.has(&id) || known.found_by(&id) != found;
-                    shown.found(&id, is_other, Instant::now());
+                    shown.found(&id, found.len(), is_other, Instant::now());
                     sets.push((id, found));
                 }
                 Err(text) => {
@@ -168,9 +174,15 @@ impl Control {
                         false => "no servers from it yet",
                     };
                     let path = file.path.display();
-                    tracing::error!("{path} is refused, {kept}\n{text}");
                     let first = text.lines().next().unwrap_or_default();
                     let why = first.strip_prefix("error: ").unwrap_or(first);
+                    tracing::error!(
+                        event = "source_lost",
+                        source = %id,
+                        reason = why,
+                        members = known.found_by(&id).len(),
+                        "{path} is refused, {kept}\n{text}",
+                    );
                     shown.failed(&id, why, Instant::now());
                     warnings.push(format!("{path}: {kept}: {first}"));
                 }

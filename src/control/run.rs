@@ -65,6 +65,8 @@ impl Control {
         let weighing = supervise("weights", || Rc::clone(self).follow_keys());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
+        // Each worker has answered from within its accept loop.
+        let telling = supervise("ready", || Rc::clone(self).tell_ready());
         let living = supervise("watchdog", || Rc::clone(self).live_always());
         let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
         let outcome = tokio::select! {
@@ -79,12 +81,14 @@ impl Control {
             never = weighing => never,
             never = saving => never,
             never = settling => never,
+            never = telling => never,
             never = living => never,
         };
         self.save_changed().await;
         if self.shared.borrow().is_given() {
             // Who asked us at the last moment is answered; the next asks the successor.
             AdminSockets::wait_for_clients(&self.admin).await;
+            self.stats.wait_for_guests().await;
         }
         outcome
     }
@@ -150,6 +154,7 @@ impl Control {
     }
 
     fn notice(&self, event: &HealthEvent) {
+        self.watch_backends(|backend| backend.name == event.backend);
         let generation = self.generation();
         let line = event.log_line(&generation);
         let (backend, server) = (&*event.backend, &*event.server);

@@ -35,7 +35,8 @@ pub(crate) struct Vitals {
     pub(crate) workers: usize,
     /// Those whose tick is late.
     pub(crate) workers_late: usize,
-    /// Sources that never answered, nor had anything to begin with.
+    /// Sources that never answered, nor had anything to begin with, and are still
+    /// waited for.
     pub(crate) sources_waiting: usize,
 }
 
@@ -81,7 +82,7 @@ impl Control {
             draining: self.is_stopping(),
             workers: self.workers.len(),
             workers_late: late.count(),
-            sources_waiting: self.discovery.borrow().waiting(),
+            sources_waiting: self.sources_waited_for(),
         }
     }
 
@@ -96,6 +97,15 @@ impl Control {
         loop {
             tick.tick().await;
             self.with_view(|view, samples| samples.sample(view));
+        }
+    }
+
+    /// A change of health, or of what the operator wants, is seen when it happens.
+    pub(super) fn watch_backends(&self, which: impl Fn(&Backend) -> bool) {
+        let (generation, now_ms) = (self.generation(), self.now_ms());
+        let mut samples = self.shown.samples.borrow_mut();
+        for backend in generation.backends.iter().filter(|b| which(b)) {
+            samples.watch(backend, now_ms);
         }
     }
 

@@ -193,6 +193,8 @@ pub(crate) struct Server {
     pub(crate) endpoint: EndpointId,
     /// Handshakes with it; `None` = it is spoken to in plain. A change is another endpoint.
     pub(crate) tls: Option<Arc<tls::Origin>>,
+    /// The PROXY header it is sent before all else; a change is another endpoint.
+    pub(crate) proxy_protocol: Option<config::ProxyVersion>,
     /// Effective weight, 0-256.
     pub(crate) weight: u16,
     /// Weight as written.
@@ -209,6 +211,8 @@ pub(crate) struct Server {
     pub(crate) starts_unproven: bool,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
+    /// The PROXY header its checks begin with.
+    pub(crate) check_proxy_protocol: Option<config::ProxyVersion>,
     /// Shared by its generations.
     pub(crate) state: Arc<ServerState>,
 }

@@ -190,6 +190,7 @@ impl Task {
 
     /// A panic in there is ours, not the server's.
     async fn ask(&self) -> LastCheck {
+        let _under_way = UnderWay::begin(&self.state);
         let mut probe = self.context.prober.ask(Rc::clone(&self.subject.target));
         poll_fn(|context| {
             // The future is not polled again after a panic.
@@ -275,6 +276,23 @@ fn tick_after(due: Instant, every: Duration, now: Instant) -> Instant {
 
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A check that those who look see as running, until this is dropped: its task may be
+/// aborted at any moment.
+struct UnderWay<'a>(&'a ServerState);
+
+impl<'a> UnderWay<'a> {
+    fn begin(state: &'a ServerState) -> Self {
+        state.set_checking(true);
+        Self(state)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.set_checking(false);
+    }
 }
 
 /// What a worker's refused connect counts as.

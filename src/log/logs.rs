@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ use crate::config::{Log, LogTarget, LogWhat};
 
 /// At the end of the process a target gets this long for what waits.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The writer takes other logs within this, however busy the machine.
+const TAKE_MAX: Duration = Duration::from_secs(1);
 
 /// The logs of a process.
 #[derive(Debug)]
@@ -90,7 +93,11 @@ impl Logs {
         let uri_max = wanted.iter().filter(|log| log.what == LogWhat::Access);
         let uri_max = uri_max.map(|log| log.uri_max).max();
         if uri_max.is_some() || self.writer.is_some() {
-            self.writer()?.order(Order::Write(access));
+            let (taken, is_taken) = sync_channel(1);
+            self.writer()?.order(Order::Write(access, taken));
+            // Without this the first records would find it with the logs of before, or
+            // none. It waits for nobody but its turn on a core.
+            let _ = is_taken.recv_timeout(TAKE_MAX);
         }
         // Behind the order, so that no record finds the writer asleep for good.
         self.rings.want(uri_max.unwrap_or(0));

@@ -1,7 +1,7 @@
 //! The thread that takes records out of the rings and formats them.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::record::{Record, Taken};
@@ -32,8 +32,8 @@ pub(super) struct AccessLog {
 /// What control wants of the writer.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// These logs from now on.
-    Write(Vec<AccessLog>),
+    /// These logs from now on, which it says when what was recorded before is done.
+    Write(Vec<AccessLog>, SyncSender<()>),
     /// Take what is there, and end.
     Stop,
 }
@@ -106,8 +106,10 @@ pub(super) fn run(rings: &Rings, origin: Instant, orders: &Receiver<Order>) {
         // First of all what was recorded for the logs of before.
         look(rings, origin, &mut logs, &mut clock, &mut taken);
         match order {
-            Ok(Order::Write(new)) => {
+            Ok(Order::Write(new, taken)) => {
                 logs = new;
+                // Who gave the order may have lost patience.
+                let _ = taken.try_send(());
                 continue;
             }
             Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return,

@@ -266,7 +266,15 @@ fn check<'a>(line: &mut Line<'a>, row: &'a CheckRow, paused: bool) {
         return;
     }
     let last = row.last;
-    line.set(C::CheckStatus, Value::text(last.code.name()));
+    let code = last.code.name();
+    // HAProxy's mark of one that is under way.
+    line.set(
+        C::CheckStatus,
+        match row.running {
+            true => Value::text(format!("* {code}")),
+            false => Value::text(code),
+        },
+    );
     // Codes are those of layer 7.
     if matches!(last.code, CheckCode::L7Ok | CheckCode::L7Sts) {
         line.u32(C::CheckCode, last.status);

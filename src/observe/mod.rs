@@ -43,6 +43,6 @@ pub(crate) use servers::{backends, servers_conn, servers_state};
 pub(crate) use sessions::{SessionFilter, SessionLine, parse_pointer, sessions};
 pub(crate) use snapshot::{Departing, Snapshot, View};
 pub(crate) use tables::{DrainRow, GenerationRow, OverrideRow, Table, Tabular};
-pub(crate) use text::{env, errors, sounds_secret, version};
+pub(crate) use text::{env, errors, schema, sounds_secret, version};
 pub(crate) use tls::{CertificateRow, TlsFacts, TlsFrontend};
 pub(crate) use totals::{FrontendTotals, Totals};

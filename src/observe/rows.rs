@@ -182,6 +182,8 @@ pub(crate) struct CheckRow {
     pub(crate) health: u32,
     /// The last one.
     pub(crate) last: LastCheck,
+    /// The next one is under way.
+    pub(crate) running: bool,
     /// More about it, may be empty.
     pub(crate) info: String,
     /// Failed checks.

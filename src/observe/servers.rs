@@ -78,6 +78,8 @@ struct Check {
 
 /// check_state: a check is written, and it runs.
 const CONFIGURED_AND_ENABLED: u8 = 2 | 4;
+/// check_state: one is under way.
+const RUNNING: u8 = 1;
 /// check_state: the server is in maintenance.
 const PAUSED: u8 = 8;
 
@@ -101,7 +103,9 @@ impl Check {
                 _ => 2,
             },
             health: check.health,
-            state: CONFIGURED_AND_ENABLED | if paused { PAUSED } else { 0 },
+            state: CONFIGURED_AND_ENABLED
+                | if paused { PAUSED } else { 0 }
+                | if check.running { RUNNING } else { 0 },
         }
     }
 }

@@ -326,6 +326,7 @@ fn check(server: &Server, series: &Series, now_ms: u64) -> Option<CheckRow> {
         fall: check.fall,
         health: state.health(),
         last,
+        running: state.is_checking(),
         info: check_info(last),
         failures: state.check_failures().saturating_sub(series.checks.0),
         downs: state.downs().saturating_sub(series.checks.1),

@@ -5,6 +5,11 @@ pub(super) const VERSION: &str = concat!("3.0.0-rlb-", env!("CARGO_PKG_VERSION")
 /// When this version was made. Changes with the version.
 pub(super) const RELEASE_DATE: &str = "2026/11/20";
 
+/// `show schema json`: the JSON schema of the JSON forms (management guide 9.3).
+pub(crate) fn schema() -> &'static str {
+    include_str!("schema.json").trim_end()
+}
+
 /// `show version`.
 pub(crate) fn version() -> String {
     format!("{VERSION}\n")

@@ -1,6 +1,6 @@
 //! What a server keeps over generations: its status, its last check, its counters.
 
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,8 @@ pub(crate) struct ServerState {
     health: AtomicU32,
     /// Packed [`LastCheck`]. Control writes.
     last_check: AtomicU64,
+    /// A check is under way. Control writes.
+    checking: AtomicBool,
     /// Monotonic milliseconds of the last change of status. Control writes.
     changed_ms: AtomicU64,
     /// Failed checks: chkfail. Control writes.
@@ -80,6 +82,7 @@ impl ServerState {
             status: AtomicU16::new(0),
             health: AtomicU32::new(0),
             last_check: AtomicU64::new(0),
+            checking: AtomicBool::new(false),
             changed_ms: AtomicU64::new(0),
             check_failures: AtomicU64::new(0),
             downs: AtomicU64::new(0),
@@ -259,6 +262,16 @@ impl ServerState {
     /// The last finished check; `None` before the first.
     pub(crate) fn last_check(&self) -> Option<LastCheck> {
         LastCheck::unpack(self.last_check.load(Relaxed))
+    }
+
+    /// A check begins or ends. Control only.
+    pub(crate) fn set_checking(&self, checking: bool) {
+        self.checking.store(checking, Relaxed);
+    }
+
+    /// Whether a check is under way.
+    pub(crate) fn is_checking(&self) -> bool {
+        self.checking.load(Relaxed)
     }
 
     /// HAProxy's `health`, 0..rise+fall-1.

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, REFRESH, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::action::{Asked, Outcome, Steered, steer};
@@ -28,6 +29,8 @@ pub(super) struct Client {
     pub(super) site: Rc<RefCell<Rc<Site>>>,
     /// Of the connection; `None` = a worker's.
     pub(super) peer: Option<IpAddr>,
+    /// Its sender is gone when the place closes.
+    pub(super) closed: watch::Receiver<()>,
 }
 
 /// A thousand servers, all of them chosen, fit.
@@ -88,8 +91,9 @@ pub(super) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
     }
     match visit.target.wanted {
         Wanted::Table(form) => visit.table(form).await,
+        Wanted::Schema => reply::response(StatusCode::OK, JSON, observe::schema()),
         Wanted::State => visit.state().await,
-        Wanted::Events => visit.events(),
+        Wanted::Events => visit.events(&client.closed),
         Wanted::Metrics => visit.metrics().await,
         Wanted::Page | Wanted::Nothing => visit.page().await,
     }
@@ -190,11 +194,11 @@ impl Visit<'_> {
         render(move || Rendered::new(JSON, look.state().whole(), zip)).await
     }
 
-    fn events(&self) -> Response<Body> {
+    fn events(&self, place: &watch::Receiver<()>) -> Response<Body> {
         if self.is_head {
             return reply::response(StatusCode::OK, reply::EVENTS, "");
         }
-        match live::join(self.control) {
+        match live::join(self.control, place) {
             Some(events) => reply::live(events),
             None => {
                 let text = "too many look already; the page looks again by itself\n";

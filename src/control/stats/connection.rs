@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,7 +13,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::{self, Client};
 
@@ -22,19 +23,25 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 /// A client that takes nothing for so long is cut: its answer is in memory.
 const STALL_MAX: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
+/// When the listener closes: for the request of one who has only just come.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+/// When the listener closes: for the answer under way.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// A head, and what is read of a body at once.
 const BUFFER: usize = 64 << 10;
 
-/// Serves a connection to its end.
+/// Serves a connection to its end; once its place closes, only what was asked already.
 pub(super) async fn serve<S>(stream: S, client: Client)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stalled = Rc::new(Cell::new(None));
+    let (stalled, heard) = (Rc::new(Cell::new(None)), Rc::new(Notify::new()));
     let watched = Watched {
         stream,
         stalled: Rc::clone(&stalled),
+        heard: Some(Rc::clone(&heard)),
     };
+    let mut closed = client.closed.clone();
     let client = Rc::new(client);
     let service = service_fn(move |request| {
         let client = Rc::clone(&client);
@@ -45,11 +52,25 @@ where
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(watched), service);
+    let mut connection = pin!(connection);
     tokio::select! {
         // Whatever went wrong with it, it has gone.
-        _ = connection => {}
-        () = until_stalled(&stalled) => {}
+        _ = connection.as_mut() => return,
+        () = until_stalled(&stalled) => return,
+        _ = closed.changed() => {}
     }
+    let farewell = async {
+        // Told to end before it has read anything, hyper would read nothing.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = heard.notified() => {}
+            () = sleep(FIRST_WORD) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    };
+    // Who is late then is cut, as one who takes nothing is.
+    let _ = timeout(FAREWELL, farewell).await;
 }
 
 async fn until_stalled(since: &Cell<Option<Instant>>) {
@@ -58,10 +79,11 @@ async fn until_stalled(since: &Cell<Option<Instant>>) {
     }
 }
 
-/// A stream, and since when it takes nothing.
+/// A stream, since when it takes nothing, and who waits for its first byte.
 struct Watched<S> {
     stream: S,
     stalled: Rc<Cell<Option<Instant>>>,
+    heard: Option<Rc<Notify>>,
 }
 
 impl<S> Watched<S> {
@@ -82,7 +104,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if polled.is_ready()
+            && let Some(heard) = self.heard.take()
+        {
+            heard.notify_one();
+        }
+        polled
     }
 }
 
@@ -119,6 +147,7 @@ mod tests {
         let mut watched = Watched {
             stream: near,
             stalled: Rc::clone(&stalled),
+            heard: None,
         };
         let slow = async {
             let mut buffer = [0; 10];

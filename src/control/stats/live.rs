@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::facts::Look;
@@ -23,6 +23,8 @@ pub(in crate::control) struct Live {
 #[derive(Debug)]
 struct Listener {
     events: mpsc::Sender<Bytes>,
+    /// Its sender is gone when the place closes where it looks.
+    place: watch::Receiver<()>,
     /// Has got nothing yet.
     fresh: bool,
 }
@@ -35,7 +37,10 @@ const BEHIND_MAX: usize = 4;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Joins those who look; `None` = there are too many.
-pub(super) fn join(control: &Rc<Control>) -> Option<mpsc::Receiver<Bytes>> {
+pub(super) fn join(
+    control: &Rc<Control>,
+    place: &watch::Receiver<()>,
+) -> Option<mpsc::Receiver<Bytes>> {
     let live = &control.stats.live;
     let (events, receiver) = mpsc::channel(BEHIND_MAX);
     {
@@ -46,6 +51,7 @@ pub(super) fn join(control: &Rc<Control>) -> Option<mpsc::Receiver<Bytes>> {
         }
         listeners.push(Listener {
             events,
+            place: place.clone(),
             fresh: true,
         });
     }
@@ -97,6 +103,12 @@ impl Ticker {
 }
 
 impl Live {
+    /// Lets go of those whose place has closed: they come again, to whoever is there.
+    pub(super) fn hang_up(&self) {
+        let is_open = |listener: &Listener| listener.place.has_changed().is_ok();
+        self.listeners.borrow_mut().retain(is_open);
+    }
+
     fn send(&self, whole: &Bytes, changes: &Bytes) {
         self.listeners.borrow_mut().retain_mut(|listener| {
             let event = match std::mem::replace(&mut listener.fresh, false) {
@@ -121,11 +133,15 @@ mod tests {
     #[test]
     fn who_is_behind_is_let_go_and_the_others_get_what_changed() {
         let live = Live::default();
+        let (open, place) = watch::channel(());
         let mut receivers = Vec::new();
         for _ in 0..2 {
             let (events, receiver) = mpsc::channel(BEHIND_MAX);
-            let fresh = true;
-            live.listeners.borrow_mut().push(Listener { events, fresh });
+            live.listeners.borrow_mut().push(Listener {
+                events,
+                place: place.clone(),
+                fresh: true,
+            });
             receivers.push(receiver);
         }
         let (whole, changes) = (Bytes::from("whole"), Bytes::from("changes"));
@@ -140,5 +156,10 @@ mod tests {
             slow.push(event);
         }
         assert_eq!(slow.len(), BEHIND_MAX, "then it is over");
+        live.hang_up();
+        assert_eq!(live.listeners.borrow().len(), 1);
+        drop(open);
+        live.hang_up();
+        assert_eq!(live.listeners.borrow().len(), 0, "its place has closed");
     }
 }

@@ -3,7 +3,7 @@
 //! hyper serves it on the control thread: on listeners of its own (`[stats]`) and,
 //! for a frontend with `stats`, on a private socket that a route of that frontend
 //! leads to, so that workers know nothing of it. `sites.rs` holds what is open,
-//! `connection.rs` one client, `answer.rs` one request; `target.rs`, `form.rs` and
+//! `door.rs` one listener, `connection.rs` one client, `answer.rs` one request; `target.rs`, `form.rs` and
 //! `guard.rs` are its rules and pure. What is shown comes from `observe`, rendered
 //! on blocking threads; what is changed goes through `change.rs` as a command of
 //! the admin socket does. Start at [`Sites`], then `answer.rs`.
@@ -12,10 +12,12 @@ mod action;
 mod answer;
 mod built_in;
 mod connection;
+mod door;
 mod facts;
 mod form;
 mod gate;
 mod guard;
+mod guests;
 mod live;
 mod reply;
 mod sites;

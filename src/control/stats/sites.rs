@@ -2,20 +2,19 @@
 //! frontend that shows it.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep};
 
-use super::answer::Client;
-use super::connection;
+use super::door::{Door, Listener};
 use super::gate::{Gate, HASHES_AT_ONCE};
+use super::guests::Guests;
 use super::live::Live;
 use super::random_text;
 use crate::config::{Bind, BindAddress, ForwardedFor, Stats};
@@ -29,11 +28,14 @@ use crate::net::{ListenError, listen};
 pub(crate) struct Sites {
     control: Weak<Control>,
     open: RefCell<Vec<Open>>,
+    /// What closes, but still lets in who was on the way.
+    leaving: RefCell<Vec<(Key, Weak<Door>)>>,
     /// What forms of our pages carry.
     pub(super) token: String,
     /// The names of the private sockets begin so.
     prefix: String,
     hashes: Arc<Semaphore>,
+    guests: Rc<Guests>,
     /// Those who look and wait for what changes.
     pub(super) live: Live,
     /// The process we succeed listens there still.
@@ -67,12 +69,14 @@ struct Open {
     key: Key,
     local: Option<SocketAddr>,
     site: Rc<RefCell<Rc<Site>>>,
-    accepting: JoinHandle<()>,
+    door: Rc<Door>,
+    /// Dropped, it tells the door and its clients that it closes.
+    _closing: watch::Sender<()>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.door.refuse_new();
     }
 }
 
@@ -80,20 +84,21 @@ impl Drop for Open {
 #[derive(Debug, Default)]
 pub(in crate::control) struct Fresh(Vec<(Key, OwnedFd)>);
 
-/// Connections to one listener; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 64;
-/// After an accept that failed: no descriptors left, most likely.
-const RETRY: Duration = Duration::from_millis(100);
+/// At the end of the process, for answers under way.
+const FAREWELL: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
 
 impl Sites {
     pub(crate) fn new(control: Weak<Control>) -> Self {
         Self {
             control,
             open: RefCell::default(),
+            leaving: RefCell::default(),
             token: random_text(),
             // Nobody else knows the name before we have it; who connects is looked at too.
             prefix: format!("rlb-stats-{}-", random_text()),
             hashes: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            guests: Rc::default(),
             live: Live::default(),
             sharing: Cell::new(false),
         }
@@ -120,7 +125,10 @@ impl Sites {
                 continue;
             }
             let (address, probe) = match &key {
-                Key::Own(address) => (address.clone(), !self.sharing.get()),
+                Key::Own(address) => {
+                    let is_ours = self.sharing.get() || self.is_leaving(&key);
+                    (address.clone(), !is_ours)
+                }
                 Key::Frontend(name) => (BindAddress::Abstract(self.socket_of(name)), false),
             };
             let bind = Bind {
@@ -140,7 +148,9 @@ impl Sites {
         let wanted = self.wanted(desired);
         let mut fresh = fresh.0;
         let mut all = self.open.borrow_mut();
-        all.retain(|open| wanted.iter().any(|(key, _)| *key == open.key));
+        self.close(&mut all, |open| {
+            wanted.iter().any(|(key, _)| *key == open.key)
+        });
         for (key, settings) in wanted {
             if let Some(open) = all.iter().find(|open| open.key == key) {
                 settings.put(&open.site, &self.hashes);
@@ -163,7 +173,32 @@ impl Sites {
     /// Lets go of the addresses of `[stats]`: a successor has them.
     pub(crate) fn close_own(&self) {
         let is_private = |open: &Open| matches!(open.key, Key::Frontend(_));
-        self.open.borrow_mut().retain(is_private);
+        self.close(&mut self.open.borrow_mut(), is_private);
+    }
+
+    /// Waits until the last who asked is answered, but not for long.
+    pub(crate) async fn wait_for_guests(&self) {
+        let deadline = Instant::now() + FAREWELL;
+        while !self.guests.is_empty() && Instant::now() < deadline {
+            sleep(LOOK).await;
+        }
+    }
+
+    fn close(&self, all: &mut Vec<Open>, stays: impl Fn(&Open) -> bool) {
+        let mut leaving = self.leaving.borrow_mut();
+        leaving.retain(|(_, door)| door.strong_count() > 0);
+        for open in all.extract_if(.., |open| !stays(open)) {
+            leaving.push((open.key.clone(), Rc::downgrade(&open.door)));
+        }
+        // Those who look at it would do so for ever.
+        self.live.hang_up();
+    }
+
+    /// A socket that is about to close has the address, and shares it.
+    fn is_leaving(&self, key: &Key) -> bool {
+        let leaving = self.leaving.borrow();
+        let is_it = |(other, door): &(Key, Weak<Door>)| other == key && door.strong_count() > 0;
+        leaving.iter().any(is_it)
     }
 
     fn serve(&self, key: Key, settings: &Place<'_>, socket: OwnedFd) -> std::io::Result<Open> {
@@ -173,18 +208,24 @@ impl Sites {
             Key::Own(_) => Listener::Tcp(TcpListener::from_std(socket.into())?),
             Key::Frontend(_) => Listener::Private(UnixListener::from_std(socket.into())?),
         };
+        let (closing, closed) = watch::channel(());
         let door = Rc::new(Door {
             listener,
             site: Rc::clone(&site),
             control: Weak::clone(&self.control),
+            guests: Rc::clone(&self.guests),
+            closed,
         });
-        let accept = move || Rc::clone(&door).accept_always();
-        let accepting = tokio::task::spawn_local(supervise("stats", accept));
+        let accepting = Rc::clone(&door);
+        let accept = move || Rc::clone(&accepting).accept_until_closed();
+        // It ends by itself, when `closing` does.
+        drop(tokio::task::spawn_local(supervise("stats", accept)));
         Ok(Open {
             key,
             local,
             site,
-            accepting,
+            door,
+            _closing: closing,
         })
     }
 
@@ -245,77 +286,4 @@ impl Place<'_> {
             *site.borrow_mut() = Rc::new(self.site(hashes));
         }
     }
-}
-
-enum Listener {
-    Tcp(TcpListener),
-    Private(UnixListener),
-}
-
-/// A listener, and what its clients are let in with.
-struct Door {
-    listener: Listener,
-    site: Rc<RefCell<Rc<Site>>>,
-    control: Weak<Control>,
-}
-
-impl Door {
-    /// The connections end with it.
-    async fn accept_always(self: Rc<Self>) {
-        let mut clients = JoinSet::new();
-        loop {
-            tokio::select! {
-                Some(_) = clients.join_next() => {}
-                accepted = self.accept(), if clients.len() < CONNECTIONS_MAX => match accepted {
-                    Ok(stream) => self.serve(stream, &mut clients),
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept on the stats page");
-                        sleep(RETRY).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn accept(&self) -> std::io::Result<Stream> {
-        Ok(match &self.listener {
-            Listener::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Stream::Tcp(stream, peer.ip().to_canonical())
-            }
-            Listener::Private(listener) => Stream::Private(listener.accept().await?.0),
-        })
-    }
-
-    fn serve(&self, stream: Stream, clients: &mut JoinSet<()>) {
-        let client = |peer| Client {
-            control: Weak::clone(&self.control),
-            site: Rc::clone(&self.site),
-            peer,
-        };
-        match stream {
-            Stream::Tcp(stream, peer) => {
-                // A client that has gone already shows soon enough.
-                let _ = stream.set_nodelay(true);
-                clients.spawn_local(connection::serve(stream, client(Some(peer))));
-            }
-            // Any process of this machine may connect; what a worker says of its
-            // client is believed, and nobody else is heard.
-            Stream::Private(stream) if is_own(&stream) => {
-                clients.spawn_local(connection::serve(stream, client(None)));
-            }
-            Stream::Private(_) => {}
-        }
-    }
-}
-
-enum Stream {
-    Tcp(TcpStream, IpAddr),
-    Private(UnixStream),
-}
-
-fn is_own(stream: &UnixStream) -> bool {
-    let own = rustix::process::getpid().as_raw_nonzero().get();
-    let pid = stream.peer_cred().map(|peer| peer.pid());
-    pid.is_ok_and(|pid| pid == Some(own))
 }

@@ -10,6 +10,8 @@ pub(super) enum Wanted {
     Page,
     /// Its tables, as `show stat`.
     Table(Form),
+    /// What the JSON of the tables looks like.
+    Schema,
     /// All parts of the page, as JSON.
     State,
     /// The same, and what changes, as server-sent events.
@@ -70,6 +72,7 @@ impl<'a> Target<'a> {
         match option {
             "csv" => self.wanted = Wanted::Table(Form::Plain),
             "json" => self.wanted = Wanted::Table(Form::Json),
+            "json-schema" => self.wanted = Wanted::Schema,
             "typed" => self.wanted = Wanted::Table(Form::Typed),
             "state" => self.wanted = Wanted::State,
             "events" => self.wanted = Wanted::Events,
@@ -128,6 +131,7 @@ mod tests {
             ("/haproxy_stats;csv;norefresh", Wanted::Table(Form::Plain)),
             ("/haproxy_stats;norefresh;json", Wanted::Table(Form::Json)),
             ("/haproxy_stats;typed", Wanted::Table(Form::Typed)),
+            ("/haproxy_stats;json-schema", Wanted::Schema),
             ("/haproxy_stats?;csv", Wanted::Table(Form::Plain)),
             ("/haproxy_stats;info", Wanted::Page),
             ("/haproxy_stats;events", Wanted::Events),

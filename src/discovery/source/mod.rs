@@ -192,11 +192,15 @@ impl Source {
             let since = match before {
                 Some(before) if before.is_held => before.since,
                 _ => {
+                    let hold_s = hold.as_secs();
                     tracing::warn!(
+                        event = "source_empty",
                         source = %self.id,
-                        hold_s = hold.as_secs(),
-                        "is empty all of a sudden: the last good set stays for now; if it is \
-                         not meant, look at the permissions (Consul: node:read too)"
+                        hold_s,
+                        "Source {} is empty all of a sudden: the last good set stays for \
+                         {hold_s} s; if it is not meant, look at the permissions (Consul: \
+                         node:read too).",
+                        self.id,
                     );
                     now
                 }
@@ -234,7 +238,13 @@ impl Source {
     pub(crate) fn still(&mut self, now: Instant) {
         if let Some(failing) = self.failing.take() {
             let lost_s = (now - failing.since).as_secs();
-            tracing::warn!(source = %self.id, lost_s, "is back");
+            tracing::warn!(
+                event = "source_back",
+                source = %self.id,
+                lost_s,
+                "Source {} is back, it was lost for {lost_s} s.",
+                self.id,
+            );
         }
         self.heard = Some(now);
         self.restored = None;
@@ -249,17 +259,26 @@ impl Source {
             Some(failing) => {
                 // Another reason is worth a line, the same one each 30 s is not.
                 if failing.failure.kind != failure.kind {
-                    tracing::warn!(source = %self.id, error = %failure, "is still lost");
+                    tracing::warn!(
+                        event = "source_lost",
+                        source = %self.id,
+                        reason = %failure,
+                        "Source {} is still lost, reason: {failure}.",
+                        self.id,
+                    );
                 }
                 failing.failure = failure;
             }
             None => {
                 let members = self.applied.as_ref().map_or(0, |applied| applied.len());
                 tracing::error!(
+                    event = "source_lost",
                     source = %self.id,
-                    error = %failure,
+                    reason = %failure,
                     members,
-                    "is lost, the last good set stays"
+                    "Source {} is lost, the last good set stays ({members} servers), \
+                     reason: {failure}.",
+                    self.id,
                 );
                 self.failing = Some(Failing {
                     failure,
@@ -334,7 +353,13 @@ impl Source {
         if !self.is_stale_told && now >= since + self.rules.stale_warn {
             self.is_stale_told = true;
             let age_s = (now - since).as_secs();
-            tracing::warn!(source = %self.id, age_s, "nothing good was heard for long");
+            tracing::warn!(
+                event = "source_stale",
+                source = %self.id,
+                age_s,
+                "Source {}: nothing good was heard for long ({age_s} s).",
+                self.id,
+            );
         }
     }
 

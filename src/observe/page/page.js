@@ -577,10 +577,11 @@ function showTables() {
     if (!node) tables.set(key, node = el("section", { class: "panel" }));
     if (node._part !== part) {
       node._part = part;
+      setClass(node, part.columns.length > 3 ? "panel wide" : "panel");
       const cell = text => /^@\d+$/.test(text) ? at(Number(text.slice(1))) : text;
       node.replaceChildren(el("h2", {}, part.title), el("div", { class: "scroll" }, el("table", {},
         el("thead", {}, el("tr", {}, ...part.columns.map(name => el("th", { scope: "col" }, name)))),
-        el("tbody", {}, ...part.rows.map(row => el("tr", {}, ...row.map(text => el("td", {}, cell(text)))))))));
+        el("tbody", {}, ...part.rows.map(row => el("tr", {}, ...row.map((text, i) => el("td", { "data-name": part.columns[i] }, cell(text)))))))));
     }
     $("tables").append(node);
   }

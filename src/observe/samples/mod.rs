@@ -117,6 +117,15 @@ impl Samples {
         self.process.bytes_out.begin(all.bytes_out);
     }
 
+    /// Whether a backend is up, as soon as that may have changed: one that was down for
+    /// less than the time between two looks was down, too.
+    pub(crate) fn watch(&mut self, backend: &Backend, now_ms: u64) {
+        let up = Usable::of(backend).is_up(backend);
+        let entry = self.backends.entry(backend.state.id);
+        let series = entry.or_insert_with(|| BackendSeries::new(up, now_ms));
+        series.watch(up, now_ms);
+    }
+
     /// Maxima, ages and numbers as of now.
     pub(crate) fn look(&mut self, view: &View<'_>) {
         let now_ms = view.now_ms;
@@ -169,11 +178,10 @@ impl Samples {
     }
 
     fn look_at_backend(&mut self, backend: &Backend, all: &Sight, now_ms: u64) {
-        let up = Usable::of(backend).is_up(backend);
-        let entry = self.backends.entry(backend.state.id);
-        let series = entry.or_insert_with(|| BackendSeries::new(up, now_ms));
-        series.series.look(all, now_ms);
-        series.watch(up, now_ms);
+        self.watch(backend, now_ms);
+        if let Some(series) = self.backends.get_mut(&backend.state.id) {
+            series.series.look(all, now_ms);
+        }
     }
 
     /// Forgets what was not seen by the look at `now_ms`.

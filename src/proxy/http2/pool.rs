@@ -13,13 +13,15 @@ use h2::{Ping, PingPong};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::connection::Shared;
 use super::wire::ServerWire;
-use crate::proxy::Shard;
+use crate::net::Stream;
 use crate::proxy::choose::Target;
 use crate::proxy::connect::{self, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
+use crate::proxy::{ClientId, Shard};
 
 /// The connections of a worker to an endpoint.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Pool {
 /// One connection.
 #[derive(Debug)]
 struct Link {
+    /// Whose alone it is; `None` = everybody's.
+    client: Option<ClientId>,
     requests: RefCell<SendRequest<Bytes>>,
     life: Rc<Life>,
     is_secure: bool,
@@ -59,6 +63,12 @@ impl Pool {
         self.links.borrow_mut().clear();
     }
 
+    /// No connection of this client's alone is of use any more.
+    pub(crate) fn forget(&self, client: ClientId) {
+        let mut links = self.links.borrow_mut();
+        links.retain(|link| link.client != Some(client));
+    }
+
     /// Closes idle connections past their time.
     pub(crate) fn sweep(&self, now_ms: u32) {
         self.links.borrow_mut().retain(|link| {
@@ -72,9 +82,16 @@ impl Pool {
         self.links.borrow().is_empty()
     }
 
-    fn lease(&self, shard: &Rc<Shard>, limit: u32, keep: Duration) -> Option<Lease> {
+    fn lease(
+        &self,
+        shard: &Rc<Shard>,
+        client: Option<ClientId>,
+        limit: u32,
+        keep: Duration,
+    ) -> Option<Lease> {
         let links = self.links.borrow();
-        let link = links.iter().find(|link| link.has_room(limit as usize))?;
+        let fits = |link: &&Rc<Link>| link.client == client && link.has_room(limit as usize);
+        let link = links.iter().find(fits)?;
         link.life.streams.set(link.life.streams.get() + 1);
         Some(Lease {
             link: Rc::clone(link),
@@ -131,26 +148,53 @@ impl Drop for Lease {
     }
 }
 
+/// A place, and how it was come by.
+pub(super) struct Opened {
+    pub(super) server: Use,
+    pub(super) lease: Lease,
+    /// On a connection that was there.
+    pub(super) reused: bool,
+    /// Failed tries before.
+    pub(super) retries: u32,
+    /// One of them was made at another server.
+    pub(super) redispatched: bool,
+}
+
 /// A place on a connection to `first`, else, when that cannot be reached, to another server.
+/// One that a PROXY header says to be a client's is shared by that client's exchanges alone.
 ///
 /// # Errors
 /// As for [`connect::establish`].
 pub(super) async fn open(
     slot: &Slot,
+    shared: &Shared,
     target: &Target,
     first: Use,
-) -> Result<(Use, Lease), NoConnection> {
+) -> Result<Opened, NoConnection> {
     let shard = slot.shard();
     slot.set_server(Some(first.state.id));
     slot.arm(target.plan.connect);
     let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
-    let lease = |server: &Use| server.http2.lease(shard, limit, keep);
-    let dialling = Rc::clone(&first.http2.dialling);
+    let lease = |server: &Use| {
+        let owner = owner(shared, server);
+        server.http2.lease(shard, owner, limit, keep)
+    };
+    let everybodys = Rc::clone(&first.http2.dialling);
+    let dialling = match first.proxy_protocol {
+        None => &*everybodys,
+        Some(_) => &shared.dialling,
+    };
     let mut permit = None;
     loop {
         if let Some(lease) = lease(&first) {
             first.counters.reuses.add(1);
-            return Ok((first, lease));
+            return Ok(Opened {
+                server: first,
+                lease,
+                reused: true,
+                retries: 0,
+                redispatched: false,
+            });
         }
         if permit.is_some() {
             break;
@@ -158,17 +202,51 @@ pub(super) async fn open(
         // Somebody else may be about to connect: then there is a place soon.
         permit = Some(within(slot, dialling.acquire()).await?);
     }
-    let dialled = connect::establish(slot, target.plan, first).await?;
-    let is_secure = dialled.stream.is_secure();
-    if is_secure && !dialled.stream.is_h2() {
-        let (backend, server) = (&*dialled.server.backend, &*dialled.server.name);
+    let ends = || shared.client.borrow().ends();
+    let dialled = connect::establish(slot, target.plan, first, &ends).await?;
+    let (server, retries, redispatched) = (dialled.server, dialled.retries, dialled.redispatched);
+    match introduce(slot, shared, target, dialled.stream, &server).await {
+        Ok(lease) => Ok(Opened {
+            server,
+            lease,
+            reused: false,
+            retries,
+            redispatched,
+        }),
+        Err(end) => {
+            server.counters.connect_errors.add(1);
+            Err(NoConnection {
+                end,
+                server: Some(server.release()),
+                retries,
+                redispatched,
+            })
+        }
+    }
+}
+
+/// Whose a connection is that says by a PROXY header whose it is.
+fn owner(shared: &Shared, server: &Use) -> Option<ClientId> {
+    server.proxy_protocol.map(|_| shared.client.borrow().id)
+}
+
+/// Begins to speak HTTP/2 on a fresh connection.
+async fn introduce(
+    slot: &Slot,
+    shared: &Shared,
+    target: &Target,
+    stream: Stream,
+    server: &Use,
+) -> Result<Lease, SessionEnd> {
+    let is_secure = stream.is_secure();
+    if is_secure && !stream.is_h2() {
+        let (backend, server) = (&*server.backend, &*server.name);
         tracing::warn!(
             backend,
             server,
             "the server does not agree (ALPN) to speak HTTP/2"
         );
-        dialled.server.counters.connect_errors.add(1);
-        return Err(connect::NO_SERVER.into());
+        return Err(connect::NO_SERVER);
     }
     let mut builder = h2::client::Builder::new();
     builder
@@ -177,20 +255,23 @@ pub(super) async fn open(
         .initial_connection_window_size(target.http2.connection_window)
         .max_header_list_size(target.limits.head as u32)
         .max_send_buffer_size(SEND_BUFFER);
-    let shaking = builder.handshake::<_, Bytes>(ServerWire(dialled.stream));
+    let shaking = builder.handshake::<_, Bytes>(ServerWire(stream));
     let (requests, connection) = within(slot, shaking)
         .await?
         .map_err(|_| SessionEnd::new(Cause::Server, During::Connect))?;
     let life = Rc::new(Life::default());
     tokio::task::spawn_local(drive(connection, Rc::clone(&life), target.http2.ping));
-    dialled.server.http2.links.borrow_mut().push(Rc::new(Link {
+    server.http2.links.borrow_mut().push(Rc::new(Link {
+        client: owner(shared, server),
         requests: RefCell::new(requests),
         life,
         is_secure,
         until_ms: Cell::new(0),
     }));
-    let lease = lease(&dialled.server).ok_or(connect::NO_SERVER)?;
-    Ok((dialled.server, lease))
+    let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
+    let owner = owner(shared, server);
+    let lease = server.http2.lease(slot.shard(), owner, limit, keep);
+    lease.ok_or(connect::NO_SERVER)
 }
 
 /// Waits under the session's deadline.

@@ -245,9 +245,18 @@ fn halog_reads_ten_thousand_lines_without_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("access.log");
     let log = to(&format!("file:{}", file.display()), "tag = \"haproxy\"");
-    let lb = Lb::start(&web(&origin, &log));
+    let text = web(&origin, &log);
+    let bind = "{ address = \"127.0.0.1:0\", protocol = \"both\" }";
+    let lb = Lb::start(&text.replace("\"127.0.0.1:0\"", bind));
+    // Some of them over HTTP/2, where its client is there.
+    let over_h2 = real::tool(Part::H2load).map_or(0, |h2load| {
+        let url = format!("http://{}/2", lb.addr());
+        let said = h2load.run(["-n2000", "-c4", "-m10", &url]).stdout;
+        assert!(said.contains("2000 succeeded"), "{said}");
+        2000
+    });
     let mut client = lb.client();
-    for number in 0..9_990 {
+    for number in 0..9_990 - over_h2 {
         let request = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", number % 7);
         client.send(request).read_response();
     }
@@ -255,6 +264,11 @@ fn halog_reads_ten_thousand_lines_without_an_error() {
         lb.client().send("nonsense\r\n\r\n").read_until_close();
     }
     assert_eq!(lines_of(&file, 10_000).len(), 10_000);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let of_h2 = text
+        .lines()
+        .filter(|line| line.ends_with("\"GET /2 HTTP/2.0\""));
+    assert_eq!(of_h2.count(), over_h2);
     let run = |arg: &str| {
         let line = format!("{} {arg} < {}", halog.path().display(), file.display());
         let output = std::process::Command::new("sh")
@@ -281,4 +295,82 @@ fn halog_reads_ten_thousand_lines_without_an_error() {
     let (urls, _) = run("-u");
     let seen = (0..7).filter(|number| urls.contains(&format!("/{number}\n")));
     assert_eq!(seen.count(), 7, "{urls}");
+}
+
+#[test]
+fn retries_before_an_http2_server_are_told() {
+    let Some(h2load) = real::tool(Part::H2load) else {
+        return;
+    };
+    let origin = Origin::ok("hello");
+    // An HTTP/2 server: rlb itself.
+    let bind = "bind = { address = \"127.0.0.1:0\", protocol = \"both\" }";
+    let behind = Lb::start(&format!(
+        "[[listen]]\nname = \"behind\"\n{bind}\nserver = \"{}\"\n",
+        origin.addr()
+    ));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("access.log");
+    let lb = Lb::start(&format!(
+        "[[listen]]\nname = \"web\"\n{bind}\nprotocol = \"h2\"\nserver = [\n\
+         {{ name = \"s1\", address = \"{}\" }}, {{ name = \"s2\", address = \"{}\" }}]\n{}",
+        free_addr(),
+        behind.addr(),
+        to(&format!("file:{}", file.display()), "format = \"json\""),
+    ));
+    let url = format!("http://{}/", lb.addr());
+    let said = h2load.run(["-n4", "-c1", "-m1", &url]).stdout;
+    assert!(said.contains("4 succeeded"), "{said}");
+    let lines = lines_of(&file, 4);
+    let all: Vec<serde_json::Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        all.iter()
+            .all(|line| line["server"] == "s2" && line["version"] == "HTTP/2.0")
+    );
+    // The other one is asked first each time: nobody checks it.
+    let retried = |line: &serde_json::Value| line["retries"] == 1 && line["redispatched"] == true;
+    assert!(all.iter().all(retried), "{lines:#?}");
+}
+
+#[test]
+fn a_drain_that_is_over_is_told_as_a_server_that_went_down() {
+    let (origin, syslog, addr) = (Origin::ok("hello"), Syslog::listen(), free_addr());
+    let silent = Origin::answering(|_| crate::support::Answer::Silence);
+    let tcp = free_addr();
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("sock");
+    let _rlb = Rlb::with(format!(
+        "[global]\nworkers = 1\nadmin = \"{}\"\n\
+         [[listen]]\nname = \"web\"\nbind = \"{addr}\"\nserver = {{ name = \"s1\", address = \"{}\" }}\n\
+         [[listen]]\nname = \"db\"\nmode = \"tcp\"\nbind = \"{tcp}\"\n\
+         server = {{ name = \"d1\", address = \"{}\" }}\n{}",
+        socket.display(),
+        silent.addr(),
+        origin.addr(),
+        to(&format!("syslog:udp:{}", syslog.addr()), ""),
+    ))
+    .ready_on(addr)
+    .start();
+    let mut request = RawClient::connect(addr);
+    request.send(GET);
+    wait_until(PATIENCE, "the request at its server", || {
+        !silent.requests().is_empty()
+    });
+    assert!(super::ask(&socket, "del server web/s1 drain 50ms").contains("deleted"));
+    assert_eq!(request.read_response().0.status(), 503);
+    let line = syslog.line();
+    assert!(
+        line.contains(" web/s1 ") && line.contains(" 503 ") && line.contains(" DH-- "),
+        "{line}"
+    );
+    let mut session = RawClient::connect(tcp);
+    session.send(GET).read_response();
+    assert!(super::ask(&socket, "del server db/d1 drain 50ms").contains("deleted"));
+    session.read_end();
+    // One line each for who looked whether it listens.
+    let line = syslog.line();
+    assert!(line.contains(" db/d1 ") && line.contains(" DD "), "{line}");
 }

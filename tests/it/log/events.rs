@@ -11,7 +11,7 @@ fn config(dir: &Path, origin: &Origin, logs: &str) -> (String, std::net::SocketA
         "[global]\nworkers = 1\nadmin = \"{}\"\n{logs}\
          [[listen]]\nname = \"web\"\nbind = \"{addr}\"\n\
          server = [{{ name = \"s1\", address = \"{}\" }}]\n\
-         check = {{ interval = \"20ms\", rise = 1, fall = 1, path = \"/\" }}\n",
+         check = {{ interval = \"20ms\", timeout = \"10s\", rise = 1, fall = 1, path = \"/\" }}\n",
         dir.join("sock").display(),
         origin.addr()
     );
@@ -104,6 +104,64 @@ fn changes_are_told_in_haproxys_words_and_as_json() {
     );
     // They have a place of their own now.
     assert!(!rlb.stderr().contains("Server web/s1"), "{}", rlb.stderr());
+}
+
+#[test]
+fn sources_lost_and_back_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (words, json) = (dir.path().join("words"), dir.path().join("json"));
+    let nodes = dir.path().join("nodes.toml");
+    let good = "server = [{ name = \"n1\", address = \"127.0.0.1:9\" }]\n";
+    std::fs::write(&nodes, good).unwrap();
+    let addr = free_addr();
+    let _rlb = Rlb::with(format!(
+        "[global]\nworkers = 1\nadmin = \"\"\n\
+         [[log]]\ntarget = \"file:{}\"\nwhat = \"events\"\ntag = \"haproxy\"\n\
+         [[log]]\ntarget = \"file:{}\"\nwhat = \"events\"\nformat = \"json\"\n\
+         [[listen]]\nname = \"web\"\nbind = \"{addr}\"\nsource = {{ file = \"{}\" }}\n\
+         [[listen]]\nname = \"far\"\nbind = \"127.0.0.1:0\"\nsource = {{ consul = \"shop\" }}\n\
+         [discovery.consul]\naddress = \"http://127.0.0.1:1\"\n",
+        words.display(),
+        json.display(),
+        nodes.display(),
+    ))
+    .ready_on(addr)
+    .start();
+    let told = |event: &str, of: &str| {
+        let mut found = serde_json::Value::Null;
+        wait_until(PATIENCE, event, || {
+            let text = std::fs::read_to_string(&json).unwrap_or_default();
+            let events = text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            let is_it = |e: &serde_json::Value| {
+                e["event"] == event && e["source"].as_str().is_some_and(|s| s.contains(of))
+            };
+            let last = events.filter(is_it).last();
+            found = last.unwrap_or_default();
+            !found.is_null()
+        });
+        found
+    };
+    let lost = told("source_lost", "consul");
+    assert_eq!(lost["level"], "error");
+    assert!(lost["reason"].is_string() && lost["members"] == 0, "{lost}");
+    std::fs::write(&nodes, "nonsense").unwrap();
+    let lost = told("source_lost", "nodes.toml");
+    assert_eq!(lost["members"], 1, "the last good set stays: {lost}");
+    std::fs::write(&nodes, good).unwrap();
+    assert_eq!(told("source_back", "nodes.toml")["members"], 1);
+    let text = std::fs::read_to_string(&words).unwrap();
+    let has = |what: &str| text.lines().any(|line| line.contains(what));
+    assert!(has("]: Source consul"), "{text}");
+    assert!(
+        has("is lost, the last good set stays (0 servers), reason: "),
+        "{text}"
+    );
+    assert!(
+        has("nodes.toml is back (1 servers), it was lost for "),
+        "{text}"
+    );
 }
 
 #[test]

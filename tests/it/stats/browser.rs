@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::ANN;
 use super::many::thousand;
-use super::{cell, get};
+use super::{cell, get, listener_from};
 use crate::support::real::{self, Browser};
 use crate::support::{Lb, Origin, PATIENCE, free_addr, wait_until};
 
 /// `RLB_SCREENSHOTS=DIR` keeps what is seen, for people to look at.
-fn keep(browser: &Browser, name: &str) {
+pub(super) fn keep(browser: &Browser, name: &str) {
     let png = browser.screenshot();
     assert!(png.starts_with(b"\x89PNG"), "{name}");
     if let Some(dir) = std::env::var_os("RLB_SCREENSHOTS") {
@@ -19,7 +19,7 @@ fn keep(browser: &Browser, name: &str) {
 }
 
 /// With the password in the URL, as a person would type it into the browser's box.
-fn log_in(browser: &Browser, addr: SocketAddr) {
+pub(super) fn log_in(browser: &Browser, addr: SocketAddr) {
     browser.open(&format!("http://ann:secret@{addr}/haproxy_stats"));
     browser.wait("document.getElementById('live').textContent === 'live'");
 }
@@ -173,12 +173,7 @@ fn without_events_the_page_looks_again() {
     };
     let lb = Lb::start(&config(1));
     let taken: Vec<_> = (0..32)
-        .map(|_| {
-            let mut client = crate::support::RawClient::connect(addr);
-            client.send("GET /haproxy_stats;events HTTP/1.1\r\nHost: x\r\n\r\n");
-            assert_eq!(client.read_head().status(), 200);
-            client
-        })
+        .map(|number| listener_from(2 + number % 2, addr))
         .collect();
     browser.open(&format!("http://{addr}/haproxy_stats"));
     browser.wait("document.getElementById('live').textContent === 'every 1 s'");

@@ -1,6 +1,8 @@
 //! Programs that were made for HAProxy, on our socket and page.
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::get;
@@ -56,7 +58,7 @@ fn hatop_shows_the_servers_and_leaves_when_told() {
         let text = shown.stdout();
         text.contains("s1") && text.contains("s2") && text.contains("MAINT")
     });
-    std::io::Write::write_all(&mut keys, b"q").unwrap();
+    keys.write_all(b"q").unwrap();
     shown.wait_exit();
     let text = shown.stdout() + &shown.stderr();
     assert!(!text.contains("Traceback"), "{text}");
@@ -128,6 +130,43 @@ fn haproxyadmin_steers() {
         .program("python")
         .run(["-c", HAPROXYADMIN, rlb.socket()]);
     assert_eq!(said.stdout, "all of it\n", "{}", said.stderr);
+}
+
+const VALIDATE: &str = r#"
+import json, sys, jsonschema
+schema, *answers = [json.loads(line) for line in sys.stdin if line.strip()]
+jsonschema.Draft4Validator.check_schema(schema)
+for answer in answers:
+    jsonschema.Draft4Validator(schema).validate(answer)
+try:
+    jsonschema.Draft4Validator(schema).validate([{"field": 1}])
+except jsonschema.ValidationError:
+    print(len(answers), "are as it says")
+"#;
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let Some(python) = real::python(&["jsonschema"], false) else {
+        return;
+    };
+    let rlb = Steered::start();
+    let (head, schema) = get(rlb.stats, "/haproxy_stats;json-schema", super::ANN);
+    assert_eq!(head.field("content-type"), Some("application/json"));
+    let (_, stat) = get(rlb.stats, "/haproxy_stats;json", super::ANN);
+    let ask = |command: &str| {
+        let mut stream = UnixStream::connect(&rlb.socket).unwrap();
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    };
+    assert_eq!(ask("show schema json").trim(), schema.trim());
+    let dir = temp_dir();
+    let all = dir.path().join("all");
+    std::fs::write(&all, [schema, stat, ask("show info json")].join("\n")).unwrap();
+    let script = format!("import sys; sys.stdin = open({all:?})\n{VALIDATE}");
+    let said = python.program("python").run(["-c", &script]);
+    assert_eq!(said.stdout, "2 are as it says\n", "{}", said.stderr);
 }
 
 #[test]

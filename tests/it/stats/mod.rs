@@ -3,11 +3,14 @@
 
 mod browser;
 mod clients;
+mod everything;
 mod many;
 mod rules;
 mod steer;
 
 use std::net::SocketAddr;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{Head, Lb, RawClient, free_addr};
 
@@ -80,6 +83,25 @@ fn request(
     );
     let (head, body) = RawClient::connect(addr).send(text).read_response();
     (head, String::from_utf8(body).expect("text"))
+}
+
+/// A client whose address is 127.0.0.`host`.
+#[track_caller]
+fn client_from(host: u8, addr: SocketAddr) -> RawClient {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let own = SocketAddr::from(([127, 0, 0, host], 0));
+    socket.bind(&own.into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    RawClient::over(socket.into())
+}
+
+/// One that looks at the page live.
+#[track_caller]
+fn listener_from(host: u8, addr: SocketAddr) -> RawClient {
+    let mut client = client_from(host, addr);
+    client.send("GET /haproxy_stats;events HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.read_head().status(), 200);
+    client
 }
 
 /// A cell of the CSV.

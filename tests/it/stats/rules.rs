@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ANN, Page, cell, get, request};
+use super::{ANN, Page, cell, client_from, get, listener_from, request};
 use crate::support::{PATIENCE, RawClient, Rlb, free_addr, temp_dir, wait_until};
 
 #[test]
@@ -17,6 +17,7 @@ fn path_is_a_prefix_here_and_on_a_frontend() {
             (";up;norefresh;csv", "text/plain", "# pxname,svname,"),
             (";json", "application/json", "[[{\"objType\""),
             (";typed", "text/plain", "F.2.0.0.pxname.1:"),
+            (";json-schema", "application/json", "{\"$schema\":"),
             (";state", "application/json", "{\"parts\":{"),
         ] {
             let (head, body) = get(addr, &format!("{path}{behind}"), "");
@@ -315,12 +316,7 @@ fn events_tell_everything_and_then_what_changed() {
 fn listeners_are_bounded_and_a_slow_one_delays_nobody() {
     let page = Page::with(&[]);
     let mut many: Vec<RawClient> = (0..32)
-        .map(|_| {
-            let mut client = RawClient::connect(page.addr);
-            client.send("GET /haproxy_stats;events HTTP/1.1\r\nHost: x\r\n\r\n");
-            assert_eq!(client.read_head().status(), 200);
-            client
-        })
+        .map(|number| listener_from(2 + number % 2, page.addr))
         .collect();
     let (head, _) = page.get("/haproxy_stats;events");
     assert_eq!(head.status(), 503);
@@ -333,6 +329,32 @@ fn listeners_are_bounded_and_a_slow_one_delays_nobody() {
         client.send("GET /haproxy_stats;events HTTP/1.1\r\nHost: x\r\n\r\n");
         client.read_head().status() == 200
     });
+}
+
+#[test]
+fn one_address_cannot_take_all_connections() {
+    let page = Page::with(&[]);
+    let mut held: Vec<RawClient> = (0..24)
+        .map(|_| {
+            let mut client = client_from(2, page.addr);
+            // Asks, and does not read.
+            client.send("GET /haproxy_stats HTTP/1.1\r\nHost: x\r\n\r\n");
+            client
+        })
+        .collect();
+    // Who is refused is told so as long as it has not asked yet.
+    let (answer, _) = client_from(2, page.addr).read_end();
+    assert!(answer.starts_with(b"HTTP/1.1 429 "));
+    let refused = || {
+        let mut client = client_from(2, page.addr);
+        client.try_send("GET /haproxy_stats;csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        !client.read_end().0.starts_with(b"HTTP/1.1 200 ")
+    };
+    assert!(refused());
+    // Others come in.
+    assert_eq!(page.get("/haproxy_stats;csv").0.status(), 200);
+    held.pop();
+    wait_until(PATIENCE, "a place is free again", || !refused());
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) enum Show {
     /// One variable, or all.
     Env(Option<String>, bool),
     Version(bool),
+    /// Of the JSON forms.
+    Schema,
     Sockets(bool),
     Processes,
     /// Of one backend, or of all.
@@ -136,6 +138,10 @@ pub(super) fn env(arguments: &Arguments<'_>) -> Parsed {
 
 pub(super) fn version(arguments: &Arguments<'_>) -> Parsed {
     show(Show::Version(json(arguments)))
+}
+
+pub(super) fn schema(_: &Arguments<'_>) -> Parsed {
+    show(Show::Schema)
 }
 
 pub(super) fn sockets(arguments: &Arguments<'_>) -> Parsed {

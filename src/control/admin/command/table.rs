@@ -100,6 +100,7 @@ const ENTRIES: &[Entry] = &[
     entry(User, 2, "show proc", "show processes status", show::processes),
     entry(User, 3, "show servers conn [<backend>] [json]", "dump server connections status (all or for a single backend)", show::servers_conn),
     entry(User, 3, "show servers state [<backend>] [json]", "dump volatile server information (all or for a single backend)", show::servers_state),
+    entry(User, 3, "show schema json", "report schema used for stats", show::schema),
     entry(Operator, 2, "show sess [<id>|server|backend|...]", "report the list of current sessions", show::sessions),
     entry(Operator, 2, "show sources [json]", "where servers come from: state, age, members, and what is left out and why", show::sources),
     entry(Operator, 3, "show ssl ca-file [<cafile>]", "display the SSL CA files used in memory", unconfigured::show_certificate),

@@ -106,6 +106,7 @@ pub(super) async fn show(control: &Rc<Control>, what: Show) -> Answer {
                 Reply::info(version)
             })
         }
+        Show::Schema => Ok(Reply::Dump(format!("{}\n", observe::schema()))),
         Show::Sockets(json) => {
             let mut text = "# socket lvl processes\n".to_owned();
             for (address, level) in control.admin.borrow().list() {
