@@ -176,7 +176,7 @@ mod tests {
                     number % 3
                 ))),
             },
-            path_prefix: (number % 4 != 0).then(|| format!("/{}", number % 11)),
+            path_prefix: (!number.is_multiple_of(4)).then(|| format!("/{}", number % 11)),
             methods: match number % 5 {
                 0 => vec!["POST".to_owned()],
                 _ => Vec::new(),
