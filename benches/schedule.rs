@@ -50,14 +50,22 @@ fn pick(criterion: &mut Criterion) {
 fn backend(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("backend/pick");
     group.throughput(Throughput::Elements(PICKS));
-    for servers in [4, 30, 1_000] {
-        for (kind, groups) in [("plain", 0), ("two_groups", 2)] {
-            let backend = Backend::new(servers, groups);
+    for servers in [4, 31, 1_000] {
+        let halves = [(servers / 2, 7), (servers - servers / 2, 7)];
+        for (kind, backend) in [
+            ("plain", Backend::plain(servers)),
+            ("two_groups", Backend::grouped(&halves)),
+        ] {
             group.bench_function(BenchmarkId::new(kind, servers), |b| {
                 b.iter(|| backend.pick(PICKS));
             });
         }
     }
+    // A canary: 1 % over 7, 11 and 13 instances.
+    let canary = Backend::grouped(&[(7, 1), (11, 49), (13, 50)]);
+    group.bench_function(BenchmarkId::new("canary_7_11_13", 31), |b| {
+        b.iter(|| canary.pick(PICKS));
+    });
     group.finish();
 }
 

@@ -31,7 +31,7 @@
 //! | `http` | HTTP/1.1 as bytes and rules: no socket, no clock | `parse_request` |
 //! | `log` | access and event logs: rings, formats, targets; both planes write, neither waits | `Producer::push`, `Logs::reconcile` |
 //! | `tls` | certificates, what clients are shown, how servers are verified | `Acceptor`, `Connector`, `Session` |
-//! | `net` | listeners, streams, splice, the system's limits | `listen::open` |
+//! | `net` | listeners, streams, splice, PROXY headers, the system's limits | `listen::open` |
 //! | `proxy` | the life of one client connection on one core | `http1::serve`, `tcp::serve` |
 //! | `worker` | a thread: accepting, the tick, orders from control | `worker::start` |
 //! | `health` | active checks: probes, rise and fall | `Health::reconcile` |

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rlb::internal::{admin, config, http};
+use rlb::internal::{admin, config, http, proxy_header};
 
 #[test]
 fn fuzz_corpus_replays_clean() {
@@ -14,6 +14,7 @@ fn fuzz_corpus_replays_clean() {
         ("differential", http::differential),
         ("config", config::file),
         ("admin_line", admin::line),
+        ("proxy_header", proxy_header::header),
     ];
     for (target, check) in targets {
         let files = replay(target, check);

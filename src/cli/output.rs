@@ -6,13 +6,13 @@ use std::io::{self, IsTerminal, Write as _};
 use rlb::EventLog;
 use rlb::config::Diagnostic;
 use tracing::field::{Field, Visit};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// One line on stderr. A reader that has gone is no reason to stop serving.
 pub(crate) fn say(line: impl Display) {
@@ -53,13 +53,14 @@ pub(crate) fn is_color() -> bool {
 /// # Errors
 /// RLB_LOG makes no sense.
 pub(crate) fn log(debug: bool, quiet: bool) -> Result<EventLog, String> {
+    let all = |level| Targets::new().with_default(level);
     let filter = match std::env::var("RLB_LOG") {
-        Ok(written) => {
-            EnvFilter::try_new(&written).map_err(|error| format!("RLB_LOG={written}: {error}"))?
-        }
-        Err(_) if debug => EnvFilter::new("info,rlb=debug"),
-        Err(_) if quiet => EnvFilter::new("warn"),
-        Err(_) => EnvFilter::new("info"),
+        Ok(written) => written
+            .parse::<Targets>()
+            .map_err(|error| format!("RLB_LOG={written}: {error}"))?,
+        Err(_) if debug => all(LevelFilter::INFO).with_target("rlb", LevelFilter::DEBUG),
+        Err(_) if quiet => all(LevelFilter::WARN),
+        Err(_) => all(LevelFilter::INFO),
     };
     let events = EventLog::default();
     let elsewhere = events.clone();

@@ -29,6 +29,8 @@ impl Default for Global {
             // What container platforms grant between SIGTERM and SIGKILL.
             drain_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
+            // Consul without a quorum takes 7 s to say so.
+            ready_timeout: Duration::from_secs(10),
             // A request may be under way to an idle-looking connection.
             close_idle_after: Duration::from_secs(1),
             worker_stall: Duration::from_secs(30),
@@ -118,6 +120,7 @@ impl Default for Bind {
             group: None,
             tls: false,
             protocol: BindProtocol::default(),
+            proxy_protocol: AcceptProxy::default(),
         }
     }
 }
@@ -144,6 +147,7 @@ impl Default for Check {
             rise: 2,
             fall: 3,
             tls: true,
+            proxy_protocol: ProxyChoice::Inherit,
         }
     }
 }
@@ -183,6 +187,7 @@ impl Backend {
             // Longer than the checks of a restarted server take with theirs.
             retry_after: Duration::from_secs(5),
             tls: None,
+            proxy_protocol: None,
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
             groups: None,
@@ -271,6 +276,7 @@ impl Server {
             check_port: None,
             check_address: None,
             tls: TlsChoice::Backend,
+            proxy_protocol: ProxyChoice::Inherit,
         }
     }
 }

@@ -149,6 +149,9 @@ pub struct Global {
     pub drain_timeout: Duration,
     /// SIGTERM: listeners close after this. Default 0 s.
     pub drain_delay: Duration,
+    /// At the start the process is not ready before each source answered or this is
+    /// over. Default 10 s.
+    pub ready_timeout: Duration,
     /// On stop an idle client connection is closed once idle for this long. Default 1 s.
     pub close_idle_after: Duration,
     /// A worker whose tick is late by this aborts the process. Default 30 s; zero = never.
@@ -281,6 +284,67 @@ pub struct Bind {
     pub protocol: BindProtocol,
     /// Clients speak TLS here. Default false.
     pub tls: bool,
+    /// Whether clients are announced by a PROXY header. Default off.
+    pub proxy_protocol: AcceptProxy,
+}
+
+/// Who announces the clients of a bind by a PROXY header, before all else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum AcceptProxy {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Everybody must.
+    Always,
+    /// Peers in these networks must, all others are clients themselves. Not empty.
+    From(Vec<Network>),
+}
+
+impl AcceptProxy {
+    /// Whether a connection of this peer begins with a header.
+    pub fn is_due_from(&self, peer: std::net::IpAddr) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Always => true,
+            Self::From(networks) => networks.iter().any(|network| network.contains(peer)),
+        }
+    }
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+/// A server's, or a check's, own word on the PROXY protocol.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyChoice {
+    /// A server: as its backend says. A check: as the server's traffic.
+    #[default]
+    Inherit,
+    /// No header.
+    Off,
+    /// A header of this version.
+    Own(ProxyVersion),
+}
+
+impl ProxyChoice {
+    /// What comes of it where `inherited` is what there is to inherit.
+    pub fn of(self, inherited: Option<ProxyVersion>) -> Option<ProxyVersion> {
+        match self {
+            Self::Inherit => inherited,
+            Self::Off => None,
+            Self::Own(version) => Some(version),
+        }
+    }
 }
 
 /// An answer that sends a client from http to https.
@@ -346,7 +410,7 @@ pub struct Route {
 }
 
 /// A host condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostMatch {
     /// `demo.example.com`
     Exact(String),
@@ -459,7 +523,7 @@ pub enum ForwardedPort {
 }
 
 /// An IP network in CIDR notation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     /// Network address (IPv4-mapped addresses are written as IPv4).
     pub address: std::net::IpAddr,
@@ -524,6 +588,9 @@ pub struct Backend {
     pub retry_after: Duration,
     /// How servers that say nothing of their own are spoken to; `None` (default) = without TLS.
     pub tls: Option<ServerTls>,
+    /// Servers that say nothing of their own are told who the client is; `None` (default)
+    /// = they are not.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// What its servers speak. Default HTTP/1.
     pub protocol: Protocol,
     /// Its HTTP/2 servers.
@@ -628,6 +695,8 @@ pub struct Server {
     pub check_address: Option<std::net::IpAddr>,
     /// Whether and how it is spoken to with TLS.
     pub tls: TlsChoice,
+    /// Whether a PROXY header comes before all else.
+    pub proxy_protocol: ProxyChoice,
 }
 
 /// A server's own word on TLS.
@@ -697,6 +766,9 @@ pub struct Check {
     pub fall: u32,
     /// False = the check speaks without TLS to a server that has it. Default true.
     pub tls: bool,
+    /// Whether a check begins with a PROXY header. By default as traffic does, but not
+    /// on an address or port of its own.
+    pub proxy_protocol: ProxyChoice,
 }
 
 /// What a check asks.

@@ -90,7 +90,8 @@ fn global(a: &config::Global, b: &config::Global, lines: &mut Lines) {
     {
         lines.push(|| format!("admin socket {} opened", socket.address));
     }
-    let names = differing!(a, b; drain_timeout, drain_delay, worker_stall, state_dir);
+    let names =
+        differing!(a, b; drain_timeout, drain_delay, ready_timeout, worker_stall, state_dir);
     if !names.is_empty() {
         lines.push(|| format!("global: {}", names.join(", ")));
     }

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::change::Cause;
 use super::sites::Conflict;
 use super::sources::Found;
@@ -85,6 +87,9 @@ impl Control {
     /// The sources, for those who look.
     pub(crate) fn sources(&self) -> Vec<SourceRow> {
         let mut rows = self.discovery.borrow().rows();
+        let inputs = self.inputs.borrow();
+        let files = self.file_sources.borrow();
+        rows.extend(files.rows(&inputs.sources, Instant::now()));
         for Conflict { source, who, why } in &*self.conflicts.borrow() {
             if let Some(row) = rows.iter_mut().find(|row| row.source == source.as_str()) {
                 let more = LeftOut::new(who, why);

@@ -19,6 +19,7 @@ mod difference;
 mod discover;
 mod drain;
 mod edit;
+mod file_sources;
 mod files;
 mod frontends;
 mod history;
@@ -26,6 +27,7 @@ mod inotify;
 mod keys;
 mod merge;
 mod overrides;
+mod ready;
 mod refusal;
 mod register;
 mod reload;
@@ -74,6 +76,7 @@ pub(crate) use clear::OverrideRow;
 use difference::Difference;
 pub(crate) use drain::DrainRow;
 use drain::Draining;
+use file_sources::FileSources;
 use files::Files;
 pub(crate) use history::GenerationRow;
 use history::History;
@@ -128,6 +131,8 @@ pub(crate) struct Control {
     history: RefCell<History>,
     /// Looks at the files are one after the other.
     files: tokio::sync::Mutex<Files>,
+    /// How server files are, for those who look.
+    file_sources: RefCell<FileSources>,
     saving: Saving,
     keys: Keys,
     binds: RefCell<Binds>,
@@ -151,6 +156,8 @@ pub(crate) struct Control {
     expiring: RefCell<HashMap<(PathBuf, i64), u64>>,
     /// Who started the process.
     manager: ServiceManager,
+    /// It knows that the process is ready.
+    is_ready_told: Cell<bool>,
     /// Whose the listening sockets are.
     shared: RefCell<Shared>,
     /// What this process runs, to be started anew by `upgrade`.
@@ -227,6 +234,7 @@ impl Control {
             merge_warnings: RefCell::default(),
             history: RefCell::default(),
             files: tokio::sync::Mutex::default(),
+            file_sources: RefCell::default(),
             saving: Saving::default(),
             keys: Keys::default(),
             binds: RefCell::default(),
@@ -243,6 +251,7 @@ impl Control {
             bad_certificates: RefCell::default(),
             expiring: RefCell::default(),
             manager: first.manager,
+            is_ready_told: Cell::new(false),
             shared: RefCell::default(),
             program: first.program,
             upgrade_turn: tokio::sync::Mutex::default(),
@@ -279,8 +288,6 @@ impl Control {
             // Behind the binds: a second process that finds them taken touches no socket of the first.
             None => AdminSockets::reconcile(&control, &admin, Rivals::Respect).await?,
         }
-        // Each worker has answered from within its accept loop.
-        control.manager.ready();
         Ok((control, events))
     }
 

@@ -66,7 +66,7 @@ impl Control {
         {
             return Err(format!("frontend {frontend} does not listen yet"));
         }
-        if self.discovery.borrow().waiting() > 0 {
+        if self.sources_waited_for() > 0 {
             return Err("a source of servers did not answer yet".to_owned());
         }
         let routes = found.config.routes.iter().map(|route| route.backend);

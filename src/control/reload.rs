@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::admin::AdminSockets;
 use super::apply::{ApplyError, Brought, Turn};
 use super::change::Cause;
@@ -50,9 +52,15 @@ impl Control {
         if let Some(logs) = &*self.logs.borrow() {
             logs.reopen();
         }
-        self.manager.reloading();
+        // To the manager a process that still starts does not reload.
+        let is_ready = self.is_ready_told.get();
+        if is_ready {
+            self.manager.reloading();
+        }
         let report = self.look(Some(cause)).await;
-        self.manager.reloaded();
+        if is_ready {
+            self.manager.reloaded();
+        }
         report
     }
 
@@ -150,16 +158,21 @@ impl Control {
         let mut sets = Vec::new();
         for file in &news.servers {
             let id = SourceId::file(&file.path);
+            let known = &self.inputs.borrow().sources;
+            let mut shown = self.file_sources.borrow_mut();
             match &file.servers {
                 Ok(servers) => {
                     self.server_files
                         .borrow_mut()
                         .taken(&file.path, servers.len());
                     let found = servers.iter().cloned().map(Found::written);
-                    sets.push((id, found.collect()));
+                    let found: Vec<_> = found.collect();
+                    let is_other = !known.has(&id) || known.found_by(&id) != found;
+                    shown.found(&id, is_other, Instant::now());
+                    sets.push((id, found));
                 }
                 Err(text) => {
-                    let kept = match self.inputs.borrow().sources.has(&id) {
+                    let kept = match known.has(&id) {
                         true => "the last good set stays",
                         false => "no servers from it yet",
                     };
@@ -168,11 +181,27 @@ impl Control {
                         .borrow_mut()
                         .refused(&file.path, kept, text);
                     let first = text.lines().next().unwrap_or_default();
+                    let why = first.strip_prefix("error: ").unwrap_or(first);
+                    shown.failed(&id, why, Instant::now());
                     warnings.push(format!("{path}: {kept}: {first}"));
                 }
             }
         }
         sets
+    }
+
+    /// Files with nothing new are as they were.
+    fn show_looked_at(&self, news: &News, current: &Config) {
+        let fresh = |path: &PathBuf| news.servers.iter().any(|file| file.path == *path);
+        let named = server_files(current);
+        let ids: Vec<_> = named.iter().map(|path| SourceId::file(path)).collect();
+        let mut shown = self.file_sources.borrow_mut();
+        shown.keep(&ids);
+        for (path, id) in named.iter().zip(&ids) {
+            if !fresh(path) {
+                shown.unchanged(id, Instant::now());
+            }
+        }
     }
 
     /// Looks at the files, and brings into force what is new. `asked` = somebody
@@ -185,6 +214,7 @@ impl Control {
             .look(&self.paths, &current, asked.is_some())
             .await
             .inspect_err(|error| tracing::error!("{error}"))?;
+        self.show_looked_at(&news, &current);
         if news.config.is_none() && news.servers.is_empty() && news.weights.is_empty() {
             if asked.is_some() {
                 tracing::info!("reloaded: the files are as they were");

@@ -65,6 +65,8 @@ impl Control {
         let weighing = supervise("weights", || Rc::clone(self).follow_keys());
         let saving = supervise("save", || Rc::clone(self).save_always());
         let settling = supervise("settle", || Rc::clone(self).settle_always());
+        // Each worker has answered from within its accept loop.
+        let telling = supervise("ready", || Rc::clone(self).tell_ready());
         let living = supervise("watchdog", || Rc::clone(self).live_always());
         let listening = supervise("listen", || Rc::clone(self).listen(Rc::clone(&inbox)));
         let outcome = tokio::select! {
@@ -79,6 +81,7 @@ impl Control {
             never = weighing => never,
             never = saving => never,
             never = settling => never,
+            never = telling => never,
             never = living => never,
         };
         self.save_changed().await;

@@ -69,10 +69,14 @@ impl Control {
         let paths = server_files(&self.inputs.borrow().config);
         let known = self.server_files.borrow();
         let row = |path: PathBuf| {
-            known.0.get(&path).cloned().unwrap_or(ServerFileRow {
-                path,
-                ..ServerFileRow::default()
-            })
+            known
+                .0
+                .get(&path)
+                .cloned()
+                .unwrap_or_else(|| ServerFileRow {
+                    path,
+                    ..ServerFileRow::default()
+                })
         };
         paths.into_iter().map(row).collect()
     }

@@ -6,7 +6,8 @@
 //! that was there first, and who loses is told.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -297,6 +298,13 @@ fn add_routes(
     conflicts: &mut Vec<Conflict>,
 ) {
     let mut routes: Vec<Route> = Vec::new();
+    let mut taken = HashMap::new();
+    let is_whole = |route: &&Route| route.methods.is_empty() && route.headers.is_empty();
+    for route in frontend.routes.iter().filter(is_whole) {
+        taken
+            .entry(place(route))
+            .or_insert((route.backend, "written"));
+    }
     for (name, known, backend) in sites {
         let mut conflict = |why| {
             let conflict = known.conflict(name, why);
@@ -331,17 +339,19 @@ fn add_routes(
                 headers: Vec::new(),
                 backend: *backend,
             };
-            let taken = frontend.routes.iter().map(|route| (route, "written"));
-            let mut taken = taken.chain(routes.iter().map(|route| (route, "announced earlier")));
-            let same = taken.find(|(other, _)| is_same_place(other, &route));
-            match same {
-                Some((other, _)) if other.backend == *backend => {}
-                Some((other, how)) => {
-                    let path = site.path_prefix.as_deref().unwrap_or_default();
-                    let owner = &backends[other.backend].name;
-                    conflict(format!("{text}{path} leads to {owner}, as {how}"));
+            match taken.entry(place(&route)) {
+                Entry::Vacant(free) => {
+                    free.insert((*backend, "announced earlier"));
+                    routes.push(route);
                 }
-                None => routes.push(route),
+                Entry::Occupied(entry) => {
+                    let (owner, how) = *entry.get();
+                    if owner != *backend {
+                        let path = site.path_prefix.as_deref().unwrap_or_default();
+                        let owner = &backends[owner].name;
+                        conflict(format!("{text}{path} leads to {owner}, as {how}"));
+                    }
+                }
             }
         }
     }
@@ -349,13 +359,10 @@ fn add_routes(
     frontend.routes.extend(routes);
 }
 
-/// Whether two routes take the same requests.
-fn is_same_place(a: &Route, b: &Route) -> bool {
-    let path = |route: &Route| match route.path_prefix.as_deref() {
-        Some("/") | None => None,
-        Some(path) => Some(path.to_owned()),
-    };
-    a.methods.is_empty() && a.headers.is_empty() && a.host == b.host && path(a) == path(b)
+/// Which requests a route takes that looks at nothing else.
+fn place(route: &Route) -> (Option<HostMatch>, Option<String>) {
+    let path = route.path_prefix.clone().filter(|path| path != "/");
+    (route.host.clone(), path)
 }
 
 /// One host before a whole domain before every host; a longer path before a shorter.

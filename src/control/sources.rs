@@ -86,6 +86,12 @@ impl Sources {
         true
     }
 
+    /// The last good answer of a source; none = no members.
+    pub(crate) fn found_by(&self, id: &SourceId) -> &[Found] {
+        let answer = self.sets.get(id);
+        answer.map_or(&[], |answer| &answer.members)
+    }
+
     /// The sources that gave a good answer, but for files.
     pub(crate) fn discovered(&self) -> impl Iterator<Item = (&SourceId, Vec<Member>)> {
         let sets = self.sets.iter().filter(|(id, _)| id.kind() != "file");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, ServerAddress, TlsChoice};
+use crate::config::{self, ProxyChoice, ServerAddress, TlsChoice};
 
 /// Settings of a server that can be written down. The format on disk is its own:
 /// the file's vocabulary may change without it.
@@ -33,10 +33,16 @@ struct Written {
     check_address: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "is_the_backends")]
     tls: TlsChoice,
+    #[serde(default, skip_serializing_if = "is_inherited")]
+    proxy_protocol: ProxyChoice,
 }
 
 fn is_the_backends(tls: &TlsChoice) -> bool {
     *tls == TlsChoice::Backend
+}
+
+fn is_inherited(proxy_protocol: &ProxyChoice) -> bool {
+    *proxy_protocol == ProxyChoice::Inherit
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +73,7 @@ impl From<Spec> for Written {
             check_port: server.check_port,
             check_address: server.check_address,
             tls: server.tls,
+            proxy_protocol: server.proxy_protocol,
         }
     }
 }
@@ -88,6 +95,7 @@ impl From<Written> for Spec {
             check_port: written.check_port,
             check_address: written.check_address,
             tls: written.tls,
+            proxy_protocol: written.proxy_protocol,
             ..config::Server::new(written.name, address)
         })
     }
@@ -126,6 +134,7 @@ mod tests {
                     verify: false,
                     ..config::ServerTls::default()
                 })),
+                proxy_protocol: ProxyChoice::Own(config::ProxyVersion::V2),
                 ..config::Server::new("s1", address)
             });
             let text = serde_json::to_string(&spec).unwrap();

@@ -35,7 +35,8 @@ pub(crate) struct Vitals {
     pub(crate) workers: usize,
     /// Those whose tick is late.
     pub(crate) workers_late: usize,
-    /// Sources that never answered, nor had anything to begin with.
+    /// Sources that never answered, nor had anything to begin with, and are still
+    /// waited for.
     pub(crate) sources_waiting: usize,
 }
 
@@ -81,7 +82,7 @@ impl Control {
             draining: self.is_stopping(),
             workers: self.workers.len(),
             workers_late: late.count(),
-            sources_waiting: self.discovery.borrow().waiting(),
+            sources_waiting: self.sources_waited_for(),
         }
     }
 

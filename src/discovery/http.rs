@@ -53,6 +53,9 @@ pub(crate) struct Ask {
     /// A longer answer is a failure. Default 64 MiB: 500 instances of Consul take
     /// 800 KiB.
     pub(crate) body_max: usize,
+    /// About as long as the answer will be, where that is known: it is not moved while
+    /// it grows. Default 0.
+    pub(crate) body_about: usize,
     /// A kept connection that turns out to be closed costs a second try, on a new
     /// one. Default true; false where a closed connection is news.
     pub(crate) may_repeat: bool,
@@ -106,7 +109,7 @@ impl Client {
         let whole = async {
             let (response, connection) = self.exchange(ask).await?;
             let (head, body) = response.into_parts();
-            let body = self.whole(body, ask.body_max).await?;
+            let body = self.whole(body, ask).await?;
             Ok((head, body, connection))
         };
         let answered = timeout(ask.timeout, whole).await;
@@ -183,8 +186,9 @@ impl Client {
         }
     }
 
-    async fn whole(&self, mut body: Incoming, most: usize) -> Result<Bytes, Failure> {
-        let mut whole = BytesMut::new();
+    async fn whole(&self, mut body: Incoming, ask: &Ask) -> Result<Bytes, Failure> {
+        let most = ask.body_max;
+        let mut whole = BytesMut::with_capacity(ask.body_about.min(most));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.broken(&error))?;
             let Ok(data) = frame.into_data() else {
@@ -254,7 +258,7 @@ impl Client {
         let name = name.map_err(|error| failure(error.to_string()))?;
         let connector = TlsConnector::from(Arc::clone(config));
         let secured = connector.connect(name, stream).await;
-        secured.map_err(|error| failure(error.to_string()))
+        secured.map_err(|error| failure(distrust(&error)))
     }
 
     async fn start<S>(&self, stream: S) -> Result<Connection, Failure>
@@ -295,6 +299,7 @@ impl Ask {
             body: Bytes::new(),
             timeout,
             body_max: BODY_MAX,
+            body_about: 0,
             may_repeat: true,
         }
     }
@@ -376,6 +381,20 @@ fn unix_failure(path: &Path, error: &io::Error) -> Failure {
         gid.as_raw()
     );
     Failure::new(FailureKind::Denied, message)
+}
+
+/// Why a handshake failed, and what to do about it.
+fn distrust(error: &io::Error) -> String {
+    use rustls::{CertificateError, Error};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match tls {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "its certificate is signed by none of the authorities we trust (Consul: put the \
+             one that did into ca_file; Docker: into ca.pem of its certificates)"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// The system's words alone.

@@ -29,4 +29,4 @@ pub(crate) use id::SourceId;
 pub(crate) use member::{Found, LeftOut, Member, Site, SiteCheck, Standing};
 pub(crate) use outlet::{Failure, FailureKind, Outlet};
 pub(crate) use registry::{Discovery, Provider};
-pub(crate) use source::{Condition, Source, SourceRow};
+pub(crate) use source::{Condition, MemberRow, Source, SourceRow};

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::route::RouteIndex;
 use super::{
     Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
 };
@@ -129,6 +130,7 @@ impl Generation {
             Some(before?.bind_ids[index])
         };
         Arc::new(Frontend {
+            routes: RouteIndex::new(&config.routes),
             bind_ids: config
                 .binds
                 .iter()
@@ -173,6 +175,7 @@ fn next_backend(
                 before.or_else(back),
                 member,
                 origin(tls, before.or_else(back), member, &config),
+                member.settings.proxy_protocol.of(config.proxy_protocol),
                 shared(member.check(&config), &mut checks),
                 workers,
                 change,
@@ -311,6 +314,7 @@ fn next_server(
     before: Option<&Arc<Server>>,
     member: &Member,
     tls: Option<Arc<tls::Origin>>,
+    proxy_protocol: Option<config::ProxyVersion>,
     check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
@@ -323,6 +327,7 @@ fn next_server(
         address: settings.address.clone(),
         endpoint,
         tls: tls.clone(),
+        proxy_protocol,
         weight: member.weight,
         group: member.group.clone(),
         initial_weight: settings.weight,
@@ -334,6 +339,7 @@ fn next_server(
         check_enabled: member.check_enabled,
         starts_unproven,
         check_address: check_address(settings),
+        check_proxy_protocol: check_proxy_protocol(settings, check.as_deref(), proxy_protocol),
         state,
     };
     let Some(before) = before else {
@@ -352,7 +358,9 @@ fn next_server(
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
         _ => false,
     };
-    let moved = before.address != settings.address || !is_same_tls;
+    let moved = before.address != settings.address
+        || !is_same_tls
+        || before.proxy_protocol != proxy_protocol;
     let endpoint = if moved {
         EndpointId::next()
     } else {
@@ -404,6 +412,19 @@ fn unchanged(a: &Server, b: &Server) -> bool {
         && a.check_enabled == b.check_enabled
         && a.starts_unproven == b.starts_unproven
         && a.check_address == b.check_address
+        && a.check_proxy_protocol == b.check_proxy_protocol
+}
+
+/// As HAProxy has it: checks begin as traffic does, but what answers on an address of
+/// their own is another program, which may not expect a header.
+fn check_proxy_protocol(
+    settings: &config::Server,
+    check: Option<&config::Check>,
+    traffic: Option<config::ProxyVersion>,
+) -> Option<config::ProxyVersion> {
+    let is_elsewhere = settings.check_port.is_some() || settings.check_address.is_some();
+    let inherited = traffic.filter(|_| !is_elsewhere);
+    check?.proxy_protocol.of(inherited)
 }
 
 fn check_address(settings: &config::Server) -> ServerAddress {

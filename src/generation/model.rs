@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::route::RouteIndex;
 use super::{Group, Groups};
 use crate::balance::Schedule;
 use crate::config;
@@ -59,6 +60,8 @@ impl Generation {
 pub(crate) struct Frontend {
     /// Its settings; routes refer to [`Generation::backends`] by index.
     pub(crate) config: config::Frontend,
+    /// Over `config.routes`, where they are many.
+    pub(super) routes: Option<RouteIndex>,
     /// Identity of each of `config.binds`.
     pub(crate) bind_ids: Box<[BindId]>,
     /// Its listeners are closed; what came in goes on.
@@ -190,6 +193,8 @@ pub(crate) struct Server {
     pub(crate) endpoint: EndpointId,
     /// Handshakes with it; `None` = it is spoken to in plain. A change is another endpoint.
     pub(crate) tls: Option<Arc<tls::Origin>>,
+    /// The PROXY header it is sent before all else; a change is another endpoint.
+    pub(crate) proxy_protocol: Option<config::ProxyVersion>,
     /// Effective weight, 0-256.
     pub(crate) weight: u16,
     /// Weight as written.
@@ -206,6 +211,8 @@ pub(crate) struct Server {
     pub(crate) starts_unproven: bool,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
+    /// The PROXY header its checks begin with.
+    pub(crate) check_proxy_protocol: Option<config::ProxyVersion>,
     /// Shared by its generations.
     pub(crate) state: Arc<ServerState>,
 }

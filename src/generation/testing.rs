@@ -20,6 +20,7 @@ pub(crate) fn server(port: u16, weight: u16) -> Server {
         check_port: None,
         check_address: None,
         tls: TlsChoice::Backend,
+        proxy_protocol: ProxyChoice::Inherit,
     }
 }
 

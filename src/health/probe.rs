@@ -12,13 +12,14 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::config::{Check, Probe, ServerAddress};
+use crate::config::{Check, Probe, ProxyVersion, ServerAddress};
 use crate::generation::Server;
+use crate::net::proxy_header::Header;
 use crate::state::{CheckCode, LastCheck};
 use crate::tls::Origin;
 
@@ -33,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) check: Arc<Check>,
     /// Handshakes with it, as traffic does.
     pub(crate) tls: Option<Secure>,
+    /// The PROXY header that comes first.
+    pub(crate) proxy_protocol: Option<ProxyVersion>,
 }
 
 /// An [`Origin`], compared by identity.
@@ -56,6 +59,7 @@ impl Target {
             address: server.check_address.clone(),
             host,
             tls: server.tls.clone().filter(|_| check.tls).map(Secure),
+            proxy_protocol: server.check_proxy_protocol,
             check: Arc::clone(check),
         }
     }
@@ -110,7 +114,14 @@ async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = match timeout_at(deadline, connect).await {
+    let introduced = async {
+        let mut stream = connect.await?;
+        if let Some(version) = target.proxy_protocol {
+            stream.write_all(Header::own(version).as_bytes()).await?;
+        }
+        Ok(stream)
+    };
+    let stream = match timeout_at(deadline, introduced).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return connect_failure(&error),
         Err(_) => return Outcome::of(CheckCode::L4Tout),
@@ -265,7 +276,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, UnixListener};
 
     use super::*;
@@ -293,6 +304,7 @@ mod tests {
                 ..Check::default()
             }),
             tls: None,
+            proxy_protocol: None,
         }
     }
 

@@ -28,24 +28,36 @@ impl Schedule {
 pub struct Backend(Generation);
 
 impl Backend {
-    /// `servers` of weight 1, in this many groups of the same share; 0 = without groups.
+    /// So many servers of weight 1, without groups.
     ///
     /// # Panics
     /// More than 60,000 servers: each has a port.
-    pub fn new(servers: usize, groups: usize) -> Self {
-        let server = |n: usize| {
-            let group = match groups {
-                0 => String::new(),
-                groups => format!(", group = \"g{}\"", n % groups),
-            };
-            format!("{{ address = \"127.0.0.1:{}\"{group} }},\n", n + 1)
+    pub fn plain(servers: usize) -> Self {
+        let server = |n: usize| format!("\"127.0.0.1:{}\",\n", n + 1);
+        Self::with(&(0..servers).map(server).collect::<String>(), "")
+    }
+
+    /// Groups of so many servers of weight 1, each with its share.
+    ///
+    /// # Panics
+    /// As [`Self::plain`].
+    pub fn grouped(groups: &[(usize, u32)]) -> Self {
+        let of = |(group, (servers, _)): (usize, &(usize, u32))| vec![group; *servers];
+        let all = groups.iter().enumerate().flat_map(of);
+        let server = |(port, group)| {
+            format!("{{ address = \"127.0.0.1:{port}\", group = \"g{group}\" }},\n")
         };
-        let servers: String = (0..servers).map(server).collect();
-        let shares: Vec<_> = (0..groups).map(|group| format!("g{group} = 7")).collect();
-        let more = match groups {
-            0 => String::new(),
-            _ => format!("groups.weights.static = {{ {} }}\n", shares.join(", ")),
-        };
+        let shares = groups.iter().enumerate();
+        let shares: Vec<_> = shares
+            .map(|(n, (_, share))| format!("g{n} = {share}"))
+            .collect();
+        Self::with(
+            &(1_usize..).zip(all).map(server).collect::<String>(),
+            &format!("groups.weights.static = {{ {} }}\n", shares.join(", ")),
+        )
+    }
+
+    fn with(servers: &str, more: &str) -> Self {
         let text = format!("[[backend]]\nname = \"web\"\nserver = [\n{servers}]\n{more}");
         let loaded = crate::config::Config::parse("bench.toml", &text);
         let config = loaded.unwrap_or_else(|errors| panic!("{errors}")).config;

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::control::internal::{Edit, Inputs, Set, describe, set_states};
-use crate::generation::{Desired, Generation, Returning};
+use crate::generation::{Desired, Generation, RequestFacts, Returning};
 
 /// What a command goes through, from its words to the published generation.
 #[derive(Debug)]
@@ -58,5 +58,40 @@ impl Writer {
         self.published.store(Arc::new(next));
         (self.inputs, self.desired) = (inputs, desired);
         lines
+    }
+}
+
+/// A frontend with many sites.
+#[derive(Debug)]
+pub struct Sites {
+    generation: Generation,
+}
+
+impl Sites {
+    /// Routes for `s0.test`, `s1.test`, ...
+    pub fn new(sites: usize) -> Self {
+        let routes = (0..sites)
+            .map(|i| format!("[[frontend.route]]\nhost = \"s{i}.test\"\nbackend = \"web\"\n"));
+        let routes: String = routes.collect();
+        let text = format!(
+            "[[backend]]\nname = \"web\"\nserver = \"10.0.0.1:80\"\n\
+             [[frontend]]\nname = \"web\"\nbind = \":80\"\n{routes}"
+        );
+        let loaded = Config::parse_with("bench.toml", &text, &|_| None);
+        let config = loaded.map(|loaded| loaded.config).unwrap_or_default();
+        let desired = Desired::of_file(Arc::new(config));
+        let (generation, _) = Generation::first(&desired, 4);
+        Self { generation }
+    }
+
+    /// The backend of a request for this host.
+    pub fn route(&self, host: &[u8]) -> Option<usize> {
+        let facts = RequestFacts {
+            method: "GET",
+            host,
+            target: b"/",
+            has_field: |_: &crate::config::HeaderMatch| false,
+        };
+        self.generation.frontends.first()?.route(&facts)
     }
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod engine;
 pub mod http;
 mod oracle;
+pub mod proxy_header;
 
 /// For control's tests, which cannot name the other plane by themselves.
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Sockets: listeners and their options, streams, dialling, splice and pipes,
+//! Sockets: listeners and their options, streams, dialling, splice and pipes, PROXY headers,
 //! what the system grants.
 //!
 //! This room must not know HTTP, generations or either plane.
@@ -9,8 +9,10 @@ pub(crate) mod dial;
 mod inherited;
 pub(crate) mod listen;
 mod notify;
+mod opening;
 mod polled;
 mod privileges;
+pub(crate) mod proxy_header;
 mod secure;
 pub(crate) mod splice;
 mod stream;

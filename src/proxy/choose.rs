@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Client;
-use super::Shard;
 use super::answer::{Answer, BODY_TOO_LARGE};
 use super::connect::{self, Plan};
 use super::upstream::Use;
+use super::{Client, ClientId, Shard};
 use crate::config::{HeaderMatch, Monitor, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
 use crate::generation::{Backend, Frontend, Generation, RequestFacts};
 use crate::http::{Framing, RequestHead, Version};
@@ -46,14 +45,14 @@ impl Target {
     }
 
     /// Pools a connection that is at the end of an exchange.
-    pub(crate) fn keep(&self, shard: &Shard, server: &Use, stream: Stream) {
+    pub(crate) fn keep(&self, shard: &Shard, server: &Use, client: ClientId, stream: Stream) {
         // Each worker gets its share of the server's pool, at least one.
         let share = match self.pool_max {
             0 => 0,
             max => (max / shard.workers.max(1)).max(1),
         };
         let keep = self.timeouts.pool_idle;
-        server.give(stream, shard.clock.now_ms(), keep, share);
+        server.give(stream, client, shard.clock.now_ms(), keep, share);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The client's side of a session.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,12 +17,20 @@ use super::end::{Cause, SessionEnd};
 use super::sessions::Slot;
 use crate::generation::{Frontend, Generation};
 use crate::http;
+use crate::net::proxy_header::Ends;
 use crate::net::{Peer, Stream};
 use crate::state::FrontendCounters;
+
+/// A client connection among those of a worker. Never reused, so that what was made
+/// for one is found by nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientId(pub(super) u64);
 
 /// One accepted connection and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Client {
+    /// Which one.
+    pub(crate) id: ClientId,
     /// Its socket.
     pub(crate) stream: Stream,
     /// Its place among the worker's sessions: deadline, kill switch.
@@ -30,11 +39,15 @@ pub(crate) struct Client {
     pub(crate) frontend: Arc<Frontend>,
     /// This worker's slot of the frontend.
     pub(crate) counters: Arc<CachePadded<FrontendCounters>>,
-    /// Who it is.
+    /// Who it is: the peer, or whom that announced.
     pub(crate) peer: Peer,
+    /// Where that one had connected to; `None` = here.
+    destination: Option<SocketAddr>,
+    /// A server was told of it: connections of its own may be pooled.
+    is_told: Cell<bool>,
     /// The same as text.
     pub(crate) ip: Text<39>,
-    /// The port it came in on.
+    /// The port it connected to.
     pub(crate) port: Text<5>,
     /// Whether it lies in the frontend's trusted networks.
     pub(crate) trusted: bool,
@@ -62,6 +75,7 @@ impl Client {
         shard.published.count_accepted();
         counters.sessions.add(1);
         Self {
+            id: shard.next_client(),
             slot: Slot::open(shard, Arc::clone(&frontend.state), peer),
             ip: Text::of_ip(peer.address.ip()),
             port: Text::of_number(local_port),
@@ -69,6 +83,8 @@ impl Client {
             frontend: Arc::clone(frontend),
             counters,
             peer,
+            destination: None,
+            is_told: Cell::new(false),
             stream,
             certificate: None,
             ahead: None,
@@ -78,6 +94,29 @@ impl Client {
             may_speak_http2: false,
             _place: place,
         }
+    }
+
+    /// The peer is none, but passes this one on.
+    pub(crate) fn announce(&mut self, ends: Ends) {
+        self.peer = Peer::of(ends.source);
+        self.destination = Some(ends.destination);
+        self.ip = Text::of_ip(ends.source.ip());
+        self.port = Text::of_number(ends.destination.port());
+        self.trusted = is_trusted(&self.frontend, self.peer);
+        self.slot.set_peer(self.peer);
+    }
+
+    /// Both ends of its connection, for a server that is to be told; `None` = they
+    /// have no addresses. A system call unless they were announced.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        self.is_told.set(true);
+        let here = || self.stream.local_address();
+        let destination = self.destination.or_else(here)?;
+        let source = self.peer.address;
+        (self.peer != Peer::LOCAL).then_some(Ends {
+            source,
+            destination,
+        })
     }
 
     /// Its worker's things.
@@ -156,6 +195,15 @@ impl Client {
         !self.shard().is_stopping()
             && !self.frontend.state.is_gone()
             && (limit == 0 || self.requests < limit)
+    }
+}
+
+impl Drop for Client {
+    /// What was made for it alone is of no use to anybody.
+    fn drop(&mut self) {
+        if self.is_told.get() {
+            self.shard().upstreams.forget(self.id);
+        }
     }
 }
 

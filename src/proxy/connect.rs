@@ -9,6 +9,7 @@ use super::end::{Cause, During, SessionEnd};
 use super::sessions::{Kill, Slot};
 use super::upstream::{Upstream, Use};
 use crate::generation::{Backend, Report, Server};
+use crate::net::proxy_header::{Ends, Header};
 use crate::net::{Stream, dial};
 use crate::state::BackendId;
 
@@ -117,7 +118,8 @@ fn give(shard: &Shard, backend: &Backend, server: &Server) -> Use {
 }
 
 /// Connects to `first`, else to others, at most `plan.retries` times more. A
-/// refused connect goes to another server at once.
+/// refused connect goes to another server at once. `ends` tells servers that want to
+/// know who the client is; the others do not ask.
 ///
 /// # Errors
 /// How it ended: no server left (`SC`), all tries refused (`SC`) or timed out
@@ -126,6 +128,7 @@ pub(crate) async fn establish(
     slot: &Slot,
     plan: Plan,
     first: Use,
+    ends: &dyn Fn() -> Option<Ends>,
 ) -> Result<Dialled, NoConnection> {
     let shard = slot.shard();
     let mut server = first;
@@ -134,7 +137,7 @@ pub(crate) async fn establish(
         slot.set_server(Some(server.state.id));
         slot.arm(plan.connect);
         server.counters.connects.add(1);
-        let outcome = attempt(slot, &server).await;
+        let outcome = attempt(slot, &server, ends).await;
         let failed = |end, server| NoConnection {
             end,
             server,
@@ -210,9 +213,9 @@ enum Attempt {
     Ended(SessionEnd),
 }
 
-async fn attempt(slot: &Slot, server: &Use) -> Attempt {
+async fn attempt(slot: &Slot, server: &Use, ends: &dyn Fn() -> Option<Ends>) -> Attempt {
     // Boxed: dialling is rare, and its future would widen every session's.
-    let mut dialling = Box::pin(dial(server));
+    let mut dialling = Box::pin(dial(server, ends));
     poll_fn(|cx| {
         if let Some(kill) = slot.killed() {
             return Poll::Ready(Attempt::Ended(killed(kill, During::Connect)));
@@ -226,12 +229,20 @@ async fn attempt(slot: &Slot, server: &Use) -> Attempt {
     .await
 }
 
-/// Connects, and handshakes where the server speaks TLS; both within the time for a connect.
-async fn dial(server: &Use) -> Attempt {
+/// Connects, says for whom where the server wants to know, and handshakes where it
+/// speaks TLS; all within the time for a connect.
+async fn dial(server: &Use, ends: &dyn Fn() -> Option<Ends>) -> Attempt {
     let mut stream = match dial::dial(&server.address).await {
         Ok(stream) => stream,
         Err(error) => return refused(server, &error),
     };
+    if let Some(version) = server.proxy_protocol {
+        // At once and by itself: the server may be the one to speak first.
+        let header = Header::passed_on(version, ends());
+        if let Err(error) = stream.write_all(header.as_bytes()).await {
+            return refused(server, &error);
+        }
+    }
     let Some(origin) = &server.tls else {
         return Attempt::Connected(stream);
     };

@@ -54,6 +54,8 @@ pub(crate) struct Flow {
     joined: bool,
     /// Bytes were moved since [`Self::take_progress`].
     progress: bool,
+    /// The receiver's connection is closed as soon as the message is sent.
+    closes: bool,
     /// The receiver's stream holds bytes that count as sent: records for a full socket.
     held: bool,
     /// Payload bytes that may still come; only chunked bodies need it.
@@ -116,7 +118,14 @@ impl Flow {
         self.tail = Tail::None;
         self.tail_sent = 0;
         self.bulk = false;
+        self.closes = false;
         self.allowed = u64::MAX;
+    }
+
+    /// Promises that the receiver's connection is closed, or its writing side, as soon as
+    /// the message is sent.
+    pub(crate) fn close_behind(&mut self) {
+        self.closes = true;
     }
 
     /// At most this much payload is decoded from here on; more is [`BodyError::TooLarge`].
@@ -359,10 +368,16 @@ impl Flow {
             .as_ref()
             .map_or(&[][..], |buf| buf.part(self.out.clone()));
         let tail = &self.tail.bytes()[self.tail_sent..];
-        let written = if out.is_empty() && tail.is_empty() {
-            to.poll_write(cx, head)
-        } else if head.is_empty() && tail.is_empty() {
-            to.poll_write(cx, out)
+        let one = match () {
+            () if out.is_empty() && tail.is_empty() => Some(head),
+            () if head.is_empty() && tail.is_empty() => Some(out),
+            () => None,
+        };
+        let written = if let Some(bytes) = one {
+            match self.closes && self.ended {
+                true => to.poll_write_last(cx, bytes),
+                false => to.poll_write(cx, bytes),
+            }
         } else {
             to.poll_writev(
                 cx,

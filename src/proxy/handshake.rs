@@ -10,12 +10,9 @@ use super::Client;
 use crate::net::HandshakeError;
 use crate::tls::{Acceptor, Session, client_fields};
 
-/// Handshakes with a client, within its frontend's `timeouts.tls_handshake`; `None` =
-/// there is nobody to serve. What follows is to look at [`crate::net::Stream::is_h2`].
+/// Handshakes with a client, until its session's deadline; `None` = there is nobody to
+/// serve. What follows is to look at [`crate::net::Stream::is_h2`].
 pub(crate) async fn accept(mut client: Client, acceptor: Arc<Acceptor>) -> Option<Client> {
-    client
-        .slot
-        .arm(client.frontend.config.timeouts.tls_handshake);
     let outcome = handshake(&mut client, &acceptor).await;
     if outcome.is_ok() && acceptor.asks_clients() {
         let fields = |session: &Session| client_fields(session.peer_certificate());
@@ -76,10 +73,7 @@ async fn handshake(client: &mut Client, acceptor: &Acceptor) -> Result<(), Faile
         },
     })
     .await?;
-    let session = acceptor
-        .accept()
-        .map_err(|error| Failed::Handshake(error.into()))?;
-    client.stream.secure(session);
+    client.stream.secure(acceptor.accept());
     poll_fn(|cx| match client.stream.poll_handshake(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
         Poll::Ready(Err(HandshakeError::Silent)) => Poll::Ready(Err(Failed::Left)),

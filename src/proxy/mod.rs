@@ -7,6 +7,7 @@
 //! Start at [`http1::serve`], [`http2::serve`] and [`tcp::serve`], then `connect.rs`.
 
 mod account;
+pub(crate) mod announced;
 mod answer;
 mod buffers;
 mod choose;
@@ -25,6 +26,6 @@ pub(crate) mod tcp;
 mod tunnel;
 mod upstream;
 
-pub(crate) use client::{Client, Place};
+pub(crate) use client::{Client, ClientId, Place};
 pub(crate) use sessions::{Kill, SessionInfo};
 pub(crate) use shard::Shard;

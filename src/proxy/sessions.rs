@@ -224,6 +224,11 @@ impl Slot {
         self.with(|entry| entry.idle_ms = if idle { now } else { 0 });
     }
 
+    /// The session is another's than the connection's peer.
+    pub(super) fn set_peer(&self, peer: Peer) {
+        self.with(|entry| entry.peer = peer);
+    }
+
     /// Names the server the session talks to.
     #[inline]
     pub(crate) fn set_server(&self, server: Option<ServerId>) {

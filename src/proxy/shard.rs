@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::sync::Semaphore;
 
 use super::buffers::Buffers;
+use super::client::ClientId;
 use super::clock::Clock;
 use super::http1::Exchange;
 use super::sessions::Sessions;
@@ -50,6 +51,7 @@ pub(crate) struct Shard {
     #[expect(clippy::vec_box, reason = "what is pooled is the allocation")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     request_ids: Cell<u64>,
+    clients: Cell<u64>,
     seed: u64,
 }
 
@@ -77,6 +79,7 @@ impl Shard {
             handshakes: Semaphore::new(handshakes_max.div_ceil(workers.max(1))),
             exchanges: RefCell::default(),
             request_ids: Cell::new(0),
+            clients: Cell::new(0),
             seed: RandomState::new().hash_one(origin),
             published,
         })
@@ -107,6 +110,11 @@ impl Shard {
             *digit = b"0123456789abcdef"[(word >> (60 - 4 * (index % 16)) & 15) as usize];
         }
         id
+    }
+
+    pub(super) fn next_client(&self) -> ClientId {
+        self.clients.set(self.clients.get() + 1);
+        ClientId(self.clients.get())
     }
 
     pub(super) fn take_exchange(&self) -> Box<Exchange> {

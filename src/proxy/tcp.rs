@@ -25,7 +25,8 @@ pub(crate) async fn serve(mut client: Client) {
         let way = Way::Backend(plan.backend);
         return log(&client, way, &Session::ended(NO_SERVER));
     };
-    let dialled = match connect::establish(&client.slot, plan, server).await {
+    let ends = || client.ends();
+    let dialled = match connect::establish(&client.slot, plan, server, &ends).await {
         Ok(dialled) => dialled,
         Err(failed) => {
             client.shard().clock.read();

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use super::Shard;
 use super::http2;
 use super::record::Load;
-use crate::config::ServerAddress;
+use super::{ClientId, Shard};
+use crate::config::{ProxyVersion, ServerAddress};
 use crate::generation::{Backend, Server};
 use crate::net::Stream;
 use crate::state::{Counters, EndpointId, ServerState};
@@ -37,6 +37,9 @@ pub(crate) struct Upstream {
     pub(crate) address: ServerAddress,
     /// Handshakes with it; `None` = it is spoken to in plain.
     pub(crate) tls: Option<Arc<Origin>>,
+    /// The header it is sent first. It names a client, so a connection is of use to that
+    /// one alone.
+    pub(crate) proxy_protocol: Option<ProxyVersion>,
     /// This worker's slot.
     pub(crate) counters: Arc<CachePadded<Counters>>,
     /// This worker's slot of the backend.
@@ -53,6 +56,8 @@ pub(crate) struct Upstream {
 #[derive(Debug)]
 struct Idle {
     stream: Stream,
+    /// Who used it last.
+    client: ClientId,
     since_ms: u32,
     /// When it is closed.
     until_ms: u32,
@@ -61,9 +66,12 @@ struct Idle {
 impl Upstream {
     /// A pooled connection that is alive as far as can be told. `confirm` = the
     /// request must not be sent twice: ask the kernel, and take only a fresh one.
-    pub(crate) fn take(&self, now_ms: u32, confirm: bool) -> Option<Stream> {
+    pub(crate) fn take(&self, client: ClientId, now_ms: u32, confirm: bool) -> Option<Stream> {
         loop {
-            let idle = self.idle.borrow_mut().pop_back()?;
+            let idle = match self.proxy_protocol {
+                None => self.idle.borrow_mut().pop_back()?,
+                Some(_) => self.take_of(client)?,
+            };
             self.counters.idle.down();
             let stale = now_ms.wrapping_sub(idle.until_ms) < u32::MAX / 2;
             let old = confirm && now_ms.wrapping_sub(idle.since_ms) >= FRESH_MS;
@@ -73,19 +81,55 @@ impl Upstream {
         }
     }
 
-    /// Pools a connection, unless this worker's share of `max` is full or the server takes no work.
-    pub(crate) fn give(&self, stream: Stream, now_ms: u32, keep: Duration, max: usize) {
+    /// The newest of this client alone. There are at most a few hundred.
+    #[cold]
+    fn take_of(&self, client: ClientId) -> Option<Idle> {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() >= max || !self.state.may_pool() {
+        let index = idle.iter().rposition(|idle| idle.client == client)?;
+        idle.remove(index)
+    }
+
+    /// Pools a connection, unless this worker's share of `max` is full or the server takes no work.
+    pub(crate) fn give(
+        &self,
+        stream: Stream,
+        client: ClientId,
+        now_ms: u32,
+        keep: Duration,
+        max: usize,
+    ) {
+        let mut idle = self.idle.borrow_mut();
+        if max == 0 || !self.state.may_pool() {
             return;
+        }
+        if idle.len() >= max {
+            if self.proxy_protocol.is_none() {
+                return;
+            }
+            // The oldest has waited longest for a client that may want no more.
+            idle.pop_front();
+            self.counters.idle.down();
         }
         let until_ms = now_ms.wrapping_add(keep.as_millis() as u32);
         idle.push_back(Idle {
             stream,
+            client,
             since_ms: now_ms,
             until_ms,
         });
         self.counters.idle.up();
+    }
+
+    /// Closes what is pooled for this client alone.
+    fn forget(&self, client: ClientId) {
+        self.http2.forget(client);
+        self.idle.borrow_mut().retain(|idle| {
+            let stays = idle.client != client;
+            if !stays {
+                self.counters.idle.down();
+            }
+            stays
+        });
     }
 
     /// Closes idle connections that are past their time, all of them if the server takes no work.
@@ -187,6 +231,7 @@ impl Upstreams {
                 backend: Arc::clone(&backend.name),
                 address: server.address.clone(),
                 tls: server.tls.clone(),
+                proxy_protocol: server.proxy_protocol,
                 counters: server.state.counters.slot(shard.worker),
                 backend_counters: backend.state.counters.slot(shard.worker),
                 load: Load::of(Arc::clone(&backend.state)),
@@ -206,6 +251,14 @@ impl Upstreams {
             while upstream.idle.borrow_mut().pop_front().is_some() {
                 upstream.counters.idle.down();
             }
+        }
+    }
+
+    /// Closes what is pooled for this client alone.
+    pub(super) fn forget(&self, client: ClientId) {
+        let all = self.by_endpoint.borrow();
+        for upstream in all.values().filter(|u| u.proxy_protocol.is_some()) {
+            upstream.forget(client);
         }
     }
 

@@ -11,8 +11,9 @@ use rustls::version::{TLS12, TLS13};
 
 use super::certificates::{Certificate, Certificates, Rotation};
 use super::pem::{self, Watched};
+use super::preference::{Preference, provider};
 use super::tickets::{Bound, Tickets};
-use super::{Session, TlsError, provider};
+use super::{Session, TlsError};
 use crate::config::{ClientAuth, FrontendTls, TlsVersion};
 
 /// Answers the handshakes of a frontend's clients.
@@ -20,7 +21,7 @@ use crate::config::{ClientAuth, FrontendTls, TlsVersion};
 pub(crate) struct Acceptor {
     /// What it was made of.
     pub(crate) settings: FrontendTls,
-    config: ArcSwap<ServerConfig>,
+    config: ArcSwap<Preference>,
     certificates: Arc<Certificates>,
     provider: Arc<CryptoProvider>,
     tickets: Arc<Tickets>,
@@ -51,7 +52,7 @@ impl Acceptor {
         config.cert_resolver = Arc::clone(&certificates) as _;
         Ok(Self {
             settings: settings.clone(),
-            config: ArcSwap::from_pointee(config),
+            config: ArcSwap::from_pointee(Preference::new(config)),
             certificates,
             provider,
             tickets: Arc::clone(tickets),
@@ -60,11 +61,8 @@ impl Acceptor {
     }
 
     /// A connection whose client has yet to speak.
-    ///
-    /// # Errors
-    /// The settings cannot be used, which [`Self::load`] would have said.
-    pub(crate) fn accept(&self) -> Result<Session, rustls::Error> {
-        Session::server(self.config.load_full())
+    pub(crate) fn accept(&self) -> Session {
+        Session::server(Preference::clone(&self.config.load()))
     }
 
     /// Reads what has changed: certificates, and the authorities of clients. Blocks.
@@ -78,7 +76,7 @@ impl Acceptor {
         match configure(&self.settings, &self.provider, &self.tickets) {
             Ok(mut config) => {
                 config.cert_resolver = Arc::clone(&self.certificates) as _;
-                self.config.store(Arc::new(config));
+                self.config.store(Arc::new(Preference::new(config)));
                 rotation.taken.extend(self.settings.ca_file.clone());
             }
             Err(error) => {

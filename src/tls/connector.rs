@@ -13,7 +13,8 @@ use rustls::{
 };
 
 use super::pem::{self, Watched};
-use super::{Session, TlsError, provider};
+use super::preference::provider;
+use super::{Session, TlsError};
 use crate::config::{ServerAddress, ServerTls};
 
 /// Sessions kept per server, to be resumed: more than a pool that breaks down needs at once.

@@ -10,6 +10,7 @@ mod certificates;
 mod client;
 mod connector;
 mod pem;
+mod preference;
 mod registry;
 mod report;
 mod session;
@@ -18,9 +19,6 @@ mod tests;
 mod tickets;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use certificates::Certificate;
@@ -61,19 +59,4 @@ impl TlsError {
             what: what.to_string(),
         }
     }
-}
-
-/// The cryptography, with these suites alone if there are any.
-fn provider(suites: &[String]) -> Arc<CryptoProvider> {
-    let mut provider = aws_lc_rs::default_provider();
-    if !suites.is_empty() {
-        let name = |suite: &rustls::SupportedCipherSuite| suite.suite().as_str();
-        // TLS13_AES_128_GCM_SHA256 is what rustls calls TLS_AES_128_GCM_SHA256.
-        let is_wanted = |suite: &rustls::SupportedCipherSuite| {
-            let iana = name(suite).map(|name| name.replace("TLS13_", "TLS_"));
-            iana.is_some_and(|iana| suites.contains(&iana))
-        };
-        provider.cipher_suites.retain(is_wanted);
-    }
-    Arc::new(provider)
 }

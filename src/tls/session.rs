@@ -3,17 +3,33 @@
 //! never waits.
 
 use std::io::{self, BufRead, IoSlice, Read, Write};
-use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
+use rustls::server::{Accepted, Acceptor};
 use rustls::{ClientConnection, Connection, ServerConnection};
+
+use super::preference::Preference;
 
 /// Both ends of a handshake, and the traffic behind it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    connection: Connection,
+    stage: Stage,
     /// Ciphertext came.
     heard: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A client has yet to say what it likes.
+    Greeting(Box<Greeting>),
+    Open(Connection),
+}
+
+struct Greeting {
+    acceptor: Acceptor,
+    preference: Preference,
+    /// An alert on its way: nothing follows it.
+    refusal: Vec<u8>,
 }
 
 /// What a read found.
@@ -29,18 +45,21 @@ pub(crate) enum Plain {
 
 impl Session {
     /// The server's end of a connection, its handshake ahead.
-    pub(super) fn server(config: Arc<rustls::ServerConfig>) -> Result<Self, rustls::Error> {
-        let connection = ServerConnection::new(config)?;
-        Ok(Self {
-            connection: Connection::Server(connection),
+    pub(super) fn server(preference: Preference) -> Self {
+        Self {
+            stage: Stage::Greeting(Box::new(Greeting {
+                acceptor: Acceptor::default(),
+                preference,
+                refusal: Vec::new(),
+            })),
             heard: false,
-        })
+        }
     }
 
     /// The client's end of a connection, its handshake ahead.
     pub(super) fn client(connection: ClientConnection) -> Self {
         Self {
-            connection: Connection::Client(connection),
+            stage: Stage::Open(Connection::Client(connection)),
             heard: false,
         }
     }
@@ -48,13 +67,16 @@ impl Session {
     /// Whether no application data may flow yet.
     #[inline]
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.connection.is_handshaking()
+        self.open().is_none_or(|open| open.is_handshaking())
     }
 
     /// Whether ciphertext waits for [`Self::write_tls`].
     #[inline]
     pub(crate) fn wants_write(&self) -> bool {
-        self.connection.wants_write()
+        match &self.stage {
+            Stage::Open(connection) => connection.wants_write(),
+            Stage::Greeting(greeting) => !greeting.refusal.is_empty(),
+        }
     }
 
     /// Takes ciphertext from one read of `from`; 0 = the transport ended.
@@ -62,7 +84,10 @@ impl Session {
     /// # Errors
     /// Those of `from`.
     pub(crate) fn read_tls(&mut self, from: &mut dyn Read) -> io::Result<usize> {
-        let n = self.connection.read_tls(from)?;
+        let n = match &mut self.stage {
+            Stage::Open(connection) => connection.read_tls(from)?,
+            Stage::Greeting(greeting) => greeting.acceptor.read_tls(from)?,
+        };
         self.heard |= n > 0;
         Ok(n)
     }
@@ -78,7 +103,16 @@ impl Session {
     /// The peer broke the protocol, or cannot be trusted. An alert that says so
     /// waits for [`Self::write_tls`].
     pub(crate) fn process(&mut self) -> Result<(), rustls::Error> {
-        self.connection.process_new_packets().map(drop)
+        if let Stage::Greeting(greeting) = &mut self.stage {
+            match greeting.welcome()? {
+                Some(connection) => self.stage = Stage::Open(connection.into()),
+                None => return Ok(()),
+            }
+        }
+        match &mut self.stage {
+            Stage::Open(connection) => connection.process_new_packets().map(drop),
+            Stage::Greeting(_) => Ok(()),
+        }
     }
 
     /// Gives ciphertext to one write of `to`.
@@ -86,7 +120,14 @@ impl Session {
     /// # Errors
     /// Those of `to`.
     pub(crate) fn write_tls(&mut self, to: &mut dyn Write) -> io::Result<usize> {
-        self.connection.write_tls(to)
+        match &mut self.stage {
+            Stage::Open(connection) => connection.write_tls(to),
+            Stage::Greeting(greeting) => {
+                let written = to.write(&greeting.refusal)?;
+                greeting.refusal.drain(..written);
+                Ok(written)
+            }
+        }
     }
 
     /// Plaintext that was understood.
@@ -96,7 +137,10 @@ impl Session {
     /// came may have been cut by somebody on the way (RFC 8446 section 6.1).
     #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Plain> {
-        match self.connection.reader().read(buffer) {
+        let Stage::Open(connection) = &mut self.stage else {
+            return Ok(Plain::Empty);
+        };
+        match connection.reader().read(buffer) {
             Ok(0) if !buffer.is_empty() => Ok(Plain::End),
             Ok(n) => Ok(Plain::Bytes(n)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Plain::Empty),
@@ -106,37 +150,79 @@ impl Session {
 
     /// Whether [`Self::read`] has something to give now.
     pub(crate) fn has_plain(&mut self) -> bool {
-        let mut reader = self.connection.reader();
+        let Stage::Open(connection) = &mut self.stage else {
+            return false;
+        };
+        let mut reader = connection.reader();
         matches!(reader.fill_buf(), Ok(plain) if !plain.is_empty())
     }
 
     /// Encrypts some of `slices` into common records: at most what rustls buffers, 64 KiB.
     ///
     /// # Errors
-    /// The connection failed before.
+    /// The connection failed before, or its handshake has not begun.
     #[inline]
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.connection.writer().write_vectored(slices)
+        match &mut self.stage {
+            Stage::Open(connection) => connection.writer().write_vectored(slices),
+            Stage::Greeting(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Says that no more will be written (close_notify); to be written out by
     /// [`Self::write_tls`]. Once is enough, more is nothing.
     pub(crate) fn close(&mut self) {
-        self.connection.send_close_notify();
+        if let Stage::Open(connection) = &mut self.stage {
+            connection.send_close_notify();
+        }
     }
 
     /// What both sides agreed to speak (RFC 7301); `None` = nothing was said.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
-        self.connection.alpn_protocol()
+        self.open()?.alpn_protocol()
     }
 
     /// Whether the keys come from an earlier connection.
     pub(crate) fn is_resumed(&self) -> bool {
-        self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+        self.open().and_then(|open| open.handshake_kind()) == Some(rustls::HandshakeKind::Resumed)
     }
 
     /// The certificate of the peer, verified; `None` = it showed none.
     pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
-        self.connection.peer_certificates()?.first()
+        self.open()?.peer_certificates()?.first()
+    }
+
+    #[inline]
+    fn open(&self) -> Option<&Connection> {
+        match &self.stage {
+            Stage::Open(connection) => Some(connection),
+            Stage::Greeting(_) => None,
+        }
+    }
+}
+
+impl Greeting {
+    /// The connection, once the client's first message is whole.
+    fn welcome(&mut self) -> Result<Option<ServerConnection>, rustls::Error> {
+        let accepted = match self.acceptor.accept() {
+            Ok(Some(accepted)) => Ok(accepted),
+            Ok(None) => return Ok(None),
+            Err(refused) => Err(refused),
+        };
+        let opened = accepted.and_then(|accepted: Accepted| {
+            let config = self.preference.of(accepted.client_hello().cipher_suites());
+            accepted.into_connection(config)
+        });
+        opened.map(Some).map_err(|(error, mut alert)| {
+            // Writing into memory does not fail.
+            let _ = alert.write_all(&mut self.refusal);
+            error
+        })
+    }
+}
+
+impl std::fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Greeting").finish_non_exhaustive()
     }
 }

@@ -6,13 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use rcgen::{CertificateParams, KeyPair};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore};
 
-use super::{Acceptor, Tickets};
+use super::{Acceptor, Session, Tickets};
 use crate::config::FrontendTls;
+
+const AES_128: CipherSuite = CipherSuite::TLS13_AES_128_GCM_SHA256;
+const AES_256: CipherSuite = CipherSuite::TLS13_AES_256_GCM_SHA384;
+const CHACHA: CipherSuite = CipherSuite::TLS13_CHACHA20_POLY1305_SHA256;
 
 /// A certificate of this serial number that signed itself, with its key.
 fn issue(key: &KeyPair, serial: u8) -> String {
@@ -38,12 +42,15 @@ fn acceptor(path: &Path) -> Acceptor {
 
 /// A client that believes in any of these certificates: they share key and name.
 fn client(path: &Path) -> Arc<ClientConfig> {
+    client_by(path, aws_lc_rs::default_provider())
+}
+
+fn client_by(path: &Path, provider: CryptoProvider) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(path).unwrap())
         .unwrap();
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
@@ -56,7 +63,14 @@ fn client(path: &Path) -> Arc<ClientConfig> {
 fn handshake(acceptor: &Acceptor, config: &Arc<ClientConfig>) -> Result<u8, rustls::Error> {
     let name = ServerName::try_from("a.test").unwrap();
     let mut client = ClientConnection::new(Arc::clone(config), name)?;
-    let mut server = acceptor.accept()?;
+    converse(&mut client, &mut acceptor.accept())?;
+    let shown = &client.peer_certificates().unwrap()[0];
+    let (_, leaf) = x509_parser::parse_x509_certificate(shown).unwrap();
+    Ok(*leaf.raw_serial().last().unwrap())
+}
+
+/// Hands messages over until both have shaken hands.
+fn converse(client: &mut ClientConnection, server: &mut Session) -> Result<(), rustls::Error> {
     while client.is_handshaking() || server.is_handshaking() {
         let mut wire = Vec::new();
         while client.wants_write() {
@@ -77,9 +91,43 @@ fn handshake(acceptor: &Acceptor, config: &Arc<ClientConfig>) -> Result<u8, rust
             client.process_new_packets()?;
         }
     }
-    let shown = &client.peer_certificates().unwrap()[0];
-    let (_, leaf) = x509_parser::parse_x509_certificate(shown).unwrap();
-    Ok(*leaf.raw_serial().last().unwrap())
+    Ok(())
+}
+
+/// The suite of a handshake with a client that has these, in this order.
+fn chosen(acceptor: &Acceptor, path: &Path, suites: &[CipherSuite]) -> CipherSuite {
+    let mut provider = aws_lc_rs::default_provider();
+    let place = |suite: CipherSuite| suites.iter().position(|wanted| *wanted == suite);
+    let all = &mut provider.cipher_suites;
+    all.retain(|suite| place(suite.suite()).is_some());
+    all.sort_by_key(|suite| place(suite.suite()));
+    let name = ServerName::try_from("a.test").unwrap();
+    let mut client = ClientConnection::new(client_by(path, provider), name).unwrap();
+    converse(&mut client, &mut acceptor.accept()).unwrap();
+    client.negotiated_cipher_suite().unwrap().suite()
+}
+
+#[test]
+fn aes_128_comes_first_unless_the_client_has_no_aes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.pem");
+    put(&path, &issue(&KeyPair::generate().unwrap(), 0));
+    let ours = acceptor(&path);
+    let openssl = [AES_256, CHACHA, AES_128];
+    assert_eq!(chosen(&ours, &path, &openssl), AES_128);
+    assert_eq!(chosen(&ours, &path, &[CHACHA, AES_128]), CHACHA);
+    assert_eq!(chosen(&ours, &path, &[AES_256, CHACHA]), AES_256);
+
+    let mut settings = FrontendTls {
+        certificates: vec![path.clone()],
+        ..FrontendTls::default()
+    };
+    settings.cipher_suites = ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"]
+        .map(String::from)
+        .to_vec();
+    let written = Acceptor::load(&settings, &Arc::<Tickets>::default()).unwrap();
+    let browser = [AES_128, AES_256, CHACHA];
+    assert_eq!(chosen(&written, &path, &browser), AES_256, "as written");
 }
 
 #[test]

@@ -10,11 +10,13 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::{BindProtocol, Mode};
+use crate::config::{AcceptProxy, BindProtocol, Mode};
 use crate::generation::Frontend;
 use crate::net::{Accept, Peer, Stream, listen};
+use crate::proxy::announced::announced;
 use crate::proxy::{Client, Place, Shard, handshake, http1, http2, tcp};
 use crate::state::{BindId, FrontendId};
+use crate::tls::Acceptor;
 
 /// Wait after EMFILE and friends: sessions must end before accepting helps.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -45,6 +47,8 @@ struct Door {
     frontend: FrontendId,
     /// Clients speak TLS here; another choice would be another bind.
     is_secure: bool,
+    /// Who sends a PROXY header; another choice would be another bind, too.
+    announced_by: AcceptProxy,
     local_port: Option<u16>,
 }
 
@@ -83,14 +87,19 @@ impl Listeners {
 
     fn door(&self, bind: BindId, frontend: FrontendId, fd: OwnedFd) -> io::Result<Rc<Door>> {
         let local = SockRef::from(&fd).local_addr()?;
+        let (is_secure, announced_by) = self.shard.with_generation(|generation| {
+            let written = generation.frontend(frontend).and_then(|f| f.bind(bind));
+            let announced_by = written.map(|bind| bind.proxy_protocol.clone());
+            let is_secure = generation.is_secure(frontend, bind);
+            (is_secure, announced_by.unwrap_or_default())
+        });
         Ok(Rc::new(Door {
             shard: Rc::clone(&self.shard),
             accept: Accept::from_fd(fd)?,
             bind,
             frontend,
-            is_secure: self
-                .shard
-                .with_generation(|generation| generation.is_secure(frontend, bind)),
+            is_secure,
+            announced_by,
             local_port: local.as_socket().map(|address| address.port()),
         }))
     }
@@ -212,22 +221,54 @@ impl Door {
     /// where an overloaded worker would hand it to another.
     fn admit(&self, place: Place, frontend: &Frontend, stream: Stream, peer: Peer) {
         let mut client = Client::new(place, stream, peer, self.local_port.unwrap_or(0));
-        if !self.is_secure {
-            let protocol = frontend.bind(self.bind).map(|bind| bind.protocol);
-            client.may_speak_http2 = protocol == Some(BindProtocol::Both);
-            return serve(client, protocol == Some(BindProtocol::Http2));
-        }
-        // Without one the frontend has given up TLS, and this socket is about to be closed.
-        if let Some(acceptor) = &frontend.tls {
-            let handshaking = handshake::accept(client, Arc::clone(acceptor));
-            drop(tokio::task::spawn_local(async move {
-                if let Some(client) = handshaking.await {
-                    let is_h2 = client.stream.is_h2();
-                    serve(client, is_h2);
+        let speech = match &frontend.tls {
+            Some(acceptor) if self.is_secure => Speech::Tls(Arc::clone(acceptor)),
+            // The frontend has given up TLS, and this socket is about to be closed.
+            None if self.is_secure => return,
+            _ => {
+                let protocol = frontend.bind(self.bind).map(|bind| bind.protocol);
+                client.may_speak_http2 = protocol == Some(BindProtocol::Both);
+                Speech::Plain {
+                    is_h2: protocol == Some(BindProtocol::Http2),
                 }
-            }));
+            }
+        };
+        let is_announced = self.announced_by.is_due_from(peer.address.ip());
+        if is_announced || self.is_secure {
+            // One time for PROXY header and TLS handshake together.
+            client.slot.arm(frontend.config.timeouts.tls_handshake);
         }
+        if !is_announced {
+            return greet(client, speech);
+        }
+        let announcing = announced(client);
+        drop(tokio::task::spawn_local(async move {
+            if let Some(client) = announcing.await {
+                greet(client, speech);
+            }
+        }));
     }
+}
+
+/// How a client begins once it is known who it is.
+enum Speech {
+    Plain { is_h2: bool },
+    Tls(Arc<Acceptor>),
+}
+
+/// Brings a client to where its protocol begins.
+fn greet(client: Client, speech: Speech) {
+    let acceptor = match speech {
+        Speech::Plain { is_h2 } => return serve(client, is_h2),
+        Speech::Tls(acceptor) => acceptor,
+    };
+    let handshaking = handshake::accept(client, acceptor);
+    drop(tokio::task::spawn_local(async move {
+        if let Some(client) = handshaking.await {
+            let is_h2 = client.stream.is_h2();
+            serve(client, is_h2);
+        }
+    }));
 }
 
 /// Serves a client with which everything below its protocol is settled, on this

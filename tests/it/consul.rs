@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::authority::Authority;
 use crate::support::consul::{Consul, Fake, Fault};
-use crate::support::{Lb, Origin, PATIENCE, RawClient, Rlb, free_addr, real, wait_until};
+use crate::support::{Lb, Origin, PATIENCE, RawClient, Rlb, dawdle, free_addr, real, wait_until};
 
 /// Each of these runs twice.
 macro_rules! against_both {
@@ -32,11 +36,13 @@ against_both!(
     checks_of_consul_and_our_own_must_both_be_content,
     tags_choose_and_ports_tell_apart,
     an_agent_that_starts_anew_is_followed,
+    what_happens_to_instances_fails_no_request,
     the_last_good_set_outlives_consul_and_rlb,
     registration_to_first_request_is_quick,
     a_thousand_instances_cost_little,
     a_tagged_service_makes_its_site,
     rlb_registers_itself_while_it_is_ready,
+    shares_that_are_half_written_stop_no_traffic,
 );
 
 /// Every backend key but those of the source is left at its default.
@@ -160,6 +166,35 @@ fn an_agent_that_starts_anew_is_followed(mut consul: Consul) {
     until_served_by(lb.addr(), &["a", "b"]);
 }
 
+/// All that Consul may say of instances that still answer, under load.
+fn what_happens_to_instances_fails_no_request(mut consul: Consul) {
+    let (a, b) = (Origin::ok("a"), Origin::ok("b"));
+    let lb = lb(&consul);
+    consul.register("web-a", a.addr());
+    until_served_by(lb.addr(), &["a"]);
+    let until = |names: &[&str]| until_shared_with_others(lb.addr(), names);
+    served_throughout(&[lb.addr(), lb.addr()], || {
+        for _ in 0..3 {
+            consul.register_with("web-b", b.addr(), &passing());
+            until(&["a", "b"]);
+            consul.check("web-b", "fail");
+            until(&["a"]);
+            consul.check("web-b", "pass");
+            until(&["a", "b"]);
+            consul.maintenance("web-a", true);
+            until(&["b"]);
+            consul.maintenance("web-a", false);
+            until(&["a", "b"]);
+            consul.deregister("web-b");
+            until(&["a"]);
+        }
+        // It knows nobody at first, which is not believed at once.
+        consul.restart();
+        consul.register("web-b", b.addr());
+        until(&["b"]);
+    });
+}
+
 fn the_last_good_set_outlives_consul_and_rlb(mut consul: Consul) {
     let (a, b) = (Origin::ok("a"), Origin::ok("b"));
     let dead = free_addr();
@@ -225,7 +260,7 @@ fn registration_to_first_request_is_quick(consul: Consul) {
     for _ in 0..20 {
         let origin = Origin::ok("new");
         // What follows a change within 100 ms is joined with others.
-        crate::support::dawdle(Duration::from_millis(150));
+        dawdle(Duration::from_millis(150));
         let begin = Instant::now();
         consul.register("web-new", origin.addr());
         // A backend without servers answers 503 at once.
@@ -255,7 +290,7 @@ fn a_thousand_instances_cost_little(consul: Consul) {
     let rlb = Rlb::with(&*text).ready_on(bind).start();
     wait_until(PATIENCE, "it serves", || ask(bind) == "a");
     let begin = (Instant::now(), rlb.cpu_time());
-    crate::support::dawdle(Duration::from_secs(2));
+    dawdle(Duration::from_secs(2));
     let share = (rlb.cpu_time() - begin.1).as_secs_f64() / begin.0.elapsed().as_secs_f64();
     eprintln!(
         "1,000 instances at rest: {:.2} % of a core, the whole process",
@@ -265,7 +300,7 @@ fn a_thousand_instances_cost_little(consul: Consul) {
     let mut seen: Vec<_> = (0..10)
         .map(|index| {
             // What follows a change within 100 ms is joined with others.
-            crate::support::dawdle(Duration::from_millis(150));
+            dawdle(Duration::from_millis(150));
             let begin = Instant::now();
             consul.deregister(&format!("web-{index:04}"));
             let out = format!("name=\"web-{index:04}\"");
@@ -327,6 +362,122 @@ fn a_tagged_service_makes_its_site(consul: Consul) {
         demo("demo.example.com").0 == 503
     });
     assert_eq!(demo("other.example.com").0, 200);
+}
+
+/// Shares of versions are written key by key, cut off, deleted and written again.
+fn shares_that_are_half_written_stop_no_traffic(consul: Consul) {
+    let (old, new) = (Origin::ok("old"), Origin::ok("new"));
+    let listen = |name: &str, weights: &str| {
+        format!(
+            "[[listen]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nserver = [\
+             {{ name = \"old\", address = \"{}\", group = \"v0\" }},\
+             {{ name = \"new\", address = \"{}\", group = \"v1\" }}]\n\
+             [listen.groups]\nby = \"tag:version\"\nweights.{weights}\n",
+            old.addr(),
+            new.addr()
+        )
+    };
+    let key = |version: &str| format!("/v1/kv/goat/version={version}/weight");
+    let put = |path: &str, value: &str| consul.put(path, value);
+    let delete = |path: &str| assert_eq!(consul.ask("DELETE", path, "").0, 200);
+    put(&key("v0"), "80");
+    put(&key("v1"), "20");
+    const JSON: &str = "/v1/kv/goat-shares";
+    put(JSON, r#"{"v0": 80, "v1": 20}"#);
+    // Whoever writes slowly is waited for this long.
+    let lb = Lb::start_whole(&format!(
+        "[global]\nworkers = 1\nadmin = \"\"\n[discovery]\ncoalesce = \"500ms\"\n\
+         max_delay = \"5s\"\n[discovery.consul]\naddress = \"http://{}\"\nwait = \"10s\"\n{}{}",
+        consul.addr(),
+        listen("keys", "consul_kv = \"goat/version={group}/weight\""),
+        listen("json", "consul_kv_json = \"goat-shares\""),
+    ));
+    let (keys, json) = (lb.addr_of("keys"), lb.addr_of("json"));
+    until_shared(keys, 8, 2);
+    until_shared(json, 8, 2);
+    served_throughout(&[keys, json], || {
+        put(&key("v0"), "100");
+        put(&key("v1"), "0");
+        put(JSON, r#"{"v0": 100, "v1": 0}"#);
+        until_shared_with_others(keys, &["old"]);
+        until_shared_with_others(json, &["old"]);
+        // In the order that leaves nobody in between.
+        put(&key("v0"), "0");
+        put(&key("v1"), "100");
+        put(JSON, r#"{"v0": 0, "v"#);
+        until_shared_with_others(keys, &["new"]);
+        put(JSON, r#"{"v0": 0, "v1": 100}"#);
+        until_shared_with_others(json, &["new"]);
+        // As who empties a folder before it fills it.
+        for path in [&*key("v0"), &key("v1"), JSON] {
+            delete(path);
+        }
+        put(&key("v1"), "3");
+        put(&key("v0"), "7");
+        put(
+            JSON,
+            r#"{"version=v1": {"weight": 30}, "version=v0": {"weight": 70}}"#,
+        );
+        until_shared_with_others(keys, &["new", "old"]);
+        until_shared_with_others(json, &["new", "old"]);
+    });
+    until_shared(keys, 7, 3);
+    until_shared(json, 7, 3);
+    // No number: what was good stays.
+    served_throughout(&[keys, json], || {
+        put(&key("v0"), "half");
+        put(JSON, "");
+        dawdle(Duration::from_secs(1));
+    });
+    until_shared(keys, 7, 3);
+    until_shared(json, 7, 3);
+    put(&key("v0"), "1");
+    put(&key("v1"), "9");
+    put(JSON, r#"{"v0": 1, "v1": 9}"#);
+    until_shared(keys, 1, 9);
+    until_shared(json, 1, 9);
+}
+
+/// Waits until of ten requests so many go here and there.
+#[track_caller]
+fn until_shared(addr: SocketAddr, old: usize, new: usize) {
+    let expected = [("new", new), ("old", old)].map(|(name, n)| (name.to_owned(), n));
+    let expected = BTreeMap::from(expected);
+    wait_until(PATIENCE, &format!("shares {old} to {new}"), || {
+        answers(addr, 10) == expected
+    });
+}
+
+/// Waits until these answer, others than we asking at the same time.
+#[track_caller]
+fn until_shared_with_others(addr: SocketAddr, names: &[&str]) {
+    wait_until(PATIENCE, &format!("{names:?} answer"), || {
+        who(addr) == names
+    });
+}
+
+/// Requests one after the other while `work` is done: each is answered by a server.
+#[track_caller]
+fn served_throughout(addrs: &[SocketAddr], work: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients = addrs.iter().map(|addr| {
+            let is_over = &is_over;
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_ne!(ask(*addr), "503");
+                }
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        // A panic of it must not leave them asking for ever.
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        is_over.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join().expect("every request is served");
+        }
+        worked.unwrap_or_else(|panic| resume_unwind(panic));
+    });
 }
 
 /// In Consul: critical before a server is up, passing then, critical when none is left,
@@ -424,60 +575,136 @@ fn a_token_is_read_again_when_it_is_refused() {
     until_served_by(lb.addr(), &["a"]);
 }
 
-/// The real one's ACLs: a token that is deleted while it is in use.
+/// The real one's ACLs: a token that is deleted while it is in use. Its queries are
+/// refused from then on, never answered with an empty list.
 #[test]
 fn a_token_that_is_deleted_takes_no_server_away() {
-    let acl = r#"{"primary_datacenter":"dc1","acl":{"enabled":true,"default_policy":"deny","tokens":{"master":"11111111-1111-1111-1111-111111111111","agent":"11111111-1111-1111-1111-111111111111"}}}"#;
-    let Some(consul) = real::consul_with(acl) else {
+    let acl = format!(
+        r#"{{"primary_datacenter":"dc1","acl":{{"enabled":true,"default_policy":"deny","tokens":{{"master":"{MASTER}","agent":"{MASTER}"}}}}}}"#
+    );
+    let Some(consul) = real::consul_with(&acl) else {
         return;
     };
-    const MASTER: &str = "token=11111111-1111-1111-1111-111111111111";
     let addr = consul.addr();
-    let put = |path: &str, body: &str| {
-        let sign = if path.contains('?') { '&' } else { '?' };
-        let path = format!("{path}{sign}{MASTER}");
-        let (status, text) = crate::support::consul::ask(addr, "PUT", &path, body).unwrap();
-        assert_eq!(status, 200, "{path}: {text}");
-        text
-    };
-    let rules =
-        "service_prefix \\\"\\\" {policy=\\\"read\\\"} node_prefix \\\"\\\" {policy=\\\"read\\\"}";
-    // A leader makes the first token some time after its election.
-    let path = format!("/v1/acl/policies?{MASTER}");
-    wait_until(PATIENCE, "the first token is known", || {
+    let put = |path: &str, body: &str| as_master(addr, "PUT", path, body);
+    // Elected, a leader still speaks the ACLs of old until it has made the first token:
+    // everything about the new ones is refused with 500.
+    wait_until(3 * PATIENCE, "the first token is known", || {
+        let path = format!("/v1/acl/policies?token={MASTER}");
         crate::support::consul::ask(addr, "GET", &path, "").is_ok_and(|(status, _)| status == 200)
     });
+    let rules = r#"service_prefix \"\" {policy=\"read\"} node_prefix \"\" {policy=\"read\"}"#;
     put(
         "/v1/acl/policy",
         &format!("{{\"Name\":\"rlb\",\"Rules\":\"{rules}\"}}"),
     );
-    let token = put("/v1/acl/token", r#"{"Policies":[{"Name":"rlb"}]}"#);
-    let token: Value = serde_json::from_str(&token).unwrap();
-    let (secret, accessor) = (
-        token["SecretID"].as_str().unwrap(),
-        token["AccessorID"].as_str().unwrap(),
-    );
-    let origin = Origin::ok("a");
-    let service = json!({
-        "ID": "web-a", "Name": "web", "Address": "127.0.0.1", "Port": origin.addr().port(),
-    });
-    put("/v1/agent/service/register", &service.to_string());
+    let new_token = || {
+        let token = put("/v1/acl/token", r#"{"Policies":[{"Name":"rlb"}]}"#);
+        let token: Value = serde_json::from_str(&token).unwrap();
+        ["SecretID", "AccessorID"].map(|key| token[key].as_str().unwrap().to_owned())
+    };
+    let (a, b) = (Origin::ok("a"), Origin::ok("b"));
+    let register = |id: &str, origin: &Origin| {
+        let (ip, port) = (origin.addr().ip().to_string(), origin.addr().port());
+        let service = json!({ "ID": id, "Name": "web", "Address": ip, "Port": port });
+        put("/v1/agent/service/register", &service.to_string());
+    };
+    register("web-a", &a);
+    let [secret, accessor] = new_token();
     let dir = tempfile::tempdir().unwrap();
     let file_of_token = dir.path().join("token");
     std::fs::write(&file_of_token, secret).unwrap();
-    let keys = format!(
-        "wait = \"1s\"\ntoken_file = \"{}\"",
-        file_of_token.display()
+    let bind = free_addr();
+    let text = format!(
+        "[global]\nworkers = 1\nadmin = \"\"\n[discovery.backoff]\nmax = \"250ms\"\n{}",
+        file(addr, WEB)
+            .replace("127.0.0.1:0", &bind.to_string())
+            .replace(
+                "wait = \"10s\"",
+                &format!("wait = \"1s\"\ntoken_file = {file_of_token:?}")
+            )
     );
-    let lb = Lb::start(&file(addr, WEB).replace("wait = \"10s\"", &keys));
-    until_served_by(lb.addr(), &["a"]);
-    let path = format!("/v1/acl/token/{accessor}?{MASTER}");
-    let deleted = crate::support::consul::ask(addr, "DELETE", &path, "").unwrap();
-    assert_eq!(deleted.0, 200, "{}", deleted.1);
+    let rlb = Rlb::with(&*text).ready_on(bind).start();
+    until_served_by(bind, &["a"]);
+    as_master(addr, "DELETE", &format!("/v1/acl/token/{accessor}"), "");
+    wait_until(PATIENCE, "the token is refused", || {
+        assert_eq!(ask(bind), "a");
+        let log = rlb.stderr();
+        log.contains("is lost") && log.contains("403: ACL not found")
+    });
+    register("web-b", &b);
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(3) {
-        assert_eq!(ask(lb.addr()), "a");
+    while begin.elapsed() < Duration::from_secs(1) {
+        assert_eq!(ask(bind), "a");
     }
+    let log = rlb.stderr();
+    assert!(!log.contains("is empty all of a sudden"), "{log}");
+    let [secret, _] = new_token();
+    std::fs::write(&file_of_token, secret).unwrap();
+    until_served_by(bind, &["a", "b"]);
+}
+
+/// The token that Consul is started with where it has ACLs.
+const MASTER: &str = "11111111-1111-1111-1111-111111111111";
+
+#[track_caller]
+fn as_master(addr: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    let path = format!("{path}?token={MASTER}");
+    let (status, text) = crate::support::consul::ask(addr, method, &path, body).unwrap();
+    assert_eq!(status, 200, "{path}: {text}");
+    text
+}
+
+/// The real one's HTTPS: who its certificate is not signed for hears nothing of it, and
+/// keeps what was heard before.
+#[test]
+fn https_agent_is_believed_when_its_authority_is_trusted() {
+    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
+    let certificate = ours.write("consul.pem", &["127.0.0.1"]);
+    let port = free_addr().port();
+    let https = format!(
+        r#"{{"ports":{{"https":{port}}},"cert_file":{certificate:?},"key_file":{certificate:?}}}"#
+    );
+    let Some(consul) = real::consul_with(&https) else {
+        return;
+    };
+    let consul = Consul::Real(consul);
+    let (a, b) = (Origin::ok("a"), Origin::ok("b"));
+    consul.register("web-a", a.addr());
+    let text = |bind: SocketAddr, keys: &str| {
+        format!(
+            "[global]\nworkers = 1\nadmin = \"\"\n[discovery.backoff]\nmax = \"250ms\"\n\
+             [discovery.consul]\n{keys}\n[[listen]]\nname = \"web\"\nbind = \"{bind}\"\n{WEB}\n"
+        )
+    };
+    let bind = free_addr();
+    let trusting = |authority: &Authority| {
+        let keys = format!(
+            "address = \"https://127.0.0.1:{port}\"\nca_file = {:?}",
+            authority.file()
+        );
+        text(bind, &keys)
+    };
+    let rlb = Rlb::with(trusting(&ours)).ready_on(bind).start();
+    until_served_by(bind, &["a"]);
+    rlb.reload(&trusting(&others));
+    wait_until(PATIENCE, "the certificate is refused", || {
+        rlb.stderr()
+            .contains("signed by none of the authorities we trust")
+    });
+    consul.register("web-b", b.addr());
+    assert_eq!(who(bind), ["a"], "{}", rlb.stderr());
+    rlb.reload(&trusting(&ours));
+    until_served_by(bind, &["a", "b"]);
+    // Where the file is silent, as Consul's own tools do it.
+    let bind = free_addr();
+    let _rlb = Rlb::with(text(bind, ""))
+        .env("CONSUL_HTTP_ADDR", format!("127.0.0.1:{port}"))
+        .env("CONSUL_HTTP_SSL", "true")
+        .env("CONSUL_CACERT", ours.file())
+        .ready_on(bind)
+        .start();
+    until_served_by(bind, &["a", "b"]);
 }
 
 /// Three servers: the leader dies, then a second one and with it the quorum. Traffic

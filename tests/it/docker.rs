@@ -278,6 +278,54 @@ fn a_source_of_the_file_needs_no_label() {
 }
 
 #[test]
+fn sources_and_server_files_tell_how_they_are_and_when_they_were_heard() {
+    let (fake, stats) = (FakeDocker::start(), free_addr());
+    let nodes = fake.socket().with_file_name("nodes.toml");
+    std::fs::write(&nodes, "server = [\"127.0.0.1:9\"]").unwrap();
+    let more = format!(
+        "default_backend = \"nodes\"\n[[backend]]\nname = \"nodes\"\ncheck = false\n\
+         source = [{{ file = {nodes:?} }}]\n[stats]\nbind = \"{stats}\"\n"
+    );
+    let lb = Bench::start(&fake.socket(), &more);
+    fake.run("web-1", &HOST, &[]);
+    lb.wait_for("demo.test", &["web-1"]);
+    let metric = |name: &str, source: &str| -> Option<f64> {
+        let mut client = RawClient::connect(stats);
+        client.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let text = String::from_utf8(client.read_response().1).unwrap();
+        let series = format!("rlb_source_{name}{{source=\"{source}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&series))?;
+        Some(value.parse().unwrap())
+    };
+    let file = format!("file:{}", nodes.display());
+    for source in ["docker:*", &file] {
+        assert_eq!(metric("up", source), Some(1.0), "{source}");
+        assert_eq!(metric("servers", source), Some(1.0), "{source}");
+        let age = metric("last_success_age_seconds", source);
+        assert!(age.is_some_and(|age| age < 60.0), "{source}: {age:?}");
+    }
+    fake.go_down();
+    std::fs::write(&nodes, "serve = []").unwrap();
+    for source in ["docker:*", &file] {
+        wait_until(PATIENCE, source, || metric("up", source) == Some(0.0));
+        assert_eq!(metric("servers", source), Some(1.0), "{source}");
+    }
+    // It grows for as long as nothing good is heard.
+    for source in ["docker:*", &file] {
+        let age = || metric("last_success_age_seconds", source).unwrap();
+        let before = age();
+        wait_until(PATIENCE, "older", || age() > before);
+    }
+    let told = lb.sources();
+    let row = told.lines().find(|line| line.starts_with(&file)).unwrap();
+    assert!(
+        row.contains(": LOST, heard ") && row.contains("a server file needs"),
+        "{told}"
+    );
+    assert!(told.contains("  127.0.0.1:9 127.0.0.1:9 good\n"), "{told}");
+}
+
+#[test]
 fn an_engine_that_refuses_the_list_changes_nothing() {
     let fake = FakeDocker::start();
     let lb = Bench::start(&fake.socket(), "");

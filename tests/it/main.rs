@@ -32,7 +32,9 @@ mod log;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod privileges;
+mod proxy_protocol;
 mod real;
+mod server_file;
 mod stats;
 mod support;
 mod systemd;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::support::consul::{Fake, Fault};
 use crate::support::real::{self, Part};
 use crate::support::{
     Origin, PATIENCE, Process, RawClient, Rlb, answers, free_addr, temp_dir, wait_until,
@@ -222,6 +223,43 @@ fn systemd_understands_every_line_of_the_unit_file() {
     assert_eq!(complaints(&sound), "");
     let unsound = sound.replace("WatchdogSec", "WatchdogSeconds");
     assert!(complaints(&unsound).contains("WatchdogSeconds"));
+}
+
+/// A source that is silent at the start is waited for, but not for ever.
+#[test]
+fn a_manager_is_told_ready_when_each_source_answered_or_the_time_is_over() {
+    let start = |fake: &Fake, ready_timeout: &str| {
+        let (manager, bind) = (Manager::new(), free_addr());
+        let text = format!(
+            "[global]\nworkers = 1\nadmin = \"\"\nready_timeout = \"{ready_timeout}\"\n\
+             [discovery.consul]\naddress = \"http://{}\"\n\
+             [[listen]]\nname = \"web\"\nbind = \"{bind}\"\nsource = {{ consul = \"web\" }}\n",
+            fake.addr()
+        );
+        let rlb = Rlb::with(text)
+            .env("NOTIFY_SOCKET", manager.dir.path().join("notify"))
+            .ready_on(bind)
+            .start();
+        (manager, rlb)
+    };
+    let fake = Fake::start();
+    fake.fail(Some(Fault::Silent));
+    let (manager, _rlb) = start(&fake, "1h");
+    let too_early = manager.told_within(Duration::from_millis(500));
+    assert_eq!(
+        too_early, None,
+        "its listener is open, its servers are not known"
+    );
+    fake.fail(None);
+    assert!(manager.told().starts_with("READY=1\n"));
+
+    let fake = Fake::start();
+    fake.fail(Some(Fault::Silent));
+    let (manager, rlb) = start(&fake, "300ms");
+    assert!(manager.told().starts_with("READY=1\n"));
+    wait_until(PATIENCE, "who is silent is told", || {
+        rlb.stderr().contains("ready_timeout is over")
+    });
 }
 
 #[test]

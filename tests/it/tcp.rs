@@ -231,7 +231,8 @@ fn a_reset_of_one_side_resets_the_other() {
 #[test]
 fn idle_sessions_are_cut_and_busy_ones_are_not() {
     let origin = echo();
-    let more = timeouts("tunnel = \"400ms\"");
+    // Far more than a busy machine makes us late with a beat.
+    let more = timeouts("tunnel = \"2s\"");
     let lb = Lb::start_whole(&config(&[origin.addr()], &more));
     let mut connect = |_| {
         let mut client = lb.connect("db");
@@ -244,14 +245,14 @@ fn idle_sessions_are_cut_and_busy_ones_are_not() {
     let begun = Instant::now();
     // A byte every 100 ms, alternately from the client alone and from both.
     let mut beats = 0;
-    wait_until(PATIENCE, "1.2 s of talk", || {
+    wait_until(PATIENCE, "three times as long of talk", || {
         if begun.elapsed() >= beats * Duration::from_millis(100) {
             beats += 1;
             for client in &mut busy {
                 client.write_all(b"x").unwrap();
             }
         }
-        begun.elapsed() > Duration::from_millis(1200)
+        begun.elapsed() > Duration::from_secs(6) && lb.connections() <= 100
     });
     assert_eq!(lb.connections(), 100);
     for client in &mut idle {

@@ -52,7 +52,7 @@ impl Place {
 
     fn write(&self, more: &str) {
         let text = format!(
-            "[global]\nworkers = 2\nadmin = \"{}\"\ndrain_timeout = \"5s\"\n\
+            "[global]\nworkers = 2\nadmin = \"{}\"\ndrain_timeout = \"10s\"\nclose_idle_after = \"10s\"\n\
              [[listen]]\nname = \"web\"\nbind = \"{}\"\nserver = {{ name = \"s1\", address = \"{}\" }}\n{more}",
             self.path("admin.sock").display(),
             self.addr,

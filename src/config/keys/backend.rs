@@ -38,6 +38,7 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
             later: &[],
         },
     ),
+    key("proxy_protocol", SENT),
     key(
         "panic",
         text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
@@ -106,7 +107,7 @@ pub(super) static SERVER: Section = Section {
         key("check_address", text("an IP address", parses!(grammar::ip))),
         later("maxconn"),
         key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
-        later("proxy_protocol"),
+        key("proxy_protocol", SENT),
         later("slow_start"),
         later("cookie"),
     ]],
@@ -227,5 +228,6 @@ pub(super) static CHECK: Section = Section {
         key("rise", number(1, 1_000)),
         key("fall", number(1, 1_000)),
         key("tls", Takes::Flag),
+        key("proxy_protocol", SENT),
     ]],
 };

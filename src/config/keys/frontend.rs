@@ -150,7 +150,7 @@ pub(super) static BIND: Section = Section {
                 later: &[],
             },
         ),
-        later("proxy_protocol"),
+        key("proxy_protocol", ACCEPTED),
     ]],
 };
 

@@ -16,6 +16,7 @@ pub(super) static GLOBAL: Section = Section {
         ),
         key("drain_timeout", duration(0, DAYS_24)),
         key("drain_delay", duration(0, HOUR)),
+        key("ready_timeout", duration(0, HOUR)),
         key("close_idle_after", duration(0, HOUR)),
         key("worker_stall", duration(0, HOUR)),
         key("pipes_max", number(0, 1_000_000)),
@@ -23,7 +24,6 @@ pub(super) static GLOBAL: Section = Section {
         key("user", ACCOUNT),
         key("group", ACCOUNT),
         key("tls_handshakes_max", number(1, 1_000_000)),
-        later("ready_timeout"),
     ]],
 };
 

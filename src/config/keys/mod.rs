@@ -23,6 +23,7 @@ mod global;
 mod http2;
 mod log;
 mod page;
+mod proxy_protocol;
 mod tls;
 
 use backend::{BACKEND, BACKEND_ITSELF, BACKEND_SETTINGS, SERVER, SERVER_WAITS};
@@ -34,6 +35,7 @@ use global::GLOBAL;
 use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 use log::LOG;
 use page::{FRONTEND_STATS, STATS};
+use proxy_protocol::{ACCEPTED, SENT};
 use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
 
 /// The keys of one table.

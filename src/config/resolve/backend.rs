@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{check, discovery, groups, http2, mode, server, tls};
+use super::{check, discovery, groups, http2, mode, proxy_protocol, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
@@ -56,6 +56,7 @@ fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
             true => None,
             false => tls::backend(reader, problems),
         },
+        proxy_protocol: proxy_protocol::of_backend(reader),
         protocol: http2::protocol(reader),
         http2: http2::of_servers(&reader.table("http2")),
         groups: groups::groups(reader, problems),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::http2;
+use super::{http2, proxy_protocol};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
@@ -69,8 +69,10 @@ pub(super) fn bind(
 ) -> Option<Bind> {
     let reader = Reader::of(node);
     let default = Bind::default();
+    let address = reader.parsed("address", address::bind)?;
     let bind = Bind {
-        address: reader.parsed("address", address::bind)?,
+        proxy_protocol: proxy_protocol::accepted(&reader, &address, problems),
+        address,
         backlog: reader.number("backlog").unwrap_or(default.backlog),
         nodelay: reader.flag("nodelay").unwrap_or(default.nodelay),
         keepalive: reader.duration("keepalive"),

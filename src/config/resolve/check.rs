@@ -1,6 +1,6 @@
 //! `[backend.check]`.
 
-use super::http2;
+use super::{http2, proxy_protocol};
 use crate::config::defaults::{CHECK_EXPECT, CHECK_METHOD, CHECK_PATH};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
@@ -43,6 +43,7 @@ pub(super) fn check(backend: &Reader<'_>, mode: Mode, problems: &Problems) -> Op
         rise: reader.number("rise").unwrap_or(default.rise),
         fall: reader.number("fall").unwrap_or(default.fall),
         tls: reader.flag("tls").unwrap_or(default.tls),
+        proxy_protocol: proxy_protocol::sent(&reader),
     })
 }
 

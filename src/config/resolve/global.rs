@@ -22,6 +22,9 @@ pub(super) fn global(reader: &Reader<'_>, problems: &Problems) -> Global {
         drain_delay: reader
             .duration("drain_delay")
             .unwrap_or(default.drain_delay),
+        ready_timeout: reader
+            .duration("ready_timeout")
+            .unwrap_or(default.ready_timeout),
         close_idle_after: reader
             .duration("close_idle_after")
             .unwrap_or(default.close_idle_after),

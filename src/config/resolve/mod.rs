@@ -18,6 +18,7 @@ mod global;
 mod groups;
 mod http2;
 mod log;
+mod proxy_protocol;
 mod route;
 mod server;
 mod stats;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::tls;
+use super::{proxy_protocol, tls};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
@@ -73,6 +73,7 @@ fn server(node: &Node, problems: &Problems) -> Option<Server> {
         check_port: reader.number("check_port"),
         check_address: reader.parsed("check_address", grammar::ip),
         tls: tls::choice(&reader, problems),
+        proxy_protocol: proxy_protocol::sent(&reader),
         ..default
     };
     // The other half cannot be taken from a Unix socket's address.

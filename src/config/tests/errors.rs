@@ -320,10 +320,8 @@ fn groups_name_what_is_wrong_with_them() {
 #[test]
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
-        "[global]\nready_timeout = \"10s\"\n",
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
         "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
-        "[[listen]]\nname = \"a\"\nbind = [{ address = \":443\", proxy_protocol = true }]\n",
     ] {
         let errors = refusal(text);
         assert_eq!(errors.errors().len(), 1, "{errors}");
@@ -331,6 +329,52 @@ fn what_is_not_built_is_said_to_be_planned() {
             errors.render(false).contains("not in this version yet"),
             "{errors}"
         );
+    }
+}
+
+#[test]
+fn the_proxy_protocol_is_accepted_in_binds_and_sent_by_backends() {
+    let listen = |bind: &str, more: &str| {
+        format!("[[listen]]\nname = \"a\"\nbind = [{{ {bind} }}]\n{more}\n")
+    };
+    let accepted = |address: &str, value: &str| {
+        listen(
+            &format!("address = \"{address}\", proxy_protocol = {value}"),
+            "",
+        )
+    };
+    let sent = |value: &str| listen("address = \":80\"", &format!("proxy_protocol = {value}"));
+    for (text, expected) in [
+        (accepted(":80", "\"v2\""), "not a network"),
+        (accepted(":80", "{ trusted = [] }"), "proxy_protocol = true"),
+        (accepted(":80", "{ trusted = \"10/8\" }"), "a network"),
+        (
+            accepted("unix:/run/a", "\"10.0.0.0/8\""),
+            "the peers of a Unix socket lie in no network",
+        ),
+        (sent("true"), "\"off\", \"v1\" or \"v2\""),
+        (
+            sent("\"v3\""),
+            "\"off\", \"v1\" or \"v2\"",
+        ),
+        (
+            listen("address = \":80\", accept-proxy = true", ""),
+            "proxy_protocol = true",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", send-proxy-v2 = true }\n"
+                .to_owned(),
+            "proxy_protocol = \"v1\" or \"v2\"",
+        ),
+        (
+            listen("address = \":80\", proxyProtocol = { trustedIPs = [\"10.0.0.0/8\"] }", ""),
+            "proxy_protocol",
+        ),
+    ] {
+        let errors = refusal(&text);
+        assert_eq!(errors.errors().len(), 1, "{errors}");
+        let shown = errors.render(false);
+        assert!(shown.contains(expected), "{expected}: {shown}");
     }
 }
 

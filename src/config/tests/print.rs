@@ -65,6 +65,7 @@ fn global(out: &mut String, global: &Global) {
     pair(out, "state_dir", text(&state_dir.unwrap_or_default()));
     pair(out, "drain_timeout", duration(global.drain_timeout));
     pair(out, "drain_delay", duration(global.drain_delay));
+    pair(out, "ready_timeout", duration(global.ready_timeout));
     pair(out, "close_idle_after", duration(global.close_idle_after));
     pair(out, "worker_stall", duration(global.worker_stall));
     pair(out, "pipes_max", global.pipes_max);
@@ -270,7 +271,6 @@ fn forwarded(out: &mut String, forwarded: &Forwarded) {
     };
     pair(out, "forwarded.port", port);
     pair(out, "forwarded.host", forwarded.host);
-    let network = |network: &Network| format!("\"{}/{}\"", network.address, network.prefix);
     pair(out, "forwarded.trusted", list(&forwarded.trusted, network));
     pair(out, "forwarded.rfc7239", forwarded.rfc7239);
     pair(out, "forwarded.via", optional_text(&forwarded.via));
@@ -279,6 +279,20 @@ fn forwarded(out: &mut String, forwarded: &Forwarded) {
         "forwarded.request_id",
         optional_text(&forwarded.request_id),
     );
+}
+
+fn network(network: &Network) -> String {
+    format!("\"{}/{}\"", network.address, network.prefix)
+}
+
+/// `None` = nothing is written.
+fn sent(choice: ProxyChoice) -> Option<&'static str> {
+    match choice {
+        ProxyChoice::Inherit => None,
+        ProxyChoice::Off => Some("\"off\""),
+        ProxyChoice::Own(ProxyVersion::V1) => Some("\"v1\""),
+        ProxyChoice::Own(ProxyVersion::V2) => Some("\"v2\""),
+    }
 }
 
 fn bind(bind: &Bind) -> String {
@@ -317,6 +331,16 @@ fn bind(bind: &Bind) -> String {
         (false, BindProtocol::Http1) => "protocol = \"h1\"".to_owned(),
         (false, BindProtocol::Http2) => "protocol = \"h2\"".to_owned(),
         (false, BindProtocol::Both) => "protocol = \"both\"".to_owned(),
+    });
+    keys.push(match &bind.proxy_protocol {
+        AcceptProxy::Off => "proxy_protocol = false".to_owned(),
+        AcceptProxy::Always => "proxy_protocol = true".to_owned(),
+        AcceptProxy::From(networks) => {
+            format!(
+                "proxy_protocol = {{ trusted = {} }}",
+                list(networks, network)
+            )
+        }
     });
     inline(&keys)
 }
@@ -507,6 +531,12 @@ fn backend(out: &mut String, backend: &Backend) {
     if let Some(tls) = &backend.tls {
         pair(out, "tls", server_tls(tls));
     }
+    let version = backend.proxy_protocol.map(ProxyChoice::Own);
+    pair(
+        out,
+        "proxy_protocol",
+        version.and_then(sent).unwrap_or("\"off\""),
+    );
     let timeouts = &backend.timeouts;
     pair(out, "timeouts.connect", duration(timeouts.connect));
     pair(out, "timeouts.server", duration(timeouts.server));
@@ -600,6 +630,9 @@ fn check(out: &mut String, check: &Check) {
     pair(out, "check.rise", check.rise);
     pair(out, "check.fall", check.fall);
     pair(out, "check.tls", check.tls);
+    if let Some(word) = sent(check.proxy_protocol) {
+        pair(out, "check.proxy_protocol", word);
+    }
 }
 
 fn server(server: &Server) -> String {
@@ -624,6 +657,7 @@ fn server(server: &Server) -> String {
         TlsChoice::Off => keys.push("tls = false".to_owned()),
         TlsChoice::Own(tls) => keys.push(format!("tls = {}", server_tls(tls))),
     }
+    keys.extend(sent(server.proxy_protocol).map(|word| format!("proxy_protocol = {word}")));
     inline(&keys)
 }
 

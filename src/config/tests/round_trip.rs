@@ -223,7 +223,13 @@ fn global() -> impl Strategy<Value = Global> {
         option::of(1_usize..1_000_000),
         admins(),
         option::of("/[a-z$]{1,9}".prop_map(PathBuf::from)),
-        (wait(0), short_wait(), short_wait(), short_wait()),
+        (
+            wait(0),
+            short_wait(),
+            short_wait(),
+            short_wait(),
+            short_wait(),
+        ),
         (0_usize..1_000_000, 1_usize..65_536, 1_usize..1_000_001),
         (option::of(account()), option::of(account())),
     )
@@ -238,6 +244,7 @@ fn global() -> impl Strategy<Value = Global> {
                 drain_delay: waits.1,
                 close_idle_after: waits.2,
                 worker_stall: waits.3,
+                ready_timeout: waits.4,
                 pipes_max: counts.0,
                 accept_budget: counts.1,
                 tls_handshakes_max: counts.2,
@@ -478,6 +485,23 @@ fn network() -> impl Strategy<Value = Network> {
     })
 }
 
+fn accepted() -> impl Strategy<Value = AcceptProxy> {
+    prop_oneof![
+        Just(AcceptProxy::Off),
+        Just(AcceptProxy::Always),
+        vec(network(), 1..3).prop_map(AcceptProxy::From),
+    ]
+}
+
+fn sent() -> impl Strategy<Value = ProxyChoice> {
+    prop::sample::select(vec![
+        ProxyChoice::Inherit,
+        ProxyChoice::Off,
+        ProxyChoice::Own(ProxyVersion::V1),
+        ProxyChoice::Own(ProxyVersion::V2),
+    ])
+}
+
 fn bind() -> impl Strategy<Value = Bind> {
     let of_address = prop_oneof![
         any::<IpAddr>().prop_map(|ip| BindAddress::Ip(SocketAddr::new(ip, 0))),
@@ -507,16 +531,25 @@ fn bind() -> impl Strategy<Value = Bind> {
         1_u32..65_536,
         tcp,
         unix,
-        (protocol, any::<bool>()),
+        (protocol, any::<bool>(), accepted()),
     )
-        .prop_map(|(address, backlog, tcp, unix, (protocol, tls))| {
+        .prop_map(|(address, backlog, tcp, unix, (protocol, tls, accepted))| {
             let mut bind = Bind {
                 address,
                 // With TLS it is agreed on by ALPN.
                 protocol: if tls { BindProtocol::Http1 } else { protocol },
                 tls,
+                proxy_protocol: accepted,
                 ..Bind::default()
             };
+            let is_unix = matches!(
+                bind.address,
+                BindAddress::Unix(_) | BindAddress::Abstract(_)
+            );
+            if is_unix && bind.proxy_protocol != AcceptProxy::Off {
+                // Its peers have no address.
+                bind.proxy_protocol = AcceptProxy::Always;
+            }
             if !matches!(bind.address, BindAddress::Fd(_)) {
                 bind.backlog = backlog;
             }
@@ -725,10 +758,10 @@ fn backend() -> impl Strategy<Value = Backend> {
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1))),
         (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
-        server_http2(),
+        (server_http2(), sent()),
     )
         .prop_map(
-            |(itself, sources, counts, own_waits, waits, limits, http2)| {
+            |(itself, sources, counts, own_waits, waits, limits, (http2, sent))| {
                 let (name, mode, mut servers, check) = itself;
                 distinct(&mut servers, |server| &mut server.name);
                 if check.is_none() {
@@ -765,6 +798,7 @@ fn backend() -> impl Strategy<Value = Backend> {
                     protocol: Protocol::Http1,
                     http2,
                     tls: limits.2,
+                    proxy_protocol: sent.of(None),
                 }
             },
         )
@@ -825,11 +859,12 @@ fn server() -> impl Strategy<Value = Server> {
         address,
         (0_u16..257, option::of(group())),
         any::<[bool; 2]>(),
-        (check, tls),
+        (check, tls, sent()),
     )
         .prop_map(
-            |(name, address, (weight, group), flags, ((check, check_at), tls))| Server {
+            |(name, address, (weight, group), flags, ((check, check_at), tls, sent))| Server {
                 tls,
+                proxy_protocol: sent,
                 weight,
                 group,
                 backup: flags[0],
@@ -865,9 +900,11 @@ fn check() -> impl Strategy<Value = Check> {
         1_u32..1_001,
         1_u32..1_001,
         any::<bool>(),
+        sent(),
     )
-        .prop_map(|(probe, waits, rise, fall, tls)| Check {
+        .prop_map(|(probe, waits, rise, fall, tls, sent)| Check {
             tls,
+            proxy_protocol: sent,
             probe,
             interval: waits[0],
             fast_interval: waits[1],

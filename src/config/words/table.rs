@@ -208,9 +208,14 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "write tls_handshakes_max in [global]",
     ),
     (
-        "send-proxy|send-proxy-v2|accept-proxy",
+        "accept-proxy|expect-proxy",
         "HAProxy",
-        "the PROXY protocol is not in this version yet",
+        "write proxy_protocol = true, or { trusted = [\"10.0.0.0/8\"] }, in the bind",
+    ),
+    (
+        "send-proxy|send-proxy-v2|check-send-proxy",
+        "HAProxy",
+        "write proxy_protocol = \"v1\" or \"v2\" in the backend or the server; `check` has one, too",
     ),
     (
         "nbthread|nbproc",
@@ -354,7 +359,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "set_real_ip_from",
         "nginx",
-        "write trusted = [\"10.0.0.0/8\"] in [defaults.forwarded]",
+        "write trusted = [\"10.0.0.0/8\"] in [defaults.forwarded]; with `listen ... proxy_protocol`, proxy_protocol = { trusted = [...] } in the bind",
     ),
     (
         "proxy_next_upstream|proxy_next_upstream_tries",
@@ -450,7 +455,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "forwardedHeaders|trustedIPs",
         "Traefik",
-        "write trusted = [\"10.0.0.0/8\"] in [defaults.forwarded]",
+        "write trusted = [\"10.0.0.0/8\"] in [defaults.forwarded]; those of proxyProtocol stand in the bind's proxy_protocol",
     ),
     (
         "serversTransport|respondingTimeouts|forwardingTimeouts",

@@ -124,10 +124,10 @@ pub(super) fn sources(rows: &[SourceRow], as_json: bool) -> String {
     for row in rows {
         text += &source_line(row);
         for member in row.members.iter() {
-            let (name, address, standing) = (&member.name, member.address, &member.standing);
-            text += &format!("  {name} {address} {}", standing.word());
-            if !standing.why().is_empty() {
-                text += &format!(": {}", standing.why());
+            let (name, address, standing) = (&member.name, &member.address, member.standing);
+            text += &format!("  {name} {address} {standing}");
+            if !member.why.is_empty() {
+                text += &format!(": {}", member.why);
             }
             text.push('\n');
         }

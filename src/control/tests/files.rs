@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::harness::{Bench, Origin, file, run, until};
 use crate::control::{Cause, WeightChange};
+use crate::discovery::Condition;
 
 /// A frontend on a free port and a backend with this body.
 fn lb(backend: &str) -> String {
@@ -147,10 +148,30 @@ fn bad_server_file_keeps_the_last_set_and_an_empty_one_means_none() {
         let report = bench.control.reload(asked()).await.unwrap();
         assert!(report.warnings[0].contains("cannot read"), "{report:?}");
         assert_eq!(bench.servers(), ["n1"]);
+        let [row] = &bench.control.sources()[..] else {
+            panic!("one source");
+        };
+        assert_eq!(row.source, format!("file:{}", nodes.display()));
+        assert_eq!((row.state, row.members.len()), (Condition::Lost, 1));
+        let error = row.error.as_deref().unwrap_or_default();
+        assert!(error.starts_with("cannot read"), "{row:?}");
+        // Who follows the files may have seen them too.
+        assert!(
+            row.changes_total == 1 && row.errors_total["local"] >= 4,
+            "{row:?}"
+        );
         for names in [&[][..], &["n2"], &[]] {
             fs::write(&nodes, servers(names)).unwrap();
             until_served(&bench, names).await;
         }
+        let row = || bench.control.sources().swap_remove(0);
+        until("no members", async || row().members.is_empty()).await;
+        assert_eq!(row().state, Condition::Up);
+        assert!(row().error.is_none() && row().age.is_some(), "{:?}", row());
+        // Of no use any more.
+        fs::write(&main, lb(&servers(&["s1"]))).unwrap();
+        bench.control.reload(asked()).await.unwrap();
+        until("no row", async || bench.control.sources().is_empty()).await;
         bench.stop().await;
     });
 }

@@ -18,6 +18,9 @@ pub(super) struct Query {
     /// Whether 404 is an answer ("no key there") and not a failure.
     may_be_absent: bool,
     index: Index,
+    /// Length of the last answer: 1,000 instances are 1.5 MiB, and the next one is about
+    /// as long.
+    length: usize,
     backoff: Backoff,
     /// The last try led nowhere: the next one waits.
     is_unhappy: bool,
@@ -58,6 +61,7 @@ impl Query {
             agent: None,
             may_be_absent,
             index: Index::default(),
+            length: 0,
             is_unhappy: false,
             path,
             settings,
@@ -134,7 +138,13 @@ impl Query {
                 }
             }
         };
-        let answer = agent.ask(ask).await?;
+        let answer = agent
+            .ask(Ask {
+                body_about: self.length + self.length / 16,
+                ..ask
+            })
+            .await?;
+        self.length = answer.body.len();
         let is_good = answer.status == http::StatusCode::OK
             || self.may_be_absent && answer.status == http::StatusCode::NOT_FOUND;
         if !is_good {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{Failure, FailureKind, Found, LeftOut, Member, SourceId, Standing};
@@ -30,6 +30,8 @@ pub(crate) struct Source {
     rules: Rules,
     /// What went out last; `None` = nothing was ever heard.
     applied: Option<Arc<[Member]>>,
+    /// The same, for those who look.
+    shown: Arc<[MemberRow]>,
     /// What goes out next.
     waiting: Option<Waiting>,
     /// Followers of what went out wait until here.
@@ -75,8 +77,7 @@ pub(crate) enum Condition {
     Lost,
 }
 
-/// A source, for those who look. Cheap to take; serialisable: its members are
-/// objects of id, name, address, standing and why.
+/// A source, for those who look. Cheap to take.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SourceRow {
     /// Its name: `consul:web`.
@@ -99,26 +100,25 @@ pub(crate) struct SourceRow {
     /// Failures by kind.
     pub(crate) errors_total: BTreeMap<&'static str, u64>,
     /// What is in force.
-    #[serde(serialize_with = "rows")]
-    pub(crate) members: Arc<[Member]>,
+    pub(crate) members: Arc<[MemberRow]>,
     /// What was looked at and not taken.
     pub(crate) left_out: Arc<[LeftOut]>,
 }
 
 /// A member, for those who look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct MemberRow {
+pub(crate) struct MemberRow {
     /// What its source calls it.
-    id: String,
+    pub(crate) id: String,
     /// What people see.
-    name: String,
+    pub(crate) name: String,
     /// Where.
-    address: String,
+    pub(crate) address: String,
     /// What the source thinks of it, in a word.
-    standing: &'static str,
+    pub(crate) standing: &'static str,
     /// Why.
     #[serde(skip_serializing_if = "String::is_empty")]
-    why: String,
+    pub(crate) why: String,
 }
 
 impl Source {
@@ -128,6 +128,7 @@ impl Source {
             id,
             rules,
             applied: None,
+            shown: Arc::default(),
             waiting: None,
             window: None,
             left_out: Arc::default(),
@@ -149,6 +150,7 @@ impl Source {
             age_s = age.as_secs(),
             "starts with the last good set"
         );
+        self.shown = members.iter().map(MemberRow::of).collect();
         self.applied = Some(members);
         self.restored = Some((age, now));
     }
@@ -301,6 +303,7 @@ impl Source {
         let members: Arc<[Member]> = waiting.members.into();
         self.tell_difference(&members);
         self.window = Some(now + self.rules.coalesce);
+        self.shown = members.iter().map(MemberRow::of).collect();
         self.applied = Some(Arc::clone(&members));
         self.changes += 1;
         Some(members)
@@ -340,7 +343,7 @@ impl Source {
                 .map(|failing| (now - failing.since).as_secs_f64()),
             changes_total: self.changes,
             errors_total: errors.map(|(kind, count)| (kind.name(), *count)).collect(),
-            members: self.applied.clone().unwrap_or_default(),
+            members: Arc::clone(&self.shown),
             left_out: Arc::clone(&self.left_out),
         }
     }
@@ -391,10 +394,6 @@ impl Source {
             tracing::info!(source = %self.id, id, name, %address, "member out");
         }
     }
-}
-
-fn rows<S: Serializer>(members: &Arc<[Member]>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(members.iter().map(MemberRow::of))
 }
 
 impl MemberRow {

@@ -151,7 +151,7 @@ impl Exchange {
     ) {
         let shard = client.shard();
         // What must not be sent twice takes only a connection that surely lives.
-        self.stream = server.take(shard.clock.now_ms(), !self.idempotent);
+        self.stream = server.take(client.id, shard.clock.now_ms(), !self.idempotent);
         if self.stream.is_some() {
             self.reused = true;
             self.connected_us = Some(self.started_us);
@@ -231,7 +231,8 @@ impl Exchange {
         let (Some(target), Some(server)) = (self.target, self.server.take()) else {
             return self.fail(client, SessionEnd::new(Cause::Internal, During::Connect));
         };
-        match connect::establish(&client.slot, target.plan, server).await {
+        let ends = || client.ends();
+        match connect::establish(&client.slot, target.plan, server, &ends).await {
             Ok(dialled) => {
                 self.connected_us = Some(client.shard().clock.read());
                 self.retries += dialled.retries;

@@ -75,7 +75,7 @@ impl Exchange {
         };
         let whole = self.up_done && !self.up_broken && self.stage == Stage::Body;
         if whole && !excess && self.server_keep_alive && self.end == SessionEnd::NORMAL {
-            target.keep(client.shard(), server, stream);
+            target.keep(client.shard(), server, client.id, stream);
         }
     }
 

@@ -274,6 +274,10 @@ impl Exchange {
                 let len = head.len;
                 buf.consume(len);
                 self.down.start(head_out, decoder, coding, Some(buf));
+                // An answer that ends before its request does leaves the connection open.
+                if !self.keep_alive && !self.close_delimited && self.up_done {
+                    self.down.close_behind();
+                }
                 self.stage = Stage::Body;
                 if let Err(error) = self.down.decode_first() {
                     // Nothing of it was sent: the client can still be told.

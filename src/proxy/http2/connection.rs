@@ -11,6 +11,7 @@ use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
+use tokio::sync::Semaphore;
 
 use super::exchange::Exchange;
 use super::guard::{Guard, Offence};
@@ -25,6 +26,9 @@ pub(super) struct Shared {
     pub(super) guard: RefCell<Guard>,
     /// Exchanges under way.
     pub(super) streams: Cell<u32>,
+    /// Where connections to HTTP/2 servers are this client's alone: one exchange
+    /// dials, the others find what it has made.
+    pub(super) dialling: Semaphore,
 }
 
 /// Serves one client until it leaves or is sent away.
@@ -46,6 +50,7 @@ pub(crate) async fn serve(client: Client) {
         client: RefCell::new(client),
         guard: RefCell::new(Guard::new(settings.floods, now_ms)),
         streams: Cell::new(0),
+        dialling: Semaphore::new(1),
     });
     // Boxed: it is dropped before the connection lingers.
     let mut shaking = Box::pin(builder.handshake(ClientWire(Rc::clone(&shared))));

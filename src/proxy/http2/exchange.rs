@@ -24,7 +24,6 @@ use crate::config::Protocol;
 use crate::generation::Frontend;
 use crate::http::{self as rules, Asked, Framing, Refused, RequestHead, Version, to_h2_answer};
 use crate::net::Peer;
-use crate::proxy::Client;
 use crate::proxy::account::{Account, Asker};
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::choose::{Found, Target, find_server};
@@ -33,6 +32,7 @@ use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::record;
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::{Upstream, Use};
+use crate::proxy::{Client, ClientId};
 use crate::state::FrontendCounters;
 
 /// A request and its answer. Whatever way it goes, dropping it lets go of the
@@ -54,6 +54,7 @@ pub(super) struct Exchange {
     account: Account,
     /// The server that could not be reached.
     tried: Option<Rc<Upstream>>,
+    client: ClientId,
     peer: Peer,
     is_secure: bool,
     /// The request line, if somebody logs.
@@ -109,6 +110,7 @@ impl Exchange {
                 ..Account::default()
             },
             tried: None,
+            client: client.id,
             peer: client.peer,
             is_secure: client.stream.is_secure(),
             line: Vec::new(),
@@ -223,7 +225,7 @@ impl Exchange {
         let pooled = if self.account.resent {
             None
         } else {
-            server.take(clock.now_ms(), !self.request.idempotent)
+            server.take(self.client, clock.now_ms(), !self.request.idempotent)
         };
         let reused = pooled.is_some();
         let (server, stream) = match pooled {
@@ -235,7 +237,8 @@ impl Exchange {
                 (server, stream)
             }
             None => {
-                let dialled = connect::establish(&self.slot, target.plan, server).await?;
+                let ends = || self.shared.client.borrow().ends();
+                let dialled = connect::establish(&self.slot, target.plan, server, &ends).await?;
                 self.account.connected_us = Some(clock.read());
                 self.account.course.reused = false;
                 self.account.course.retries += dialled.retries;
@@ -261,7 +264,7 @@ impl Exchange {
         let failed = |cause| NoConnection::from(SessionEnd::new(cause, During::Connect));
         for _ in 0..STALE_MAX {
             // Boxed: dialling is rare, and its future would widen every exchange's.
-            let opened = Box::pin(pool::open(&self.slot, target, server)).await?;
+            let opened = Box::pin(pool::open(&self.slot, &self.shared, target, server)).await?;
             let (course, lease) = (&mut self.account.course, opened.lease);
             course.reused = opened.reused;
             course.retries += opened.retries;
@@ -530,7 +533,7 @@ impl Exchange {
             (self.origin.take(), &self.server, &self.target)
             && let Some(stream) = origin.finish(self.slot.shard())
         {
-            target.keep(self.slot.shard(), server, stream);
+            target.keep(self.slot.shard(), server, self.client, stream);
         }
     }
 }

@@ -13,14 +13,15 @@ use h2::{Ping, PingPong};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::connection::Shared;
 use super::wire::ServerWire;
 use crate::net::Stream;
-use crate::proxy::Shard;
 use crate::proxy::choose::Target;
 use crate::proxy::connect::{self, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
+use crate::proxy::{ClientId, Shard};
 
 /// The connections of a worker to an endpoint.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Pool {
 /// One connection.
 #[derive(Debug)]
 struct Link {
+    /// Whose alone it is; `None` = everybody's.
+    client: Option<ClientId>,
     requests: RefCell<SendRequest<Bytes>>,
     life: Rc<Life>,
     is_secure: bool,
@@ -60,6 +63,12 @@ impl Pool {
         self.links.borrow_mut().clear();
     }
 
+    /// No connection of this client's alone is of use any more.
+    pub(crate) fn forget(&self, client: ClientId) {
+        let mut links = self.links.borrow_mut();
+        links.retain(|link| link.client != Some(client));
+    }
+
     /// Closes idle connections past their time.
     pub(crate) fn sweep(&self, now_ms: u32) {
         self.links.borrow_mut().retain(|link| {
@@ -73,9 +82,16 @@ impl Pool {
         self.links.borrow().is_empty()
     }
 
-    fn lease(&self, shard: &Rc<Shard>, limit: u32, keep: Duration) -> Option<Lease> {
+    fn lease(
+        &self,
+        shard: &Rc<Shard>,
+        client: Option<ClientId>,
+        limit: u32,
+        keep: Duration,
+    ) -> Option<Lease> {
         let links = self.links.borrow();
-        let link = links.iter().find(|link| link.has_room(limit as usize))?;
+        let fits = |link: &&Rc<Link>| link.client == client && link.has_room(limit as usize);
+        let link = links.iter().find(fits)?;
         link.life.streams.set(link.life.streams.get() + 1);
         Some(Lease {
             link: Rc::clone(link),
@@ -145,16 +161,30 @@ pub(super) struct Opened {
 }
 
 /// A place on a connection to `first`, else, when that cannot be reached, to another server.
+/// One that a PROXY header says to be a client's is shared by that client's exchanges alone.
 ///
 /// # Errors
 /// As for [`connect::establish`].
-pub(super) async fn open(slot: &Slot, target: &Target, first: Use) -> Result<Opened, NoConnection> {
+pub(super) async fn open(
+    slot: &Slot,
+    shared: &Shared,
+    target: &Target,
+    first: Use,
+) -> Result<Opened, NoConnection> {
     let shard = slot.shard();
     slot.set_server(Some(first.state.id));
     slot.arm(target.plan.connect);
     let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
-    let lease = |server: &Use| server.http2.lease(shard, limit, keep);
-    let dialling = Rc::clone(&first.http2.dialling);
+    let owner = |server: &Use| {
+        let id = || shared.client.borrow().id;
+        server.proxy_protocol.map(|_| id())
+    };
+    let lease = |server: &Use| server.http2.lease(shard, owner(server), limit, keep);
+    let everybodys = Rc::clone(&first.http2.dialling);
+    let dialling = match first.proxy_protocol {
+        None => &*everybodys,
+        Some(_) => &shared.dialling,
+    };
     let mut permit = None;
     loop {
         if let Some(lease) = lease(&first) {
@@ -173,9 +203,10 @@ pub(super) async fn open(slot: &Slot, target: &Target, first: Use) -> Result<Ope
         // Somebody else may be about to connect: then there is a place soon.
         permit = Some(within(slot, dialling.acquire()).await?);
     }
-    let dialled = connect::establish(slot, target.plan, first).await?;
+    let ends = || shared.client.borrow().ends();
+    let dialled = connect::establish(slot, target.plan, first, &ends).await?;
     let (server, retries, redispatched) = (dialled.server, dialled.retries, dialled.redispatched);
-    match introduce(slot, target, dialled.stream, &server).await {
+    match introduce(slot, target, dialled.stream, &server, owner(&server)).await {
         Ok(lease) => Ok(Opened {
             server,
             lease,
@@ -195,12 +226,13 @@ pub(super) async fn open(slot: &Slot, target: &Target, first: Use) -> Result<Ope
     }
 }
 
-/// Begins to speak HTTP/2 on a fresh connection.
+/// Begins to speak HTTP/2 on a fresh connection, which is this client's alone if one is given.
 async fn introduce(
     slot: &Slot,
     target: &Target,
     stream: Stream,
     server: &Use,
+    client: Option<ClientId>,
 ) -> Result<Lease, SessionEnd> {
     let is_secure = stream.is_secure();
     if is_secure && !stream.is_h2() {
@@ -226,13 +258,14 @@ async fn introduce(
     let life = Rc::new(Life::default());
     tokio::task::spawn_local(drive(connection, Rc::clone(&life), target.http2.ping));
     server.http2.links.borrow_mut().push(Rc::new(Link {
+        client,
         requests: RefCell::new(requests),
         life,
         is_secure,
         until_ms: Cell::new(0),
     }));
     let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
-    let lease = server.http2.lease(slot.shard(), limit, keep);
+    let lease = server.http2.lease(slot.shard(), client, limit, keep);
     lease.ok_or(connect::NO_SERVER)
 }
 

@@ -44,7 +44,7 @@ impl Syslog {
 
 /// The lines of a file, once there are so many.
 #[track_caller]
-fn lines_of(file: &Path, count: usize) -> Vec<String> {
+pub(crate) fn lines_of(file: &Path, count: usize) -> Vec<String> {
     let read = || std::fs::read_to_string(file).unwrap_or_default();
     let what = format!("{count} lines in {}", file.display());
     wait_until(PATIENCE, &what, || read().lines().count() >= count);
@@ -65,7 +65,7 @@ fn ask(socket: &Path, command: &str) -> String {
 
 /// Rows of `show stat` by proxy and server, cells by column.
 #[track_caller]
-fn stat(socket: &Path) -> Vec<Vec<(String, String)>> {
+pub(crate) fn stat(socket: &Path) -> Vec<Vec<(String, String)>> {
     let text = ask(socket, "show stat");
     let mut lines = text.lines().filter(|line| !line.is_empty());
     let header: Vec<_> = lines.next().unwrap()[2..].split(',').collect();
@@ -79,7 +79,12 @@ fn stat(socket: &Path) -> Vec<Vec<(String, String)>> {
 
 /// A cell of `show stat` as a number.
 #[track_caller]
-fn number(rows: &[Vec<(String, String)>], proxy: &str, server: &str, column: &str) -> u64 {
+pub(crate) fn number(
+    rows: &[Vec<(String, String)>],
+    proxy: &str,
+    server: &str,
+    column: &str,
+) -> u64 {
     let cell = |row: &[(String, String)], name: &str| {
         row.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())
     };

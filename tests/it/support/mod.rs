@@ -37,8 +37,9 @@ pub(crate) use real::Haproxy;
 pub(crate) use rlb::Rlb;
 
 /// How long a test waits for what should take milliseconds: long enough for a busy
-/// machine, short enough to be told apart from a hang.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// machine whose disk is still writing what was built, short enough to be told apart
+/// from a hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds; panics naming `what` if it does not within `within`.
 #[track_caller]

@@ -6,7 +6,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use socket2::{Domain, Socket, Type};
 
 /// An address on 127.0.0.1 that nobody listens on, for TCP and UDP.
 pub(crate) fn free_addr() -> SocketAddr {
@@ -14,11 +16,19 @@ pub(crate) fn free_addr() -> SocketAddr {
     for _ in RANGE {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, counter.next()));
         // A service of the machine may have it.
-        if TcpListener::bind(addr).is_ok() && UdpSocket::bind(addr).is_ok() {
+        if binds(addr) && UdpSocket::bind(addr).is_ok() {
             return addr;
         }
     }
     panic!("no port of {RANGE:?} is free");
+}
+
+/// Without listening: a child started at this moment has the socket, too, until it has
+/// become its program.
+fn binds(addr: SocketAddr) -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor");
+    socket.set_reuse_address(true).expect("before it is bound");
+    socket.bind(&addr.into()).is_ok()
 }
 
 /// The last port given out, shared by all test processes of the machine.

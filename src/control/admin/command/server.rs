@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::units::{self, time};
 use super::{Arguments, Command, ServerChange, Target};
-use crate::config::{self, suggest};
+use crate::config::{self, ProxyChoice, ProxyVersion, suggest};
 use crate::control::AddedState;
 use crate::control::admin::answer::Reply;
 use crate::state::{Admin, Operational};
@@ -231,20 +231,25 @@ pub(super) fn add(arguments: &Arguments<'_>) -> Parsed {
 }
 
 /// Words of `add server`, for its help and for "did you mean".
-const KEYWORDS: [&str; 9] = [
+const KEYWORDS: [&str; 13] = [
     "addr",
     "backup",
     "check",
     "disabled",
     "no-backup",
     "no-check",
+    "no-send-proxy",
+    "no-send-proxy-v2",
     "port",
+    "send-proxy",
+    "send-proxy-v2",
     "up",
     "weight",
 ];
 /// HAProxy's words of a server that are set elsewhere, or not at all yet.
 const ELSEWHERE: [&str; 16] = [
     "alpn",
+    "check-send-proxy",
     "check-ssl",
     "cookie",
     "downinter",
@@ -256,7 +261,6 @@ const ELSEWHERE: [&str; 16] = [
     "maxqueue",
     "proto",
     "rise",
-    "send-proxy",
     "slowstart",
     "ssl",
     "verify",
@@ -303,6 +307,7 @@ impl Added {
                 check_port: None,
                 check_address: None,
                 tls: config::TlsChoice::Backend,
+                proxy_protocol: ProxyChoice::Inherit,
             },
             start: AddedState::Maint,
         };
@@ -330,6 +335,9 @@ impl Keywords {
             "no-check" => settings.check = Some(false),
             "backup" => settings.backup = true,
             "no-backup" => settings.backup = false,
+            "send-proxy" => settings.proxy_protocol = ProxyChoice::Own(ProxyVersion::V1),
+            "send-proxy-v2" => settings.proxy_protocol = ProxyChoice::Own(ProxyVersion::V2),
+            "no-send-proxy" | "no-send-proxy-v2" => settings.proxy_protocol = ProxyChoice::Off,
             "port" => {
                 let text = value()?;
                 let wrong = || Reply::refused(format!("invalid port '{text}'"));

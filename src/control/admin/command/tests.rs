@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::server::Keywords;
 use super::*;
-use crate::config::ServerAddress;
+use crate::config::{ProxyChoice, ProxyVersion, ServerAddress};
 use crate::control::AddedState;
 use crate::control::admin::answer::Severity;
 use crate::control::admin::wire::Severities;
@@ -525,6 +525,15 @@ fn added_servers_say_what_they_are() {
         keywords.settings.address,
         ServerAddress::Unix("/run/x.sock".into())
     );
+    for (words, expected) in [
+        ("", ProxyChoice::Inherit),
+        ("send-proxy", ProxyChoice::Own(ProxyVersion::V1)),
+        ("send-proxy-v2", ProxyChoice::Own(ProxyVersion::V2)),
+        ("no-send-proxy", ProxyChoice::Off),
+    ] {
+        let keywords = added(&format!("add server b/n1 10.0.0.1:80 {words}")).unwrap();
+        assert_eq!(keywords.settings.proxy_protocol, expected);
+    }
 }
 
 #[test]

@@ -31,6 +31,12 @@ pub(crate) fn consul() -> Option<RealConsul> {
     consul_with("{}")
 }
 
+/// Where the program is, for those who run it themselves.
+#[track_caller]
+pub(crate) fn consul_program() -> Option<PathBuf> {
+    find()
+}
+
 /// The same with more configuration (JSON).
 #[track_caller]
 pub(crate) fn consul_with(more: &str) -> Option<RealConsul> {

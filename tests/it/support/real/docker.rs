@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{Part, find, skip};
 use crate::support::process::temp_dir;
-use crate::support::{Process, wait_until};
+use crate::support::{Process, pause, wait_until};
 
 /// A running engine with the image `web`.
 #[derive(Debug)]
@@ -23,8 +23,10 @@ pub(crate) struct RealDocker {
     process: Option<Process>,
     /// On a disk: overlay2 does not lie on another overlay.
     dir: TempDir,
-    /// Two would fight for the bridge.
-    _lock: File,
+    /// Of its containers. Two engines would fight for one.
+    bridge: &'static str,
+    /// Of the first engine of a test.
+    _lock: Option<File>,
 }
 
 /// Starts one; `None` = there is none to be had.
@@ -37,22 +39,46 @@ pub(crate) fn docker() -> Option<RealDocker> {
     let (dockerd, client) = (find(Part::Dockerd)?, find(Part::Docker)?);
     let lock = File::create("/var/tmp/rlb-docker.lock").expect("a writable /var/tmp");
     flock(&lock, FlockOperation::LockExclusive).expect("a local file can be locked");
-    let mut docker = RealDocker {
-        dockerd,
-        client,
-        process: None,
-        dir: tempfile::Builder::new()
-            .prefix("rlb-docker")
-            .tempdir_in("/var/tmp")
-            .expect("space"),
-        _lock: lock,
-    };
-    docker.come_up();
-    docker.build_web();
+    let docker = RealDocker::start(dockerd, client, FIRST_BRIDGE, Some(lock));
     Some(docker)
 }
 
 impl RealDocker {
+    fn start(dockerd: PathBuf, client: PathBuf, bridge: &'static str, lock: Option<File>) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("rlb-docker")
+            .tempdir_in("/var/tmp");
+        let mut docker = Self {
+            dockerd,
+            client,
+            process: None,
+            dir: dir.expect("space"),
+            bridge,
+            _lock: lock,
+        };
+        docker.come_up();
+        docker.build_web();
+        docker
+    }
+
+    /// Another engine, that shares nothing with this one but the machine.
+    #[track_caller]
+    pub(crate) fn beside(&self) -> Self {
+        // Left behind by a run that was killed.
+        let _ = Command::new("ip")
+            .args(["link", "del", SECOND_BRIDGE])
+            .output();
+        for words in [
+            &["link", "add", SECOND_BRIDGE, "type", "bridge"][..],
+            &["addr", "add", "172.31.251.1/24", "dev", SECOND_BRIDGE],
+            &["link", "set", SECOND_BRIDGE, "up"],
+        ] {
+            said(Command::new("ip").args(words));
+        }
+        let (dockerd, client) = (self.dockerd.clone(), self.client.clone());
+        Self::start(dockerd, client, SECOND_BRIDGE, None)
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("docker.sock")
     }
@@ -85,12 +111,12 @@ impl RealDocker {
 
     /// `docker-compose` 1.29.
     #[track_caller]
-    pub(crate) fn compose_1(&self) -> Option<Compose> {
+    fn compose_1(&self) -> Option<Compose> {
         find(Part::DockerCompose).map(Compose::One)
     }
 
     /// `docker compose` 2: Debian has it in trixie.
-    pub(crate) fn compose_2(&self) -> Option<Compose> {
+    fn compose_2(&self) -> Option<Compose> {
         let config = Path::new(COMPOSE_2);
         let plugin = config.join("cli-plugins/docker-compose");
         if !plugin.is_file()
@@ -100,6 +126,12 @@ impl RealDocker {
             return None;
         }
         Some(Compose::Two(config.to_owned()))
+    }
+
+    /// Those that are there.
+    #[track_caller]
+    pub(crate) fn composes(&self) -> impl Iterator<Item = Compose> + use<> {
+        [self.compose_1(), self.compose_2()].into_iter().flatten()
     }
 
     fn with_engine<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -169,6 +201,12 @@ impl RealDocker {
     }
 
     pub(crate) fn come_up(&mut self) {
+        self.launch();
+        let patience = Duration::from_secs(60);
+        wait_until(patience, "dockerd answers", || self.answers());
+    }
+
+    fn launch(&mut self) {
         let path = |name: &str| self.dir.path().join(name);
         let mut command = Command::new(&self.dockerd);
         command
@@ -176,6 +214,13 @@ impl RealDocker {
                 "--iptables=false",
                 "--ip6tables=false",
                 "--live-restore",
+                "--bridge",
+                // The default one it makes itself, but only if it is not named.
+                if self.bridge == FIRST_BRIDGE {
+                    ""
+                } else {
+                    self.bridge
+                },
                 "--data-root",
             ])
             .arg(path("data"))
@@ -186,11 +231,12 @@ impl RealDocker {
             .arg("-H")
             .arg(format!("unix://{}", self.socket().display()));
         self.process = Some(Process::start(&mut command, temp_dir()));
-        wait_until(Duration::from_secs(60), "dockerd answers", || {
-            let mut client = Command::new(&self.client);
-            let asked = self.with_engine(client.arg("version")).output();
-            asked.is_ok_and(|output| output.status.success())
-        });
+    }
+
+    fn answers(&self) -> bool {
+        let mut client = Command::new(&self.client);
+        let asked = self.with_engine(client.arg("version")).output();
+        asked.is_ok_and(|output| output.status.success())
     }
 }
 
@@ -200,6 +246,14 @@ impl Drop for RealDocker {
         let quietly = |command: &mut Command| {
             let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         };
+        // Containers live on without it, and only it ends them.
+        if self.process.is_none() {
+            self.launch();
+            let end = Instant::now() + Duration::from_secs(60);
+            while !self.answers() && Instant::now() < end {
+                pause();
+            }
+        }
         let mut client = Command::new(&self.client);
         let all = self.with_engine(client.args(["ps", "-aq"])).output();
         let all = all.map(|output| output.stdout).unwrap_or_default();
@@ -214,7 +268,7 @@ impl Drop for RealDocker {
         for mount in ["exec/netns/default", "data"] {
             quietly(Command::new("umount").arg(self.dir.path().join(mount)));
         }
-        quietly(Command::new("ip").args(["link", "del", "docker0"]));
+        quietly(Command::new("ip").args(["link", "del", self.bridge]));
     }
 }
 
@@ -241,6 +295,8 @@ fn fetch_compose_2(config: &Path) -> Result<(), String> {
     }
 }
 
+const FIRST_BRIDGE: &str = "docker0";
+const SECOND_BRIDGE: &str = "rlb-docker1";
 const COMPOSE_2: &str = "/var/tmp/rlb-compose";
 /// apt with lists of its own, from the mirror it uses anyway.
 const FETCH: &str = r#"

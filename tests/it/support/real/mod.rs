@@ -23,7 +23,7 @@ use std::process::Command;
 
 pub(crate) use browser::{Browser, browser};
 pub(crate) use chromium::chromium;
-pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_with};
+pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_program, consul_with};
 pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
 pub(crate) use knot::{Knot, knot};

@@ -1,52 +1,84 @@
 //! Real containers that come, go and restart under load.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+mod demos;
+mod engines;
+mod image;
+mod rolling;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::docker::endpoint;
-use crate::support::real::{self, Compose, RealDocker};
-use crate::support::{PATIENCE, RawClient, Rlb, free_addr, temp_dir, wait_until};
+use crate::support::real::{self, RealDocker};
+use crate::support::{PATIENCE, RawClient, Rlb, free_addr, wait_until};
 
-/// What traffic met: how often each status came, and connections that were cut.
-#[derive(Debug, Default)]
+/// What traffic met.
+#[derive(Default)]
 struct Met {
     ok: usize,
-    failed: Vec<String>,
+    failed: Vec<Failed>,
+}
+
+/// A request that was answered, but not with 200.
+struct Failed {
+    status: u16,
+    sent: SystemTime,
+    answered: SystemTime,
+}
+
+impl fmt::Debug for Met {
+    /// How often each status came.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut statuses = BTreeMap::from([(200, self.ok)]);
+        for failed in &self.failed {
+            *statuses.entry(failed.status).or_default() += 1;
+        }
+        statuses.fmt(f)
+    }
 }
 
 /// Kept connections, every other one with POST; each request takes its server 20 ms.
+/// A connection that is cut panics.
 fn traffic_while(addr: SocketAddr, host: &str, act: impl FnOnce()) -> Met {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let stop = &stop;
         let client = |number| scope.spawn(move || client(addr, host, number, stop));
         let clients: Vec<_> = (0..8).map(client).collect();
+        let stopping = StopOnDrop(stop);
         act();
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         let mut met = Met::default();
         for client in clients {
             let one = client.join().expect("a client that is content");
             met.ok += one.ok;
             met.failed.extend(one.failed);
         }
-        eprintln!(
-            "{} requests, failed: {:?}",
-            met.ok + met.failed.len(),
-            met.failed
-        );
+        eprintln!("requests: {met:?}");
         met
     })
+}
+
+/// Clients end with what they accompany, also where that panics.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn client(addr: SocketAddr, host: &str, number: usize, stop: &AtomicBool) -> Met {
     let (mut met, mut kept) = (Met::default(), None);
     while !stop.load(Ordering::Relaxed) {
         let mut client = kept.take().unwrap_or_else(|| RawClient::connect(addr));
+        let sent = SystemTime::now();
         let head = format!("/?ms=20 HTTP/1.1\r\nHost: {host}\r\n");
         client.send(match number % 2 {
             0 => format!("GET {head}\r\n"),
@@ -55,7 +87,11 @@ fn client(addr: SocketAddr, host: &str, number: usize, stop: &AtomicBool) -> Met
         let (head, _) = client.read_response();
         match head.status() {
             200 => met.ok += 1,
-            _ => met.failed.push(head.first_line().to_owned()),
+            status => met.failed.push(Failed {
+                status,
+                sent,
+                answered: SystemTime::now(),
+            }),
         }
         if head.field("connection") != Some("close") {
             kept = Some(client);
@@ -69,7 +105,7 @@ struct Bench<'a> {
     docker: &'a RealDocker,
     rlb: Rlb,
     addr: SocketAddr,
-    admin: std::path::PathBuf,
+    admin: PathBuf,
 }
 
 impl<'a> Bench<'a> {
@@ -79,7 +115,8 @@ impl<'a> Bench<'a> {
         let config = format!(
             "[global]\nworkers = 2\nadmin = \"{}\"\n\
              [discovery.docker]\nendpoint = \"{}\"\nconventions = [\"rlb\", \"interlock\"]\n\
-             [[frontend]]\nname = \"web\"\nbind = \"{addr}\"\ndiscovered_routes = true\n",
+             [[frontend]]\nname = \"web\"\nbind = \"{addr}\"\ndiscovered_routes = true\n\
+             stats = {{ path = \"/haproxy?stats\" }}\n",
             admin.display(),
             endpoint(&docker.socket())
         );
@@ -121,9 +158,13 @@ impl<'a> Bench<'a> {
     }
 
     fn ask(&self, host: &str) -> String {
+        self.ask_for("/", host)
+    }
+
+    fn ask_for(&self, target: &str, host: &str) -> String {
         let mut client = RawClient::connect(self.addr);
         client.send(format!(
-            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         ));
         let (head, body) = client.read_response();
         match head.status() {
@@ -247,169 +288,18 @@ fn the_story_of_interlock() {
     assert!(met.failed.is_empty(), "{met:?}\n{}", lb.rlb.stderr());
     eprintln!("reachable {took:?} after start");
     assert!(took < Duration::from_secs(1), "{took:?}");
+    let listed = lb.ask_for("/haproxy?stats;csv", "demo.interlock.com");
+    for server in ["demo-1", "demo-2"] {
+        assert!(
+            listed.contains(&format!("\ndemo_interlock_com,{server},")),
+            "{listed}"
+        );
+    }
+    assert!(listed.contains("\napi_interlock_com,api-1,"), "{listed}");
     docker.docker(["stop", "demo-1", "demo-2"]);
     wait_until(PATIENCE, "503", || lb.ask("demo.interlock.com") == "503");
     wait_until(PATIENCE, "the backend leaves", || {
         !lb.ctl(&["show", "backend"]).contains("demo_interlock_com")
     });
     assert_eq!(lb.ask("api.interlock.com"), "api-1");
-}
-
-#[test]
-fn published_ports_of_containers_are_servers() {
-    let Some(docker) = real::docker() else { return };
-    docker.docker([
-        "run",
-        "-d",
-        "-P",
-        "--name",
-        "pub-1",
-        "--hostname",
-        "pub-1",
-        "web",
-    ]);
-    docker.docker([
-        "run",
-        "-d",
-        "--name",
-        "hidden",
-        "--label",
-        "rlb.backend=pub",
-        "web",
-    ]);
-    let (addr, admin) = (free_addr(), docker.socket().with_file_name("admin.sock"));
-    let config = format!(
-        "[global]\nadmin = \"{}\"\n[discovery.docker]\nendpoint = \"{}\"\naddress = \"published\"\n\
-         [[listen]]\nname = \"pub\"\nbind = \"{addr}\"\nsource = [{{ docker = \"pub-1\" }}, {{ docker = \"hidden\" }}]\n",
-        admin.display(),
-        endpoint(&docker.socket())
-    );
-    let rlb = Rlb::with(config).ready_on(addr).start();
-    let lb = Bench {
-        docker: &docker,
-        rlb,
-        addr,
-        admin,
-    };
-    wait_until(PATIENCE, "the published one", || lb.ask("any") == "pub-1");
-    let sources = lb.ctl(&["show", "sources"]);
-    assert!(sources.contains("pub-1 127.0.0.1:"), "{sources}");
-    assert!(
-        sources.contains("left out: hidden: no published TCP port"),
-        "{sources}"
-    );
-}
-
-/// The image as it is shipped, and the compose file of the demo, unedited.
-#[test]
-fn the_demo_runs_under_compose() {
-    let Some(docker) = real::docker() else { return };
-    build_rlb(&docker);
-    let both = [docker.compose_1(), docker.compose_2()];
-    for compose in both.into_iter().flatten() {
-        demo_under(&docker, &compose);
-    }
-}
-
-fn demo_under(docker: &RealDocker, compose: &Compose) {
-    let demo = temp_dir();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo/compose.yaml");
-    let port = free_addr();
-    // On a machine of its own nobody has these ports.
-    let text = std::fs::read_to_string(file).unwrap();
-    let text = text.replace("\"80:80\"", &format!("\"{}:80\"", port.port()));
-    let socket = format!("{}:/var/run/docker.sock", docker.socket().display());
-    let text = text.replace("/var/run/docker.sock:/var/run/docker.sock", &socket);
-    std::fs::write(demo.path().join("compose.yaml"), text).unwrap();
-    // Compose 1 wants to see what it is not asked to build.
-    std::fs::create_dir(demo.path().join("web")).unwrap();
-    let run = |args: &[&str]| {
-        let all = ["-p", "demo"].iter().chain(args);
-        docker.compose(compose, demo.path(), all)
-    };
-    run(&["up", "-d", "--no-build", "--scale", "web=5"]);
-    let started = Instant::now();
-    let who = || {
-        let mut who: Vec<_> = (0..10).filter_map(|_| try_ask(port.port())).collect();
-        who.sort();
-        who.dedup();
-        who
-    };
-    wait_until(PATIENCE, "five hostnames", || who().len() == 5);
-    eprintln!("five hostnames {:?} after up", started.elapsed());
-    let lb = docker.docker([
-        "ps",
-        "-q",
-        "--filter",
-        "label=com.docker.compose.service=lb",
-    ]);
-    let lb = lb.trim();
-    let servers = docker.docker(["exec", lb, "/rlb", "ctl", "show", "servers", "conn"]);
-    assert_eq!(servers.matches("web/demo").count(), 5, "{servers}");
-    docker.docker(["exec", lb, "/rlb", "healthcheck"]);
-    run(&["down", "-t", "5"]);
-}
-
-/// Docker takes the connection before anybody listens behind it.
-fn try_ask(port: u16) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    let head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(head.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
-}
-
-/// The shipped Dockerfile from its last stage on, over a binary that is there: no
-/// registry, no compiler.
-fn build_rlb(docker: &RealDocker) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let context = temp_dir();
-    let image = context.path().join("image");
-    for directory in ["etc/rlb", "own/run/rlb", "own/var/lib/rlb"] {
-        std::fs::create_dir_all(image.join(directory)).unwrap();
-    }
-    std::fs::copy(
-        root.join("config/docker.toml"),
-        image.join("etc/rlb/lb.toml"),
-    )
-    .unwrap();
-    let built = std::env::var_os("RLB_STATIC_BINARY");
-    let binary = match &built {
-        Some(path) => Path::new(path),
-        None => Path::new(env!("CARGO_BIN_EXE_rlb")),
-    };
-    std::fs::copy(binary, image.join("rlb")).unwrap();
-    if built.is_none() {
-        // A test's binary is not static: its libraries come along.
-        let listed = Command::new("ldd").arg(binary).output().unwrap();
-        for word in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-            if word.starts_with('/') {
-                let place = image.join("own").join(word.trim_start_matches('/'));
-                std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-                std::fs::copy(word, place).unwrap();
-            }
-        }
-    }
-    let dockerfile = std::fs::read_to_string(root.join("Dockerfile")).unwrap();
-    let (_, last) = dockerfile
-        .split_once("\nFROM scratch\n")
-        .expect("its last stage");
-    let last = last
-        .replace("--from=build ", "")
-        .replace(" /image/", " image/");
-    std::fs::write(
-        context.path().join("Dockerfile"),
-        format!("FROM scratch\n{last}"),
-    )
-    .unwrap();
-    docker.build("rlb", context.path());
-    let size = docker.docker(["image", "inspect", "-f", "{{.Size}}", "rlb"]);
-    let size: u64 = size.trim().parse().unwrap();
-    eprintln!("image: {:.2} MiB", size as f64 / f64::from(1 << 20));
-    if built.is_some() {
-        assert!(size <= 8 << 20, "{size}");
-    }
 }
