@@ -137,7 +137,7 @@ fn sources_lost_and_back_are_told() {
             let is_it = |e: &serde_json::Value| {
                 e["event"] == event && e["source"].as_str().is_some_and(|s| s.contains(of))
             };
-            let last = events.filter(is_it).last();
+            let last = events.rfind(is_it);
             found = last.unwrap_or_default();
             !found.is_null()
         });
