@@ -26,11 +26,20 @@ struct FileSource {
 }
 
 impl FileSources {
-    /// A good file; `is_other` = its servers are not those that are known.
-    pub(super) fn found(&mut self, id: &SourceId, is_other: bool, now: Instant) {
+    /// A good file with so many servers; `is_other` = its servers are not those that are known.
+    pub(super) fn found(&mut self, id: &SourceId, servers: usize, is_other: bool, now: Instant) {
         let file = self.known.entry(id.clone()).or_default();
         file.heard = Some(now);
-        file.failing = None;
+        if let Some((_, since)) = file.failing.take() {
+            let lost_s = (now - since).as_secs();
+            tracing::info!(
+                event = "source_back",
+                source = %id,
+                lost_s,
+                members = servers,
+                "Source {id} is back ({servers} servers), it was lost for {lost_s} s.",
+            );
+        }
         file.changes += u64::from(is_other);
     }
 

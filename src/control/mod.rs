@@ -33,7 +33,6 @@ mod register;
 mod reload;
 mod run;
 mod save;
-mod server_files;
 mod sessions;
 mod sites;
 mod snapshot;
@@ -86,7 +85,6 @@ pub(crate) use refusal::Refusal;
 pub use reload::ReloadReport;
 pub(crate) use run::{Command, Inbox};
 use save::Saving;
-use server_files::ServerFiles;
 pub use stop::Stopping;
 pub(crate) use stop::{Outcome, Stop};
 pub use takeover::Program;
@@ -122,8 +120,6 @@ pub(crate) struct Control {
     desired: RefCell<Arc<Desired>>,
     /// Where that is not what is written.
     differences: RefCell<Vec<Difference>>,
-    /// What is known of the files of servers.
-    server_files: RefCell<ServerFiles>,
     /// What members announced and others have.
     conflicts: RefCell<Vec<sites::Conflict>>,
     /// What the last merge could not take; each is said once.
@@ -229,7 +225,6 @@ impl Control {
             inputs: RefCell::default(),
             desired: RefCell::new(Arc::new(Desired::nothing())),
             differences: RefCell::default(),
-            server_files: RefCell::default(),
             conflicts: RefCell::default(),
             merge_warnings: RefCell::default(),
             history: RefCell::default(),

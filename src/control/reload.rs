@@ -162,13 +162,10 @@ impl Control {
             let mut shown = self.file_sources.borrow_mut();
             match &file.servers {
                 Ok(servers) => {
-                    self.server_files
-                        .borrow_mut()
-                        .taken(&file.path, servers.len());
                     let found = servers.iter().cloned().map(Found::written);
                     let found: Vec<_> = found.collect();
                     let is_other = !known.has(&id) || known.found_by(&id) != found;
-                    shown.found(&id, is_other, Instant::now());
+                    shown.found(&id, found.len(), is_other, Instant::now());
                     sets.push((id, found));
                 }
                 Err(text) => {
@@ -177,11 +174,15 @@ impl Control {
                         false => "no servers from it yet",
                     };
                     let path = file.path.display();
-                    self.server_files
-                        .borrow_mut()
-                        .refused(&file.path, kept, text);
                     let first = text.lines().next().unwrap_or_default();
                     let why = first.strip_prefix("error: ").unwrap_or(first);
+                    tracing::error!(
+                        event = "source_lost",
+                        source = %id,
+                        reason = why,
+                        members = known.found_by(&id).len(),
+                        "{path} is refused, {kept}\n{text}",
+                    );
                     shown.failed(&id, why, Instant::now());
                     warnings.push(format!("{path}: {kept}: {first}"));
                 }

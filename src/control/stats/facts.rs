@@ -5,7 +5,6 @@ use std::time::UNIX_EPOCH;
 
 use crate::control::admin::Mask;
 use crate::control::difference::{Difference, ago};
-use crate::control::server_files::ServerFileRow;
 use crate::control::{Control, GenerationRow};
 use crate::observe::{Facts, Section, Snapshot, State, Trails};
 
@@ -15,7 +14,6 @@ pub(super) struct Look {
     pub(super) snapshot: Snapshot,
     differences: Vec<Difference>,
     history: Vec<GenerationRow>,
-    files: Vec<ServerFileRow>,
     /// Path, names and end (Unix seconds) of those in use.
     certificates: Vec<(String, String, i64)>,
     /// Never to be shown.
@@ -36,7 +34,6 @@ impl Look {
             snapshot: control.snapshot(),
             differences: control.differences.borrow().clone(),
             history: history.into_iter().skip(old).collect(),
-            files: control.server_files(),
             certificates: certificates(control),
             secrets: control.expanded(),
         }
@@ -109,24 +106,6 @@ impl Look {
                 row.error.clone().unwrap_or_default(),
             ]
         });
-        let now_ms = self.snapshot.process.now_unix_ms;
-        let files = self.files.iter().map(|row| {
-            let taken = row.taken.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-            let age = taken.map(|at| ago(now_ms.saturating_sub(at.as_millis() as u64) / 1000));
-            let state = match (&row.error, &row.taken) {
-                (Some(_), _) => "lost",
-                (None, Some(_)) => "up",
-                (None, None) => "waiting",
-            };
-            vec![
-                format!("file:{}", row.path.display()),
-                state.to_owned(),
-                row.servers.to_string(),
-                age.map_or_else(|| "never".to_owned(), |age| age + " ago"),
-                row.error.clone().unwrap_or_default(),
-            ]
-        });
-        let rows = rows.chain(files);
         Section {
             key: "sources",
             title: "Sources",

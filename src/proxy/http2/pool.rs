@@ -175,11 +175,10 @@ pub(super) async fn open(
     slot.set_server(Some(first.state.id));
     slot.arm(target.plan.connect);
     let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
-    let owner = |server: &Use| {
-        let id = || shared.client.borrow().id;
-        server.proxy_protocol.map(|_| id())
+    let lease = |server: &Use| {
+        let owner = owner(shared, server);
+        server.http2.lease(shard, owner, limit, keep)
     };
-    let lease = |server: &Use| server.http2.lease(shard, owner(server), limit, keep);
     let everybodys = Rc::clone(&first.http2.dialling);
     let dialling = match first.proxy_protocol {
         None => &*everybodys,
@@ -206,7 +205,7 @@ pub(super) async fn open(
     let ends = || shared.client.borrow().ends();
     let dialled = connect::establish(slot, target.plan, first, &ends).await?;
     let (server, retries, redispatched) = (dialled.server, dialled.retries, dialled.redispatched);
-    match introduce(slot, target, dialled.stream, &server, owner(&server)).await {
+    match introduce(slot, shared, target, dialled.stream, &server).await {
         Ok(lease) => Ok(Opened {
             server,
             lease,
@@ -226,13 +225,18 @@ pub(super) async fn open(
     }
 }
 
-/// Begins to speak HTTP/2 on a fresh connection, which is this client's alone if one is given.
+/// Whose a connection is that says by a PROXY header whose it is.
+fn owner(shared: &Shared, server: &Use) -> Option<ClientId> {
+    server.proxy_protocol.map(|_| shared.client.borrow().id)
+}
+
+/// Begins to speak HTTP/2 on a fresh connection.
 async fn introduce(
     slot: &Slot,
+    shared: &Shared,
     target: &Target,
     stream: Stream,
     server: &Use,
-    client: Option<ClientId>,
 ) -> Result<Lease, SessionEnd> {
     let is_secure = stream.is_secure();
     if is_secure && !stream.is_h2() {
@@ -258,14 +262,15 @@ async fn introduce(
     let life = Rc::new(Life::default());
     tokio::task::spawn_local(drive(connection, Rc::clone(&life), target.http2.ping));
     server.http2.links.borrow_mut().push(Rc::new(Link {
-        client,
+        client: owner(shared, server),
         requests: RefCell::new(requests),
         life,
         is_secure,
         until_ms: Cell::new(0),
     }));
     let (limit, keep) = (target.http2.streams, target.timeouts.pool_idle);
-    let lease = server.http2.lease(slot.shard(), client, limit, keep);
+    let owner = owner(shared, server);
+    let lease = server.http2.lease(slot.shard(), owner, limit, keep);
     lease.ok_or(connect::NO_SERVER)
 }
 
