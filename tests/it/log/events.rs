@@ -131,13 +131,13 @@ fn sources_lost_and_back_are_told() {
         let mut found = serde_json::Value::Null;
         wait_until(PATIENCE, event, || {
             let text = std::fs::read_to_string(&json).unwrap_or_default();
-            let events = text
+            let mut events = text
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok());
             let is_it = |e: &serde_json::Value| {
                 e["event"] == event && e["source"].as_str().is_some_and(|s| s.contains(of))
             };
-            let last = events.filter(is_it).last();
+            let last = events.rfind(is_it);
             found = last.unwrap_or_default();
             !found.is_null()
         });
