@@ -19,6 +19,10 @@ pub(crate) struct Session {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "every session comes to be the large one, in a box of its stream"
+)]
 enum Stage {
     /// A client has yet to say what it likes.
     Greeting(Box<Greeting>),
@@ -216,10 +220,17 @@ impl Greeting {
         opened.map(Some).map_err(|(error, mut alert)| {
             // Writing into memory does not fail.
             let _ = alert.write_all(&mut self.refusal);
+            if self.refusal.is_empty() {
+                // What is not TLS has no record that rustls would answer.
+                self.refusal.extend_from_slice(&DECODE_ERROR);
+            }
             error
         })
     }
 }
+
+/// A fatal alert in a record of its own (RFC 8446 6.2).
+const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 impl std::fmt::Debug for Greeting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
