@@ -29,7 +29,7 @@ pub(crate) struct Args {
     quick: bool,
 
     /// Only these works (small, browser, 16k, 1m, new, tcp, tcp-1m, tls,
-    /// tls-new, tls-1m, h2).
+    /// tls-new, tls-1m, h2, h2-tls).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 

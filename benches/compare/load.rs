@@ -37,7 +37,7 @@ pub(crate) fn version() -> Result<String> {
 /// One round of `work` against `address`.
 pub(crate) fn run(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u32) -> Result<Seen> {
     match work.door {
-        Door::Http2 => h2load(site, work, address, seconds),
+        Door::Http2 | Door::Http2Tls => h2load(site, work, address, seconds),
         Door::Http | Door::Tcp | Door::Tls => wrk(site, work, address, seconds),
     }
 }
@@ -49,7 +49,7 @@ fn h2load(site: &Site<'_>, work: &Work, address: SocketAddr, seconds: u32) -> Re
             format!("-c{CONNECTIONS}"),
             format!("-m{STREAMS}"),
             format!("-D{seconds}"),
-            format!("http://{address}{}", work.path),
+            format!("{}://{address}{}", work.scheme(), work.path),
         ])
         .stdin(Stdio::null())
         .output()?;

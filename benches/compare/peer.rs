@@ -220,7 +220,7 @@ impl Peer {
             // Tied to its client, an origin connection would be new for each request too:
             // no floor for proxies that pool.
             // It would have to read.
-            (Kind::Relay, Door::Tls) => false,
+            (Kind::Relay, Door::Tls | Door::Http2Tls) => false,
             (Kind::Relay, _) => !work.closes(),
             _ => true,
         }
@@ -232,7 +232,7 @@ impl Peer {
             (Kind::Relay, _) | (Kind::Haproxy, Door::Tcp) if work.is_large() => self.ports.bulk,
             (Kind::Relay, _) | (_, Door::Http) => self.ports.http,
             (_, Door::Tcp) => self.ports.tcp,
-            (_, Door::Tls) => self.ports.tls,
+            (_, Door::Tls | Door::Http2Tls) => self.ports.tls,
             (_, Door::Http2) => self.ports.h2,
         })
     }
@@ -330,7 +330,7 @@ impl Running {
         let address = self.peer.address(work);
         let answer = match work.door {
             // h2load counts what is not 200, and bytes.
-            Door::Http2 => return Ok(()),
+            Door::Http2 | Door::Http2Tls => return Ok(()),
             Door::Tls => tls::ask(site, address, work.path),
             Door::Http | Door::Tcp => ask(TcpStream::connect(address)?, address, work.path),
         };

@@ -29,6 +29,8 @@ pub(crate) enum Door {
     Tls,
     /// HTTP/2 in the clear, to the same HTTP/1.1 origins.
     Http2,
+    /// HTTP/2 over TLS, agreed on by ALPN.
+    Http2Tls,
 }
 
 /// The most CPU time rlb may take, as a share of a peer's in the same round.
@@ -48,7 +50,7 @@ impl Work {
     /// Of the addresses that are asked for.
     pub(crate) fn scheme(&self) -> &'static str {
         match self.door {
-            Door::Tls => "https",
+            Door::Tls | Door::Http2Tls => "https",
             Door::Http | Door::Tcp | Door::Http2 => "http",
         }
     }
@@ -186,6 +188,18 @@ pub(crate) const ALL: &[Work] = &[
         key: "h2",
         title: "HTTP/2, 10 streams, small answer",
         door: Door::Http2,
+        path: "/",
+        answer_bytes: SMALL,
+        headers: &[],
+        budget: &[
+            goal(Kind::Haproxy, 0.58, 0.50),
+            goal(Kind::Nginx, 0.78, 0.70),
+        ],
+    },
+    Work {
+        key: "h2-tls",
+        title: "HTTP/2 over TLS, the same",
+        door: Door::Http2Tls,
         path: "/",
         answer_bytes: SMALL,
         headers: &[],

@@ -194,7 +194,9 @@ fn sessions_that_the_operator_ends_are_logged_as_killed() {
     let session = || {
         let mut client = RawClient::connect(bind);
         client.send("ping");
-        let server = origin.accept();
+        let mut server = origin.accept();
+        // Only now does rlb know that it is connected.
+        assert_eq!(server.read_bytes(4), b"ping");
         (client, server)
     };
     let _killed = session();
