@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, Origin, PATIENCE, RawClient, Rlb, answers, free_addr, wait_until};
+use crate::support::{
+    Answer, Origin, PATIENCE, RawClient, Rlb, answers, free_addr, free_ports, wait_until,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -286,7 +288,8 @@ fn the_pid_file_lives_as_long_as_the_process() {
 
 #[test]
 fn the_demo_serves_and_ends_at_once() {
-    let port = free_addr().port().min(64_000).to_string();
+    // It passes over those that are taken, and has five.
+    let port = free_ports(16).to_string();
     let mut demo = Rlb::demo(&["--port", &port]);
     wait_until(PATIENCE, "the demo says what to try", || {
         demo.stdout().contains("Ctrl-C")

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, Origin, PATIENCE, RawClient, Rlb, free_addr, wait_until};
+use crate::support::{Answer, Origin, PATIENCE, RawClient, Rlb, free_addr, free_ports, wait_until};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -282,7 +282,7 @@ fn nine(client: &mut RawClient) -> String {
 
 #[test]
 fn the_demo_offers_commands_whose_effect_is_seen() {
-    let port = free_addr().port().min(64_000).to_string();
+    let port = free_ports(16).to_string();
     let demo = Rlb::demo(&["--port", &port]);
     wait_until(PATIENCE, "the demo says what to try", || {
         demo.stdout().contains("Ctrl-C")

@@ -30,7 +30,7 @@ pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};
 pub(crate) use played::PlayedOrigin;
-pub(crate) use ports::free_addr;
+pub(crate) use ports::{free_addr, free_ports};
 pub(crate) use process::{Process, temp_dir};
 pub(crate) use raw::{End, Head, RawClient};
 pub(crate) use real::Haproxy;

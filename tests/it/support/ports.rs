@@ -12,15 +12,27 @@ use socket2::{Domain, Socket, Type};
 
 /// An address on 127.0.0.1 that nobody listens on, for TCP and UDP.
 pub(crate) fn free_addr() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_ports(1)))
+}
+
+/// The first of so many ports in a row that nobody listens on.
+pub(crate) fn free_ports(count: u16) -> u16 {
     let mut counter = Counter::open();
+    let (mut first, mut found) = (0, 0);
     for _ in RANGE {
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, counter.next()));
+        let port = counter.next();
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         // A service of the machine may have it.
-        if binds(addr) && UdpSocket::bind(addr).is_ok() {
-            return addr;
+        let is_free = binds(addr) && UdpSocket::bind(addr).is_ok();
+        if found == 0 || port != first + found {
+            (first, found) = (port, 0);
+        }
+        found = if is_free { found + 1 } else { 0 };
+        if found == count {
+            return first;
         }
     }
-    panic!("no port of {RANGE:?} is free");
+    panic!("no {count} ports of {RANGE:?} are free");
 }
 
 /// Without listening: a child started at this moment has the socket, too, until it has
