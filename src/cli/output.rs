@@ -59,8 +59,10 @@ pub(crate) fn log(debug: bool, quiet: bool) -> Result<EventLog, String> {
             .parse::<Targets>()
             .map_err(|error| format!("RLB_LOG={written}: {error}"))?,
         Err(_) if debug => all(LevelFilter::INFO).with_target("rlb", LevelFilter::DEBUG),
-        Err(_) if quiet => all(LevelFilter::WARN),
-        Err(_) => all(LevelFilter::INFO),
+        // rustls warns of what a peer says: whoever connects would write our log
+        // (and pay 8 % of a handshake for a name that is an address).
+        Err(_) if quiet => all(LevelFilter::WARN).with_target("rustls", LevelFilter::ERROR),
+        Err(_) => all(LevelFilter::INFO).with_target("rustls", LevelFilter::ERROR),
     };
     let events = EventLog::default();
     let elsewhere = events.clone();

@@ -4,12 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
 
 use super::{config, showing};
 use crate::support::authority::{Authority, GET, Kind, TlsClient, ask, tls_client};
-use crate::support::{Lb, Origin, PATIENCE, RawClient, wait_until};
+use crate::support::{Lb, Origin, PATIENCE, RawClient, Rlb, free_addr, wait_until};
 
 /// The names of the certificate that was shown.
 fn shown(client: &TlsClient) -> Vec<String> {
@@ -367,4 +368,31 @@ fn connections_before_a_word_are_nobodys_failure() {
     let (lb, _origin) = showing(&[&file], "");
     drop(TcpStream::connect(lb.addr()).unwrap());
     wait_until(PATIENCE, "it is gone", || lb.connections() == 0);
+}
+
+/// rustls warns of a name that is an address; many clients send one.
+#[test]
+fn what_clients_send_writes_no_log() {
+    let ca = Authority::new("ca");
+    let file = ca.write("a.pem", &["a.test"]);
+    let bind = free_addr();
+    let rlb = Rlb::with(format!(
+        "[global]\nadmin = \"\"\n[[listen]]\nname = \"web\"\nserver = \"127.0.0.1:9\"\n\
+         bind = {{ address = \"{bind}\", tls = true }}\ntls = {{ certificates = \"{}\" }}\n",
+        file.display()
+    ))
+    .ready_on(bind)
+    .start();
+    // Our client would send no address: one takes the place of a name as long.
+    let (name, address) = (b"abcdefg.h", b"127.0.0.1");
+    let server = ServerName::try_from("abcdefg.h").unwrap();
+    let mut client = ClientConnection::new(Arc::new(ca.client_config()), server).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    let at = hello.windows(9).position(|bytes| bytes == name).unwrap();
+    hello[at..at + 9].copy_from_slice(address);
+    let mut client = RawClient::connect(bind);
+    client.send(&hello);
+    assert_eq!(client.read_bytes(1), [22], "a handshake goes on");
+    assert!(!rlb.stderr().contains("SNI"), "{}", rlb.stderr());
 }
