@@ -7,6 +7,8 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
 
+use rustix::net::SendFlags;
+
 use super::Stream;
 use crate::tls::{Plain, Session};
 
@@ -77,6 +79,9 @@ impl Stream {
                 self.flush_now(session);
                 return Poll::Ready(Err(error.into()));
             }
+            if session.defer() {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 
@@ -101,7 +106,7 @@ impl Stream {
             return Poll::Ready(Ok(0));
         };
         let session = &mut *tls.borrow_mut();
-        if session.wants_write() {
+        if session.owes() {
             // Answers to the peer's key updates, a close_notify that found no room. Who cannot
             // be written to any more may still be read from.
             let _ = self.poll_flush_session(session, cx);
@@ -154,7 +159,7 @@ impl Stream {
         let understood = session.process();
         if understood.is_err() {
             self.flush_now(session);
-        } else if session.wants_write() {
+        } else if session.owes() {
             // The answer to a key update. What finds no room waits for the next read or
             // write; a broken transport shows there as well.
             let _ = self.poll_flush_session(session, cx);
@@ -172,9 +177,33 @@ impl Stream {
         let session = &mut *tls.borrow_mut();
         // What was taken before leaves first: the ciphertext of one write is all that is
         // ever held for a peer that does not read.
-        ready!(self.poll_flush_session(session, cx))?;
+        if session.owes() {
+            ready!(self.poll_flush_session(session, cx))?;
+        }
         let written = session.write(slices)?;
         let _ = self.poll_flush_session(session, cx)?;
+        Poll::Ready(Ok(written))
+    }
+
+    /// The same for the last bytes: close_notify goes with them, and both with the FIN.
+    #[inline(never)]
+    pub(super) fn poll_write_last_plain(
+        &self,
+        tls: &RefCell<Session>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let session = &mut *tls.borrow_mut();
+        if session.owes() {
+            ready!(self.poll_flush_session(session, cx))?;
+        }
+        let written = session.write(&[IoSlice::new(bytes)])?;
+        if written == bytes.len() {
+            session.close();
+        }
+        let mut wire = Wire::new(self, cx);
+        wire.flags |= SendFlags::MORE;
+        let _ = flush(session, &mut wire)?;
         Poll::Ready(Ok(written))
     }
 
@@ -198,22 +227,27 @@ impl Stream {
         session: &mut Session,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while session.wants_write() {
-            match session.write_tls(&mut Wire::new(self, cx)) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
+        flush(session, &mut Wire::new(self, cx))
     }
+}
+
+fn flush(session: &mut Session, wire: &mut Wire<'_, '_, '_>) -> Poll<io::Result<()>> {
+    while session.wants_write() {
+        match session.write_tls(wire) {
+            Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 /// The ciphertext side, as far as the driver says that it would not block.
 struct Wire<'a, 'c, 'w> {
     stream: &'a Stream,
     cx: &'c mut Context<'w>,
+    flags: SendFlags,
     /// The last read filled what it was given.
     full: bool,
 }
@@ -223,6 +257,7 @@ impl<'a, 'c, 'w> Wire<'a, 'c, 'w> {
         Self {
             stream,
             cx,
+            flags: SendFlags::NOSIGNAL,
             full: false,
         }
     }
@@ -242,7 +277,7 @@ impl Write for Wire<'_, '_, '_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_block(self.stream.poll_sendmsg(self.cx, slices))
+        or_block(self.stream.poll_sendmsg(self.cx, slices, self.flags))
     }
 
     fn flush(&mut self) -> io::Result<()> {

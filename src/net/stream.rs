@@ -124,8 +124,8 @@ impl Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.tls.is_some() {
-            return self.poll_write(cx, bytes);
+        if let Some(tls) = &self.tls {
+            return self.poll_write_last_plain(tls, cx, bytes);
         }
         self.poll_send(cx, bytes.len(), |fd| {
             rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
@@ -142,7 +142,7 @@ impl Stream {
         if let Some(tls) = &self.tls {
             return self.poll_write_plain(tls, cx, slices);
         }
-        self.poll_sendmsg(cx, slices)
+        self.poll_sendmsg(cx, slices, SendFlags::NOSIGNAL)
     }
 
     /// As [`Self::poll_writev`], to the wire.
@@ -151,11 +151,12 @@ impl Stream {
         &self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
+        flags: SendFlags,
     ) -> Poll<io::Result<usize>> {
         let len = slices.iter().map(|slice| slice.len()).sum();
         self.poll_send(cx, len, |fd| {
             let mut none = rustix::net::SendAncillaryBuffer::default();
-            rustix::net::sendmsg(fd, slices, &mut none, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(fd, slices, &mut none, flags)
         })
     }
 

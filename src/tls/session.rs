@@ -16,6 +16,8 @@ pub(crate) struct Session {
     stage: Stage,
     /// Ciphertext came.
     heard: bool,
+    /// What waits to be written may wait for more.
+    deferred: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Session {
                 refusal: Vec::new(),
             })),
             heard: false,
+            deferred: false,
         }
     }
 
@@ -65,6 +68,7 @@ impl Session {
         Self {
             stage: Stage::Open(Connection::Client(connection)),
             heard: false,
+            deferred: false,
         }
     }
 
@@ -81,6 +85,21 @@ impl Session {
             Stage::Open(connection) => connection.wants_write(),
             Stage::Greeting(greeting) => !greeting.refusal.is_empty(),
         }
+    }
+
+    /// Whether it waits for nothing else; see [`Self::defer`].
+    #[inline]
+    pub(crate) fn owes(&self) -> bool {
+        !self.deferred && self.wants_write()
+    }
+
+    /// Lets what a handshake ends with go with what is written first, where the peer
+    /// waits for none of it: with TLS 1.3 a server ends with tickets. True = it may.
+    pub(crate) fn defer(&mut self) -> bool {
+        self.deferred = matches!(&self.stage, Stage::Open(Connection::Server(server))
+            if !server.is_handshaking()
+                && server.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3));
+        self.deferred
     }
 
     /// Takes ciphertext from one read of `from`; 0 = the transport ended.
@@ -167,6 +186,7 @@ impl Session {
     /// The connection failed before, or its handshake has not begun.
     #[inline]
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.deferred = false;
         match &mut self.stage {
             Stage::Open(connection) => connection.writer().write_vectored(slices),
             Stage::Greeting(_) => Err(io::ErrorKind::NotConnected.into()),
