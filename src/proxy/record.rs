@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::account::Asker;
+use super::end::{Cause, During, SessionEnd};
 use super::shard::Shard;
 use super::upstream::Upstream;
+use crate::config;
 use crate::http::{RequestHead, Version};
 use crate::log::{Facts, Record};
 use crate::state::{BackendId, BackendState};
@@ -46,6 +48,9 @@ pub(super) fn write(asker: &Asker<'_>, way: Way<'_>, mut facts: Facts, line: &[u
             facts.beconn = backend.map_or(0, |b| count(under_way(&b.state)));
             put(facts, backend.map_or("", |b| &b.name), "");
         }),
+        Way::Server { upstream, .. } if upstream.backend.starts_with(config::BUILT_IN) => {
+            put(own_answer(facts), &asker.frontend.config.name, "<STATS>");
+        }
         Way::Server { upstream, counted } => {
             let (backend, server) = upstream.load.now(shard, upstream);
             let own = u32::from(counted);
@@ -54,6 +59,15 @@ pub(super) fn write(asker: &Asker<'_>, way: Way<'_>, mut facts: Facts, line: &[u
             put(facts, &upstream.backend, &upstream.name);
         }
     }
+}
+
+/// The stats page is a server to us and none to those who read the log (HAProxy manual 8.5).
+fn own_answer(mut facts: Facts) -> Facts {
+    if facts.end == SessionEnd::NORMAL.letters() {
+        facts.end = SessionEnd::new(Cause::Local, During::Request).letters();
+    }
+    (facts.connect, facts.response) = (0, 0);
+    facts
 }
 
 /// The buffer of the head is another's by the time the line is logged.

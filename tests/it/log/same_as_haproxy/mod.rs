@@ -7,6 +7,7 @@
 
 mod checks;
 mod counters;
+mod page;
 mod sides;
 
 use std::io::{Read as _, Write as _};
