@@ -449,6 +449,8 @@ drain_timeout = "10s"
 [[frontend]]
 name = "www"
 bind = ["{web_addr}"{second}]
+# Some clients have nothing to ask for long on a busy machine.
+timeouts = {{ keep_alive = "10m" }}
 default_backend = "web"
 route = [
   {{ path_prefix = "/set", backend = "set" }},
