@@ -54,7 +54,7 @@ pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};
 pub use model::*;
-pub(crate) use stats::BUILT_IN;
+pub(crate) use stats::{BUILT_IN, is_built_in};
 pub use tls::*;
 pub(crate) use units::duration;
 

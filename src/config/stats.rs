@@ -9,6 +9,11 @@ use super::{Account, BindAddress, Frontend, Secret, Stats, StatsServer, grammar}
 /// Backends whose names begin so are rlb's own; no file may have one.
 pub(crate) const BUILT_IN: &str = "_stats:";
 
+/// Whether a backend of this name is one of those.
+pub(crate) fn is_built_in(backend: &str) -> bool {
+    backend.starts_with(BUILT_IN)
+}
+
 /// Where the page's own listener may be: it is a TCP server of control's.
 pub(crate) fn bind(text: &str) -> Result<BindAddress, Fault> {
     match address::bind(text)? {

@@ -174,14 +174,14 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
     };
     let (old_of, new_of) = (pairs(before), pairs(after));
     for backend in &before.config.backends {
-        let written = !backend.name.starts_with(config::BUILT_IN);
+        let written = !config::is_built_in(&backend.name);
         if written && !new_of.contains_key(&*backend.name) {
             lines.push(|| format!("backend {} removed", backend.name));
         }
     }
     for (index, new) in after.config.backends.iter().enumerate() {
         let members = &after.members[index];
-        if new.name.starts_with(config::BUILT_IN) {
+        if config::is_built_in(&new.name) {
             continue;
         }
         let Some(old) = old_of.get(&*new.name).copied() else {

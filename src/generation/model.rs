@@ -104,7 +104,7 @@ pub(crate) struct Backend {
 impl Backend {
     /// Not of the file: rlb's own answers, which no table lists.
     pub(crate) fn is_built_in(&self) -> bool {
-        self.name.starts_with(config::BUILT_IN)
+        config::is_built_in(&self.name)
     }
 
     /// Servers that would be given work now, backups included.

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use super::Shard;
 use super::connect::{self, NO_SERVER};
 use super::end::SessionEnd;
 use super::record::{self, Way};
 use super::upstream::{Upstream, Use};
+use super::{Client, Shard};
 use crate::generation::Frontend;
 use crate::log::{Facts, Kind, NEVER};
 use crate::net::Peer;
@@ -23,6 +23,19 @@ pub(crate) struct Asker<'a> {
     pub(crate) peer: Peer,
     /// Over TLS.
     pub(crate) is_secure: bool,
+}
+
+impl<'a> Asker<'a> {
+    /// The client of a connection.
+    pub(crate) fn of(client: &'a Client) -> Self {
+        Self {
+            shard: client.shard(),
+            frontend: &client.frontend,
+            counters: &client.counters,
+            peer: client.peer,
+            is_secure: client.stream.is_secure(),
+        }
+    }
 }
 
 /// One request and its answer, in numbers.

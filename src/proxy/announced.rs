@@ -128,12 +128,5 @@ fn log(client: &Client, end: SessionEnd) {
         beconn: 0,
         srvconn: 0,
     };
-    let asker = Asker {
-        shard,
-        frontend: &client.frontend,
-        counters: &client.counters,
-        peer: client.peer,
-        is_secure: false,
-    };
-    record::write(&asker, Way::Nowhere, facts, b"");
+    record::write(&Asker::of(client), Way::Nowhere, facts, b"");
 }

@@ -48,7 +48,7 @@ pub(super) fn write(asker: &Asker<'_>, way: Way<'_>, mut facts: Facts, line: &[u
             facts.beconn = backend.map_or(0, |b| count(under_way(&b.state)));
             put(facts, backend.map_or("", |b| &b.name), "");
         }),
-        Way::Server { upstream, .. } if upstream.backend.starts_with(config::BUILT_IN) => {
+        Way::Server { upstream, .. } if config::is_built_in(&upstream.backend) => {
             put(own_answer(facts), &asker.frontend.config.name, "<STATS>");
         }
         Way::Server { upstream, counted } => {

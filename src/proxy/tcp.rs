@@ -157,14 +157,7 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
         beconn: 0,
         srvconn: 0,
     };
-    let asker = Asker {
-        shard,
-        frontend: &client.frontend,
-        counters: &client.counters,
-        peer: client.peer,
-        is_secure: client.stream.is_secure(),
-    };
-    record::write(&asker, way, facts, &opening.sni);
+    record::write(&Asker::of(client), way, facts, &opening.sni);
 }
 
 /// What came before a backend was picked.

@@ -223,7 +223,7 @@ impl<'t> BackendNames<'t> {
         self.used.push(false);
         self.name_places.push(node.map(|node| node.place));
         if let Some(name) = section.reader.text("name") {
-            if let (true, Some(node)) = (name.starts_with(super::BUILT_IN), node) {
+            if let (true, Some(node)) = (super::is_built_in(name), node) {
                 let diagnostic = Diagnostic::error(format!(
                     "names that begin with `{}` are rlb's own",
                     super::BUILT_IN

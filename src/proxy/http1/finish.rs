@@ -100,13 +100,7 @@ impl Exchange {
                 unlogged: self.unlogged,
             },
         };
-        let asker = Asker {
-            shard: client.shard(),
-            frontend: &client.frontend,
-            counters: &client.counters,
-            peer: client.peer,
-            is_secure: client.stream.is_secure(),
-        };
+        let asker = Asker::of(client);
         let backend = self.target.map(|target| target.plan.backend);
         let server = self.server.as_ref();
         account.count(&asker, server, self.tried.as_deref(), backend, &self.line);
