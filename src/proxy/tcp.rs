@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::Client;
 use super::account::Asker;
-use super::connect::{self, NO_SERVER, NoConnection, Plan};
+use super::connect::{self, Dialled, NO_SERVER, NoConnection, Plan};
 use super::end::{Cause, During, SessionEnd};
 use super::hello;
 use super::record::{self, Way};
@@ -45,8 +45,7 @@ pub(crate) async fn serve(mut client: Client) {
         let way = Way::Backend(plan.backend);
         return log(&client, way, &Session::ended(NO_SERVER), &opening);
     };
-    let ends = || client.ends();
-    let dialled = match connect::establish(&client.slot, plan, server, &ends).await {
+    let dialled = match dial(&client, plan, server).await {
         Ok(dialled) => dialled,
         Err(failed) => {
             client.shard().clock.read();
@@ -96,6 +95,13 @@ pub(crate) async fn serve(mut client: Client) {
         counted: true,
     };
     log(&client, way, &session, &opening);
+}
+
+async fn dial(client: &Client, plan: Plan, server: Use) -> Result<Dialled, NoConnection> {
+    // Who says nothing and ends wanted nothing, as to HAProxy; a FIN behind bytes is passed on.
+    let owed = u64::from(client.ahead.is_none());
+    let (ends, mut left) = (|| client.ends(), client.leaving(owed));
+    connect::establish(&client.slot, plan, server, &ends, &mut left).await
 }
 
 /// What the log needs to know.

@@ -232,7 +232,8 @@ impl Exchange {
             return self.fail(client, SessionEnd::new(Cause::Internal, During::Connect));
         };
         let ends = || client.ends();
-        match connect::establish(&client.slot, target.plan, server, &ends).await {
+        let mut left = client.leaving(self.up.owed());
+        match connect::establish(&client.slot, target.plan, server, &ends, &mut left).await {
             Ok(dialled) => {
                 self.connected_us = Some(client.shard().clock.read());
                 self.retries += dialled.retries;

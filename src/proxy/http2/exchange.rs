@@ -226,7 +226,9 @@ impl Exchange {
             }
             None => {
                 let ends = || self.shared.client.borrow().ends();
-                let dialled = connect::establish(&self.slot, target.plan, server, &ends).await?;
+                let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
+                let dialled =
+                    connect::establish(&self.slot, target.plan, server, &ends, &mut left).await?;
                 self.account.connected_us = Some(clock.read());
                 self.account.course.reused = false;
                 self.account.course.retries += dialled.retries;
@@ -252,7 +254,9 @@ impl Exchange {
         let failed = |cause| NoConnection::from(SessionEnd::new(cause, During::Connect));
         for _ in 0..STALE_MAX {
             // Boxed: dialling is rare, and its future would widen every exchange's.
-            let opened = Box::pin(pool::open(&self.slot, &self.shared, target, server)).await?;
+            let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
+            let opening = pool::open(&self.slot, &self.shared, target, server, &mut left);
+            let opened = Box::pin(opening).await?;
             let (course, lease) = (&mut self.account.course, opened.lease);
             course.reused = opened.reused;
             course.retries += opened.retries;
