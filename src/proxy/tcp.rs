@@ -12,6 +12,7 @@ use super::hello;
 use super::record::{self, Way};
 use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
+use crate::generation::Pass;
 use crate::log::{Facts, Kind, NEVER};
 use crate::tls::{ClientHello, Scan};
 
@@ -28,9 +29,12 @@ pub(crate) async fn serve(mut client: Client) {
             Err(end) => return log(&client, Way::Nowhere, &Session::ended(end), &opening),
         }
     }
-    let Some(assigned) = assign(&mut client, scan, &mut opening) else {
-        client.stream.reset_on_close();
-        return log(&client, Way::Nowhere, &Session::ended(NO_SERVER), &opening);
+    let assigned = match assign(&mut client, scan, &mut opening) {
+        Ok(assigned) => assigned,
+        Err(end) => {
+            client.stream.reset_on_close();
+            return log(&client, Way::Nowhere, &Session::ended(end), &opening);
+        }
     };
     let Assigned {
         plan,
@@ -190,11 +194,17 @@ struct Assigned {
     server: Option<Use>,
 }
 
-fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Option<Assigned> {
+/// # Errors
+/// How it ends: there is no way for it, or none is open to it.
+fn assign(
+    client: &mut Client,
+    scan: Option<Scan>,
+    opening: &mut Opening,
+) -> Result<Assigned, SessionEnd> {
     let Some(scan) = scan else {
         return find(client, None);
     };
-    let ahead = client.ahead.take()?;
+    let ahead = client.ahead.take().ok_or(NO_SERVER)?;
     let message = scan.message(ahead.bytes());
     let hello = ClientHello::parse(&message).ok();
     let assigned = find(client, hello.as_ref());
@@ -210,21 +220,28 @@ fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Opt
     assigned
 }
 
-fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Assigned> {
+fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Result<Assigned, SessionEnd> {
     let shard = Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
         if client.frontend.state.is_gone() {
-            return None;
+            return Err(NO_SERVER);
         }
-        let backend = generation.backends.get(client.frontend.pass(hello)?)?;
+        let backend = match client.frontend.pass(hello) {
+            Pass::Backend(index) => generation.backends.get(index).ok_or(NO_SERVER)?,
+            Pass::Denied => {
+                client.counters.denied.add(1);
+                return Err(SessionEnd::new(Cause::Proxy, During::Request));
+            }
+            Pass::Nowhere => return Err(NO_SERVER),
+        };
         let timeouts = client.frontend.config.timeouts;
         let limits = Limits {
             idle: backend.config.timeouts.tunnel.unwrap_or(timeouts.tunnel),
             half_closed: timeouts.half_closed,
         };
         let server = connect::assign(&shard, backend);
-        Some(Assigned {
+        Ok(Assigned {
             plan: Plan::of(backend),
             limits,
             server,

@@ -364,7 +364,10 @@ fn tls_route(route: &TlsRoute, backends: &[Backend]) -> String {
     if !route.alpn.is_empty() {
         keys.push(format!("alpn = {}", list(&route.alpn, |name| text(name))));
     }
-    keys.push(format!("backend = {}", text(&backends[route.backend].name)));
+    keys.push(match route.backend {
+        Some(index) => format!("backend = {}", text(&backends[index].name)),
+        None => "deny = true".to_owned(),
+    });
     inline(&keys)
 }
 
@@ -390,7 +393,11 @@ fn route(route: &Route, backends: &[Backend]) -> String {
     if !route.headers.is_empty() {
         keys.push(format!("header = {}", list(&route.headers, header)));
     }
-    keys.push(format!("backend = {}", text(&backends[route.backend].name)));
+    keys.push(match route.to {
+        RouteTo::Backend(index) => format!("backend = {}", text(&backends[index].name)),
+        RouteTo::Deny(403) => "deny = true".to_owned(),
+        RouteTo::Deny(status) => format!("deny = {status}"),
+    });
     inline(&keys)
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::print::print;
 use super::*;
@@ -104,8 +105,8 @@ fn log() -> impl Strategy<Value = Log> {
             LogTarget::SyslogUdp(to.to_string())
         }),
     ];
-    let what = prop::sample::select(vec![LogWhat::Access, LogWhat::Events]);
-    let format = prop::sample::select(vec![LogFormat::Haproxy, LogFormat::Json]);
+    let what = select(vec![LogWhat::Access, LogWhat::Events]);
+    let format = select(vec![LogFormat::Haproxy, LogFormat::Json]);
     let tag = "[A-Za-z0-9_./-]{1,32}";
     (target, what, format, tag, any::<bool>(), 64_usize..8193).prop_map(
         |(target, what, format, tag, only_errors, uri_max)| Log {
@@ -139,12 +140,12 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
     frontend.default_backend = frontend.default_backend.filter(|index| fits(*index));
     frontend
         .routes
-        .retain(|route| mode == Mode::Http && fits(route.backend));
+        .retain(|route| mode == Mode::Http && route.to.backend().is_none_or(fits));
     // A bind that ends TLS has nothing to pass through.
     let passes = mode == Mode::Tcp && !frontend.binds.iter().any(|bind| bind.tls);
     frontend
         .passed
-        .retain(|route| passes && fits(route.backend));
+        .retain(|route| passes && route.backend.is_none_or(fits));
     if let Some(monitor) = &mut frontend.monitor {
         monitor
             .fail_below
@@ -260,7 +261,7 @@ fn global() -> impl Strategy<Value = Global> {
 }
 
 fn admins() -> impl Strategy<Value = Vec<AdminSocket>> {
-    let level = prop::sample::select(vec![
+    let level = select(vec![
         AdminLevel::User,
         AdminLevel::Operator,
         AdminLevel::Admin,
@@ -367,17 +368,17 @@ fn frontend() -> impl Strategy<Value = Frontend> {
 }
 
 fn redirect() -> impl Strategy<Value = RedirectHttps> {
-    let code = prop::sample::select(vec![301, 302, 303, 307, 308]);
+    let code = select(vec![301, 302, 303, 307, 308]);
     (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
 }
 
 fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
-    let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
+    let auth = select(vec![ClientAuth::Optional, ClientAuth::Required]);
     let alpn = prop::sample::subsequence(vec![Alpn::H2, Alpn::Http11], 0..3);
     (
         vec(path(), 1..3),
         any::<bool>(),
-        prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
+        select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
         prop::sample::subsequence(grammar::CIPHER_SUITES, 0..9),
         (0_usize..17, alpn),
         option::of((auth, path())),
@@ -460,7 +461,7 @@ fn monitor() -> impl Strategy<Value = Monitor> {
 }
 
 fn forwarded() -> impl Strategy<Value = Forwarded> {
-    let for_ = prop::sample::select(vec![
+    let for_ = select(vec![
         ForwardedFor::Append,
         ForwardedFor::Replace,
         ForwardedFor::Off,
@@ -514,7 +515,7 @@ fn accepted() -> impl Strategy<Value = AcceptProxy> {
 }
 
 fn sent() -> impl Strategy<Value = ProxyChoice> {
-    prop::sample::select(vec![
+    select(vec![
         ProxyChoice::Inherit,
         ProxyChoice::Off,
         ProxyChoice::Own(ProxyVersion::V1),
@@ -541,7 +542,7 @@ fn bind() -> impl Strategy<Value = Bind> {
         option::of(account()),
         option::of(account()),
     );
-    let protocol = prop::sample::select(vec![
+    let protocol = select(vec![
         BindProtocol::Http1,
         BindProtocol::Http2,
         BindProtocol::Both,
@@ -592,7 +593,11 @@ fn tls_route() -> impl Strategy<Value = TlsRoute> {
         "[a-z][a-z0-9-]{0,8}(\\.[a-z]{1,5}){0,2}".prop_map(HostMatch::Exact),
         "(\\.[a-z0-9-]{1,8}){1,3}".prop_map(HostMatch::Suffix),
     ];
-    (option::of(sni), vec("[!-~]{1,9}", 0..3), 0_usize..4)
+    (
+        option::of(sni),
+        vec("[!-~]{1,9}", 0..3),
+        option::of(0_usize..4),
+    )
         .prop_map(|(sni, alpn, backend)| TlsRoute { sni, alpn, backend })
         .prop_filter("a condition", |route| {
             route.sni.is_some() || !route.alpn.is_empty()
@@ -611,14 +616,17 @@ fn route() -> impl Strategy<Value = Route> {
         option::of("/[!-\"$->@-~]{0,9}"),
         vec("[A-Z]{1,7}", 0..3),
         vec(header, 0..3),
-        0_usize..4,
+        prop_oneof![
+            (0_usize..4).prop_map(RouteTo::Backend),
+            select(RouteTo::STATUSES).prop_map(RouteTo::Deny),
+        ],
     )
-        .prop_map(|(host, path_prefix, methods, headers, backend)| Route {
+        .prop_map(|(host, path_prefix, methods, headers, to)| Route {
             host,
             path_prefix,
             methods,
             headers,
-            backend,
+            to,
         })
         .prop_filter("a condition", |route| {
             route.host.is_some()
@@ -735,7 +743,7 @@ fn discovery() -> impl Strategy<Value = Discovery> {
     let server = (any::<IpAddr>(), 1_u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port));
     let dns = (
         vec(server, 0..3),
-        prop::sample::select(vec![DnsTransport::Udp, DnsTransport::Tcp]),
+        select(vec![DnsTransport::Udp, DnsTransport::Tcp]),
         (100_u64..1_000, 1_000_u64..3_600_000, 0_u64..86_400_000),
     );
     let drawn = (waits, backoff, consul, dns, docker());
@@ -852,7 +860,7 @@ fn groups() -> impl Strategy<Value = Groups> {
         "[a-z/$]{0,9}[a-z]".prop_map(|path| GroupWeights::File(path.into())),
         shares.prop_map(|shares| GroupWeights::Static(shares.into())),
     ];
-    let all_zero = prop::sample::select(vec![AllZero::Refuse, AllZero::Equal]);
+    let all_zero = select(vec![AllZero::Refuse, AllZero::Equal]);
     (option::of(by), weights, 0_u32..1_000_001, all_zero).prop_map(
         |(by, weights, missing, all_zero)| Groups {
             by,
@@ -951,7 +959,7 @@ fn check() -> impl Strategy<Value = Check> {
 }
 
 fn mode() -> impl Strategy<Value = Mode> {
-    prop::sample::select(vec![Mode::Http, Mode::Tcp])
+    select(vec![Mode::Http, Mode::Tcp])
 }
 
 fn name() -> impl Strategy<Value = Arc<str>> {

@@ -177,6 +177,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "write client_hello = \"5s\" in `timeouts`; routes with sni or alpn wait for it by themselves",
     ),
     (
+        "http-request deny|deny_status|http-request silent-drop|tcp-request content reject|block",
+        "HAProxy",
+        "write deny = true (or a status, such as 429) in place of `backend` in a [[frontend.route]]",
+    ),
+    (
         "http-request|reqadd|reqset",
         "HAProxy",
         "rules on headers and URLs are not in this version yet",
@@ -413,7 +418,12 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "there is no such block; a frontend and backend with mode = \"tcp\" relay streams",
     ),
     (
-        "rewrite|return|try_files|root|index",
+        "return|deny|deny all|return 403",
+        "nginx",
+        "write deny = true (or a status, such as 404) in place of `backend` in a [[frontend.route]]; by networks is not in this version yet",
+    ),
+    (
+        "rewrite|try_files|root|index",
         "nginx",
         "rlb forwards and does not serve files; rewriting is not in this version yet",
     ),
