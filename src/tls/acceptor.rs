@@ -65,6 +65,11 @@ impl Acceptor {
         Session::server(Preference::clone(&self.config.load()))
     }
 
+    /// The same for who drives rustls another way: all suites in our order.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.config.load().of(&[])
+    }
+
     /// Reads what has changed: certificates, and the authorities of clients. Blocks.
     /// Handshakes from now on see what was taken; what was refused stays as it was.
     pub(crate) fn reload(&self) -> Rotation {

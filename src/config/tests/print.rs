@@ -24,7 +24,14 @@ pub(super) fn print(config: &Config) -> String {
             BindAddress::Any(port) => format!("\":{port}\""),
             other => format!("\"{other}\""),
         };
-        pair(&mut out, "bind", list(&server.binds, address));
+        let bind = |bind: &StatsBind| match bind.tls {
+            true => format!("{{ address = {}, tls = true }}", address(&bind.address)),
+            false => address(&bind.address),
+        };
+        pair(&mut out, "bind", list(&server.binds, bind));
+        if let Some(tls) = &server.tls {
+            shown(&mut out, tls);
+        }
         stats(&mut out, "", &server.page);
     }
     discovery(&mut out, &config.discovery);
@@ -182,7 +189,8 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
         stats(out, "stats.", page);
     }
     if let Some(tls) = &frontend.tls {
-        frontend_tls(out, tls);
+        shown(out, tls);
+        pair(out, "tls.alpn", list(&tls.alpn, protocol));
     }
     if let Some(redirect) = frontend.redirect_https {
         pair(out, "redirect_https.code", redirect.code);
@@ -190,11 +198,10 @@ fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backend]) {
     }
 }
 
-fn frontend_tls(out: &mut String, tls: &FrontendTls) {
+fn shown(out: &mut String, tls: &FrontendTls) {
     let path = |path: &PathBuf| text(&path.display().to_string());
     pair(out, "tls.certificates", list(&tls.certificates, path));
     pair(out, "tls.strict_sni", tls.strict_sni);
-    pair(out, "tls.alpn", list(&tls.alpn, protocol));
     let version = match tls.min_version {
         TlsVersion::Tls12 => "1.2",
         TlsVersion::Tls13 => "1.3",

@@ -106,7 +106,10 @@ fn what_the_reference_shows_is_the_default() {
             },
         ],
         stats: Some(StatsServer {
-            binds: vec![BindAddress::Ip("127.0.0.1:9000".parse().unwrap())],
+            binds: vec![StatsBind {
+                address: BindAddress::Ip("127.0.0.1:9000".parse().unwrap()),
+                tls: false,
+            }],
             ..StatsServer::default()
         }),
         logs: vec![Log::to(LogTarget::Stdout)],

@@ -45,7 +45,8 @@ proptest! {
 }
 
 fn configs() -> impl Strategy<Value = Config> {
-    let stats = option::of((vec(any::<SocketAddr>(), 1..3), page()));
+    let binds = vec((any::<SocketAddr>(), any::<bool>()), 1..3);
+    let stats = option::of((binds, frontend_tls(), page()));
     let parts = (
         global(),
         vec(backend(), 0..4),
@@ -81,8 +82,18 @@ fn configs() -> impl Strategy<Value = Config> {
                 backends,
                 logs: distinct_logs(logs),
                 discovery,
-                stats: stats.map(|(binds, page)| StatsServer {
-                    binds: binds.into_iter().map(flowless).collect(),
+                stats: stats.map(|(binds, tls, page)| StatsServer {
+                    tls: binds.iter().any(|bind| bind.1).then(|| FrontendTls {
+                        alpn: vec![Alpn::Http11],
+                        ..tls
+                    }),
+                    binds: binds
+                        .into_iter()
+                        .map(|(address, tls)| StatsBind {
+                            address: flowless(address),
+                            tls,
+                        })
+                        .collect(),
                     page,
                 }),
                 register,
