@@ -51,7 +51,7 @@ fn run() -> Result<f64> {
     let mut ratios = Vec::new();
     for round in 1..=rounds {
         let unseen = site.load(seconds)?;
-        let late_unseen = latest_tick(stats)?;
+        let late_unseen = site.latest_tick()?;
         let (watched, looks) = load_watched(&site, stats, seconds)?;
         let ratio = watched.p99.as_secs_f64() / unseen.p99.as_secs_f64();
         println!(
@@ -62,7 +62,7 @@ fn run() -> Result<f64> {
             looks.page,
             looks.csv,
             watched.per_second,
-            latest_tick(stats)?
+            site.latest_tick()?
         );
         ratios.push(ratio);
     }
@@ -110,36 +110,20 @@ fn load_watched(site: &Site, stats: SocketAddr, seconds: u32) -> Result<(Seen, L
     })
 }
 
-/// How late the latest tick of the worker came since the start: unlike the p99 on a shared
-/// core, it tells whether the worker itself was held up.
-fn latest_tick(stats: SocketAddr) -> Result<Duration> {
-    let metrics = fetch(stats, "/metrics")?;
-    let name = "\nrlb_worker_late_max_seconds{worker=\"0\"} ";
-    let (_, value) = metrics.split_once(name).ok_or("no metric of the ticks")?;
-    let seconds = value.lines().next().unwrap_or_default().parse()?;
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-fn fetch(stats: SocketAddr, target: &str) -> Result<String> {
+fn fetch(stats: SocketAddr, target: &str) -> Result<()> {
     let mut answer = Vec::new();
     open(stats, target)?.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    match answer.starts_with("HTTP/1.1 200 ") {
-        true => Ok(answer.into_owned()),
-        false => Err(format!("{target}: {answer:.80}").into()),
+    match answer.starts_with(b"HTTP/1.1 200 ") {
+        true => Ok(()),
+        false => Err(format!("{target}: {:.80}", String::from_utf8_lossy(&answer)).into()),
     }
 }
 
 fn open(stats: SocketAddr, target: &str) -> Result<TcpStream> {
-    // A browser takes the page packed, Prometheus's text is read here.
-    let packing = match target {
-        "/metrics" => "",
-        _ => "Accept-Encoding: gzip\r\n",
-    };
     let mut stream = TcpStream::connect(stats)?;
     write!(
         stream,
-        "GET {target} HTTP/1.1\r\nHost: x\r\n{packing}Connection: close\r\n\r\n"
+        "GET {target} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
     )?;
     Ok(stream)
 }
