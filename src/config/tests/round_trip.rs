@@ -378,7 +378,7 @@ fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
         vec(path(), 1..3),
         any::<bool>(),
         prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
-        prop::sample::subsequence(grammar::CIPHER_SUITES, 0..9),
+        prop::sample::subsequence(grammar::tls::CIPHER_SUITES, 0..9),
         (0_usize..17, alpn),
         option::of((auth, path())),
     )
