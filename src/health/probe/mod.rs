@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::http2;
 use crate::config::{Check, Probe, Protocol, ProxyVersion, ServerAddress};
 use crate::generation::Server;
+use crate::net::AnyStream;
 use crate::net::proxy_header::Header;
 use crate::state::{CheckCode, LastCheck};
 use crate::tls::Origin;
@@ -113,7 +114,7 @@ async fn ask<S>(
     connect: impl Future<Output = io::Result<S>>,
 ) -> Outcome
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let introduced = async {
         let mut stream = connect.await?;
@@ -128,12 +129,12 @@ where
         Err(_) => return Outcome::of(CheckCode::L4Tout),
     };
     let Some(Secure(origin)) = &target.tls else {
-        return ask_plain(target, deadline, stream, CheckCode::L4Ok).await;
+        return ask_plain(target, deadline, Box::new(stream), CheckCode::L4Ok).await;
     };
     let (config, name) = origin.probe(speaks_http2(&target.check.probe));
     let shaking = TlsConnector::from(config).connect(name, stream);
     match timeout_at(deadline, shaking).await {
-        Ok(Ok(stream)) => ask_plain(target, deadline, stream, CheckCode::L6Ok).await,
+        Ok(Ok(stream)) => ask_plain(target, deadline, Box::new(stream), CheckCode::L6Ok).await,
         Ok(Err(error)) => {
             tracing::debug!(address = %target.address, %error, "TLS handshake of a check failed");
             Outcome::of(CheckCode::L6Rsp)
@@ -143,10 +144,12 @@ where
 }
 
 /// What is asked above connect and handshake; `reached` = that is all.
-async fn ask_plain<S>(target: &Target, deadline: Instant, stream: S, reached: CheckCode) -> Outcome
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn ask_plain(
+    target: &Target,
+    deadline: Instant,
+    stream: AnyStream,
+    reached: CheckCode,
+) -> Outcome {
     if target.check.probe == Probe::Tcp {
         return Outcome::of(reached);
     }
@@ -157,10 +160,7 @@ where
 }
 
 /// One request of whatever kind, and what its answer says.
-async fn ask_request<S>(target: &Target, stream: S) -> Outcome
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn ask_request(target: &Target, stream: AnyStream) -> Outcome {
     let answered = match &target.check.probe {
         Probe::Tcp => return Outcome::of(CheckCode::L4Ok),
         Probe::Grpc { service, host } => {
@@ -258,7 +258,7 @@ fn connect_failure(error: &io::Error) -> Outcome {
     }
 }
 
-fn request(target: &Target) -> http::Result<Request<Empty<Bytes>>> {
+fn request(target: &Target) -> http::Result<Request<Full<Bytes>>> {
     let Probe::Http {
         method,
         path,
@@ -272,7 +272,7 @@ fn request(target: &Target) -> http::Result<Request<Empty<Bytes>>> {
     let mut request = Request::builder()
         .method(method.as_bytes())
         .uri(path.as_str())
-        .body(Empty::new())?;
+        .body(Full::default())?;
     let fields = request.headers_mut();
     // RFC 9112 section 3.2: a request has a Host, and it comes first.
     let host = host.as_ref().unwrap_or(&target.host);
@@ -291,10 +291,7 @@ fn request(target: &Target) -> http::Result<Request<Empty<Bytes>>> {
 }
 
 /// Status of the answer; of the rest of it nothing is read but what came along.
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> hyper::Result<StatusCode>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn exchange(stream: AnyStream, request: Request<Full<Bytes>>) -> hyper::Result<StatusCode> {
     let (mut sender, mut connection) = http1::Builder::new()
         .max_buf_size(HEAD_MAX)
         .handshake(TokioIo::new(stream))
