@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A TCP, Unix or TLS stream behind one type: what speaks HTTP over it is compiled
-/// once and not for each kind (0.3 MiB of it). A call more for each read costs a
+/// once and not for each kind (0.2 MiB of it). A call more for each read costs a
 /// check nothing; traffic has [`super::Stream`].
 pub(crate) type AnyStream = Box<dyn Duplex>;
 
