@@ -136,36 +136,20 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
     if client.shard().log.wants().is_none() {
         return;
     }
-    let since = |us: u64| us.saturating_sub(client.began_us) as i64;
-    let shard = client.shard();
     let relayed = &session.relayed;
     let facts = Facts {
-        kind: Kind::Tcp,
-        tls: client.stream.is_secure(),
-        reused: false,
         redispatched: session.redispatched,
-        end: relayed.end.letters(),
-        status: 0,
         retries: u16::try_from(session.retries).unwrap_or(u16::MAX),
-        ip: client.peer.address.ip(),
-        port: client.peer.address.port(),
-        began_us: client.began_us,
-        request: NEVER,
         queue: match way {
-            Way::Server { .. } => since(opening.heard_us),
+            Way::Server { .. } => opening.heard_us.saturating_sub(client.began_us) as i64,
             _ => NEVER,
         },
         connect: session
             .connected_us
             .map_or(NEVER, |us| us.saturating_sub(opening.heard_us) as i64),
-        response: NEVER,
-        total: since(shard.clock.now_us()),
         bytes_out: relayed.bytes_out,
         bytes_in: relayed.bytes_in,
-        actconn: 0,
-        feconn: 0,
-        beconn: 0,
-        srvconn: 0,
+        ..record::of_session(client, Kind::Tcp, relayed.end)
     };
     record::write(&Asker::of(client), way, facts, &opening.sni);
 }
