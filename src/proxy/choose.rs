@@ -123,10 +123,6 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         let Some(backend) = backend else {
             return Found::NoBackend;
         };
-        if backend.config.protocol == Protocol::Http2 && head.host.is_empty() {
-            // HTTP/1.0 need not name one, the library under us must.
-            return Found::NotForUs(Answer::of(400, "an HTTP/2 server needs a Host"));
-        }
         let target = Target::of(backend);
         match connect::assign(&shard, backend) {
             Some(server) => Found::Server(target, server),
