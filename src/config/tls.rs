@@ -56,9 +56,14 @@ pub enum Alpn {
 impl Alpn {
     /// As on the wire.
     pub fn as_bytes(self) -> &'static [u8] {
+        self.as_str().as_bytes()
+    }
+
+    /// As in the file.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Http11 => b"http/1.1",
-            Self::H2 => b"h2",
+            Self::Http11 => "http/1.1",
+            Self::H2 => "h2",
         }
     }
 }

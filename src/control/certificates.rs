@@ -6,25 +6,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::refusal::Refusal;
 use super::sources::{Found, SourceId};
 use super::{ApplyError, Cause, Control, Outcome, unix_now};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::observe::{CertificateRow, TlsFacts, TlsFrontend};
 use crate::state::FrontendCounters;
 use crate::tls::{Certificate, Refreshed};
 
 impl Control {
-    /// Loads what this configuration and the servers of its sources need.
+    /// Loads what this configuration, the servers of its sources and those added at run
+    /// time need.
     ///
     /// # Errors
-    /// What is written cannot be loaded. A server of a source that cannot be spoken to
-    /// is named in the log, and trusted with nothing.
+    /// What is written cannot be loaded. Any other server that cannot be spoken to is named in the log, and trusted with nothing.
     pub(super) async fn prepare_tls(
         &self,
         config: &Arc<Config>,
         fresh: &[(SourceId, Vec<Found>)],
     ) -> Result<(), ApplyError> {
-        let sources = self.inputs.borrow().sources.clone();
+        let (sources, overrides) = {
+            let inputs = self.inputs.borrow();
+            (inputs.sources.clone(), inputs.overrides.clone())
+        };
         let known = config
             .backends
             .iter()
@@ -32,7 +36,9 @@ impl Control {
         let fresh = fresh.iter().flat_map(|(_, found)| found);
         let found: Vec<_> = known
             .chain(fresh)
-            .filter_map(|found| found.settings().tls.of(None).cloned())
+            .map(Found::settings)
+            .chain(overrides.added())
+            .filter_map(|server| server.tls.of(None).cloned())
             .collect();
         let (registry, config) = (Arc::clone(&self.generation().tls), Arc::clone(config));
         let load = move || {
@@ -49,13 +55,37 @@ impl Control {
         }
     }
 
+    /// Loads what a server needs that is about to be added. In turn: whatever else comes
+    /// into force forgets what nothing in force names.
+    ///
+    /// # Errors
+    /// It cannot be loaded.
+    pub(super) async fn prepare_server_tls(&self, server: &config::Server) -> Result<(), Refusal> {
+        let Some(tls) = server.tls.of(None).cloned() else {
+            return Ok(());
+        };
+        if !tls.verify {
+            tracing::warn!(
+                server = &*server.name,
+                "the server is not verified: anybody on the way can read and change what is sent"
+            );
+        }
+        let registry = Arc::clone(&self.generation().tls);
+        let loaded = tokio::task::spawn_blocking(move || registry.prepare_server(&tls)).await;
+        match loaded {
+            Ok(loaded) => loaded.map_err(|error| Refusal::Other(error.to_string())),
+            Err(error) => Err(Refusal::Other(error.to_string())),
+        }
+    }
+
     /// Forgets what nothing in force needs any more.
     pub(super) fn forget_tls(&self) {
         let inputs = self.inputs.borrow();
         let found = inputs.config.backends.iter();
         let found = found.flat_map(|backend| inputs.sources.of(backend));
+        let servers = found.map(Found::settings).chain(inputs.overrides.added());
         let registry = Arc::clone(&self.generation().tls);
-        registry.keep_named_in(&inputs.config, found.map(Found::settings));
+        registry.keep_named_in(&inputs.config, servers);
     }
 
     /// Takes up what has changed on disk, without a reload: handshakes from now on see

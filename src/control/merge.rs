@@ -13,7 +13,7 @@ use super::difference::{Difference, Object, Words, ago};
 use super::overrides::{FrontendOverride, Overrides, ServerOverride, Set};
 use super::sites::{Conflict, Sites};
 use super::sources::{Found, SourceId, Sources};
-use super::spec::{WEIGHT_MAX, address_text};
+use super::spec::{WEIGHT_MAX, address_text, tls_text};
 use super::weights::{Weights, WeightsId};
 use crate::config::{self, Config, GroupBy, ServerAddress};
 use crate::discovery::{self, Standing};
@@ -446,11 +446,12 @@ impl Gather<'_> {
         if let Some(set) = self.set.get(&*member.key) {
             if let (Origin::Added, Some(added)) = (origin, &set.added) {
                 let address = address_text(&settings.address);
+                let tls = tls_text(&settings.tls);
                 let difference = self.difference(
                     &member.settings.name,
                     "server",
                     None,
-                    format!("added with {address}"),
+                    format!("added with {address}{tls}"),
                     added,
                 );
                 self.differences.push(difference);

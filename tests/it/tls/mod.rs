@@ -1,5 +1,6 @@
 //! TLS: what clients get, how certificates are exchanged, and servers behind TLS.
 
+mod added;
 mod client_certificates;
 mod handshakes;
 mod memory;
