@@ -27,6 +27,9 @@ pub struct FrontendTls {
     pub client_auth: ClientAuth,
     /// Authorities of the clients' certificates, PEM; set where `client_auth` is not off.
     pub ca_file: Option<PathBuf>,
+    /// What those authorities revoked, PEM; `None` (default) = nothing is known of it. With
+    /// it a client is refused whose chain has an authority without a list that is good now.
+    pub crl_file: Option<PathBuf>,
 }
 
 impl Default for FrontendTls {
@@ -40,6 +43,7 @@ impl Default for FrontendTls {
             tickets: 2,
             client_auth: ClientAuth::Off,
             ca_file: None,
+            crl_file: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! while it is.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,30 +189,72 @@ impl Control {
         let now = unix_now();
         let mut told = self.expiring.borrow_mut();
         let mut seen = HashMap::new();
-        for certificate in self.certificates() {
-            let left = certificate.not_after - now as i64;
-            if left > SOON {
+        let certificates = self.certificates().into_iter().map(Expiry::of_certificate);
+        for expiry in certificates.chain(self.revocations()) {
+            let left = expiry.at - now as i64;
+            if left > expiry.soon {
                 continue;
             }
-            let key = (certificate.path.clone(), certificate.not_after);
+            let key = (expiry.path.clone(), expiry.at);
             let last = told.get(&key).copied();
             let is_due = last.is_none_or(|last| !only_new && now.saturating_sub(last) >= DAY);
             if is_due {
-                tracing::warn!("{}", expiry_sentence(&certificate, left));
+                tracing::warn!("{}", expiry.sentence(left));
             }
             seen.insert(key, if is_due { now } else { last.unwrap_or(now) });
         }
         *told = seen;
     }
+
+    fn revocations(&self) -> Vec<Expiry> {
+        let acceptors = self.generation().tls.acceptors();
+        let lists = acceptors
+            .iter()
+            .filter_map(|acceptor| acceptor.revocations());
+        lists.map(Expiry::of_revocations).collect()
+    }
 }
 
-fn expiry_sentence(certificate: &Certificate, left: i64) -> String {
-    let path = certificate.path.display();
-    let names = certificate.names.join(", ");
-    let days = left.unsigned_abs() / DAY;
-    match left < 0 {
-        true => format!("{path} ({names}) expired {days} days ago: clients refuse it"),
-        false => format!("{path} ({names}) expires in {days} days"),
+/// What is no good any more from some time on.
+struct Expiry {
+    path: PathBuf,
+    /// Unix seconds.
+    at: i64,
+    /// It is told this many seconds ahead.
+    soon: i64,
+    what: String,
+    then: &'static str,
+}
+
+impl Expiry {
+    fn of_certificate(certificate: Arc<Certificate>) -> Self {
+        Self {
+            path: certificate.path.clone(),
+            at: certificate.not_after,
+            soon: SOON,
+            what: certificate.names.join(", "),
+            then: "clients refuse it",
+        }
+    }
+
+    fn of_revocations((path, until): (&Path, i64)) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            at: until,
+            // Lists may well be of a day: only what was not renewed is worth a word.
+            soon: 0,
+            what: "revocation list".to_owned(),
+            then: "clients of its authority are refused",
+        }
+    }
+
+    fn sentence(&self, left: i64) -> String {
+        let (path, what, then) = (self.path.display(), &self.what, self.then);
+        let days = left.unsigned_abs() / DAY;
+        match left < 0 {
+            true => format!("{path} ({what}) expired {days} days ago: {then}"),
+            false => format!("{path} ({what}) expires in {days} days"),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod pem;
 mod preference;
 mod registry;
 mod report;
+mod revocation;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ mod handshakes;
 mod memory;
 mod passed;
 mod real;
+mod revoked;
 mod rotation;
 mod seen;
 mod servers;
