@@ -16,7 +16,7 @@ use super::pem::{self, Watched};
 use super::preference::{Preference, provider};
 use super::revocation::Revocations;
 use super::tickets::{Bound, Tickets};
-use super::{Session, TlsError};
+use super::{Session, TlsError, staple};
 use crate::config::{ClientAuth, FrontendTls, TlsVersion};
 
 /// Answers the handshakes of a frontend's clients.
@@ -125,6 +125,7 @@ impl Acceptor {
         let files = self.certificates.all();
         // A key beside may change alone, its chain with it or not.
         paths.extend(files.iter().flat_map(|file| pem::beside(&file.path)));
+        paths.extend(files.iter().map(|file| staple::beside(&file.path)));
         paths.extend(self.settings.ca_file.clone());
         paths.extend(self.settings.crl_file.clone());
         paths
@@ -139,7 +140,6 @@ impl Acceptor {
 }
 
 /// What handshakes need but certificates, and when the revocation lists are to be replaced.
-
 fn configure(
     settings: &FrontendTls,
     provider: &Arc<CryptoProvider>,

@@ -16,6 +16,7 @@ mod registry;
 mod report;
 mod revocation;
 mod session;
+mod staple;
 #[cfg(test)]
 mod tests;
 mod tickets;

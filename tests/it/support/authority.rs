@@ -44,6 +44,8 @@ impl Authority {
         let root = params.self_signed(&key).expect("a key").pem();
         let dir = temp_dir();
         std::fs::write(dir.path().join("root.pem"), &root).expect("temporary directory");
+        let secret = key.serialize_pem();
+        std::fs::write(dir.path().join("root.key"), secret).expect("temporary directory");
         Self {
             issuer: Issuer::new(params, key),
             root,
@@ -51,7 +53,7 @@ impl Authority {
         }
     }
 
-    /// The file with its own certificate.
+    /// The file with its own certificate; its key lies beside it.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("root.pem")
     }

@@ -10,6 +10,7 @@ mod revoked;
 mod rotation;
 mod seen;
 mod servers;
+mod stapled;
 
 use std::net::SocketAddr;
 use std::path::Path;

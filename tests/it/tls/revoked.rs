@@ -159,7 +159,7 @@ fn openssl_is_told_that_its_certificate_is_revoked() {
             .display()
             .to_string();
         // TLS 1.2: the verdict comes before the handshake ends.
-        let said = openssl.run(&[
+        let said = openssl.run([
             "s_client", "-connect", &addr, "-tls1_2", "-cert", &file, "-key", &file,
         ]);
         let whole = said.stdout + &said.stderr;
