@@ -293,6 +293,7 @@ pub(crate) fn set_states(
                 moved.push((server.id(), from));
             }
             server.state.set_refused(member.refused);
+            server.state.slots.set_limit(member.maxconn(config));
             let has_check = member.has_check(config);
             if !has_check {
                 server.state.set_unproven(false);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, BODY_TOO_LARGE};
-use super::connect::{self, Plan};
+use super::connect::{self, Assigned, Plan};
 use super::upstream::Use;
 use super::{Client, ClientId, Shard};
 use crate::config::{HeaderMatch, Monitor, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
@@ -84,6 +84,8 @@ fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
 pub(crate) enum Found {
     /// There, counted as in use.
     Server(Target, Use),
+    /// To one of that backend, all of which have enough to do.
+    Queue(Target),
     /// Nobody of that backend is usable.
     NoServer(Target),
     /// No route and no default.
@@ -117,8 +119,9 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         }
         let target = Target::of(backend);
         match connect::assign(&shard, backend) {
-            Some(server) => Found::Server(target, server),
-            None => Found::NoServer(target),
+            Assigned::Server(server) => Found::Server(target, server),
+            Assigned::Queue => Found::Queue(target),
+            Assigned::Nobody => Found::NoServer(target),
         }
     })
 }

@@ -37,10 +37,6 @@ pub(crate) enum During {
     /// `R` waiting for the request.
     Request,
     /// `Q` in the queue.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a letter of the access log: sessions will queue")
-    )]
     Queue,
     /// `C` connecting.
     Connect,
@@ -149,6 +145,8 @@ mod tests {
             (Cause::Proxy, During::Request, *b"PR", Some(400)),
             (Cause::ClientTimeout, During::Request, *b"cR", Some(408)),
             (Cause::ServerTimeout, During::Queue, *b"sQ", Some(503)),
+            (Cause::Server, During::Queue, *b"SQ", Some(503)),
+            (Cause::Client, During::Queue, *b"CQ", None),
             (Cause::Server, During::Data, *b"SD", None),
             (Cause::Client, During::Data, *b"CD", None),
             (Cause::Normal, During::Nothing, *b"--", None),

@@ -3,15 +3,16 @@
 //! picked a server before it reads a byte.
 
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use super::Client;
 use super::account::Asker;
-use super::connect::{self, NO_SERVER, NoConnection, Plan};
+use super::connect::{self, Assigned, NO_SERVER, NoConnection, Plan};
 use super::end::{Cause, During, SessionEnd};
 use super::hello;
+use super::queue::{self, Waited};
 use super::record::{self, Way};
 use super::tunnel::{self, First, Limits, Relayed};
-use super::upstream::Use;
 use crate::log::{Facts, Kind, NEVER};
 use crate::tls::{ClientHello, Scan};
 
@@ -28,25 +29,41 @@ pub(crate) async fn serve(mut client: Client) {
             Err(end) => return log(&client, Way::Nowhere, &Session::ended(end), &opening),
         }
     }
-    let Some(assigned) = assign(&mut client, scan, &mut opening) else {
+    let Some(found) = assign(&mut client, scan, &mut opening) else {
         client.stream.reset_on_close();
         return log(&client, Way::Nowhere, &Session::ended(NO_SERVER), &opening);
     };
-    let Assigned {
-        plan,
-        limits,
-        server,
-    } = assigned;
-    let Some(server) = server else {
-        connect::backend_counters(client.shard(), plan.backend, |counters| {
-            counters.connect_errors.add(1);
-        });
-        no_server(&client, plan, NO_SERVER);
-        let way = Way::Backend(plan.backend);
-        return log(&client, way, &Session::ended(NO_SERVER), &opening);
+    let Destination { plan, limits, .. } = found;
+    let mut waited = Waited::default();
+    let mut left = |_: &mut Context<'_>| Poll::Pending;
+    let server = match found.server {
+        Assigned::Server(server) => Ok(server),
+        Assigned::Queue => {
+            // Boxed: waiting is rare, and would widen every session.
+            let waiting = Box::pin(queue::wait(&client.slot, plan.backend, &mut left));
+            let (outcome, took) = waiting.await;
+            waited = took;
+            outcome
+        }
+        Assigned::Nobody => {
+            connect::backend_counters(client.shard(), plan.backend, |counters| {
+                counters.connect_errors.add(1);
+            });
+            Err(NO_SERVER)
+        }
+    };
+    let server = match server {
+        Ok(server) => server,
+        Err(end) => {
+            no_server(&client, plan, end);
+            let mut session = Session::ended(end);
+            session.waited = waited;
+            return log(&client, Way::Backend(plan.backend), &session, &opening);
+        }
     };
     let ends = || client.ends();
-    let dialled = match connect::establish(&client.slot, plan, server, &ends).await {
+    let establishing = connect::establish(&client.slot, plan, server, &ends, &mut left);
+    let dialled = match establishing.await {
         Ok(dialled) => dialled,
         Err(failed) => {
             client.shard().clock.read();
@@ -54,6 +71,8 @@ pub(crate) async fn serve(mut client: Client) {
             let mut session = Session::ended(failed.end);
             session.retries = failed.retries;
             session.redispatched = failed.redispatched;
+            waited.add(failed.waited);
+            session.waited = waited;
             let way = match &failed.server {
                 Some(upstream) => Way::Server {
                     upstream,
@@ -70,8 +89,12 @@ pub(crate) async fn serve(mut client: Client) {
     stream.keep_urgent_inline();
     server.counters.sessions.add(1);
     let started_us = client.began_us;
-    let connect_us = connected_us - opening.heard_us;
+    waited.add(dialled.waited);
+    let connect_us = connected_us - opening.heard_us - waited.us;
     server.counters.times.connect.add(connect_us);
+    if server.is_limited() {
+        server.counters.times.queue.add(waited.us);
+    }
     let first = First {
         client: client.ahead.take(),
         server: None,
@@ -90,6 +113,7 @@ pub(crate) async fn serve(mut client: Client) {
         connected_us: Some(connected_us),
         retries: dialled.retries,
         redispatched: dialled.redispatched,
+        waited,
     };
     let way = Way::Server {
         upstream: &server,
@@ -104,6 +128,7 @@ struct Session {
     connected_us: Option<u64>,
     retries: u32,
     redispatched: bool,
+    waited: Waited,
 }
 
 impl Session {
@@ -118,6 +143,7 @@ impl Session {
             connected_us: None,
             retries: 0,
             redispatched: false,
+            waited: Waited::default(),
         }
     }
 }
@@ -129,6 +155,7 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
     let since = |us: u64| us.saturating_sub(client.began_us) as i64;
     let shard = client.shard();
     let relayed = &session.relayed;
+    let assigned_us = opening.heard_us + session.waited.us;
     let facts = Facts {
         kind: Kind::Tcp,
         tls: client.stream.is_secure(),
@@ -141,13 +168,13 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
         port: client.peer.address.port(),
         began_us: client.began_us,
         request: NEVER,
-        queue: match way {
-            Way::Server { .. } => since(opening.heard_us),
+        queue: match (way, session.waited.us) {
+            (Way::Server { .. }, _) | (_, 1..) => since(assigned_us),
             _ => NEVER,
         },
         connect: session
             .connected_us
-            .map_or(NEVER, |us| us.saturating_sub(opening.heard_us) as i64),
+            .map_or(NEVER, |us| us.saturating_sub(assigned_us) as i64),
         response: NEVER,
         total: since(shard.clock.now_us()),
         bytes_out: relayed.bytes_out,
@@ -156,6 +183,7 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
         feconn: 0,
         beconn: 0,
         srvconn: 0,
+        queued: session.waited.ahead,
     };
     record::write(&Asker::of(client), way, facts, &opening.sni);
 }
@@ -178,13 +206,13 @@ impl Opening {
 }
 
 /// Where a connection goes.
-struct Assigned {
+struct Destination {
     plan: Plan,
     limits: Limits,
-    server: Option<Use>,
+    server: Assigned,
 }
 
-fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Option<Assigned> {
+fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Option<Destination> {
     let Some(scan) = scan else {
         return find(client, None);
     };
@@ -204,7 +232,7 @@ fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Opt
     assigned
 }
 
-fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Assigned> {
+fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Destination> {
     let shard = Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
@@ -218,7 +246,7 @@ fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Assigned
             half_closed: timeouts.half_closed,
         };
         let server = connect::assign(&shard, backend);
-        Some(Assigned {
+        Some(Destination {
             plan: Plan::of(backend),
             limits,
             server,

@@ -90,7 +90,7 @@ pub(super) fn maxconn(arguments: &Arguments<'_>) -> Parsed {
             Err(Reply::refused("Trailing garbage in maxconn string"))
         }
         Some((number, _)) => {
-            usize::try_from(number).map_err(|_| Reply::refused("Value out of range."))
+            u32::try_from(number).map_err(|_| Reply::refused("Value out of range."))
         }
     };
     about(arguments, maxconn.map(ServerChange::Maxconn))
@@ -231,11 +231,12 @@ pub(super) fn add(arguments: &Arguments<'_>) -> Parsed {
 }
 
 /// Words of `add server`, for its help and for "did you mean".
-const KEYWORDS: [&str; 13] = [
+const KEYWORDS: [&str; 14] = [
     "addr",
     "backup",
     "check",
     "disabled",
+    "maxconn",
     "no-backup",
     "no-check",
     "no-send-proxy",
@@ -247,7 +248,7 @@ const KEYWORDS: [&str; 13] = [
     "weight",
 ];
 /// HAProxy's words of a server that are set elsewhere, or not at all yet.
-const ELSEWHERE: [&str; 16] = [
+const ELSEWHERE: [&str; 15] = [
     "alpn",
     "check-send-proxy",
     "check-ssl",
@@ -257,7 +258,6 @@ const ELSEWHERE: [&str; 16] = [
     "fastinter",
     "id",
     "inter",
-    "maxconn",
     "maxqueue",
     "proto",
     "rise",
@@ -306,6 +306,7 @@ impl Added {
                 check: Some(false),
                 check_port: None,
                 check_address: None,
+                maxconn: None,
                 tls: config::TlsChoice::Backend,
                 proxy_protocol: ProxyChoice::Inherit,
             },
@@ -331,6 +332,7 @@ impl Keywords {
         };
         match word {
             "weight" => settings.weight = server_weight(&settings.name, value()?)?,
+            "maxconn" => settings.maxconn = Some(server_maxconn(value()?)?),
             "check" => settings.check = None,
             "no-check" => settings.check = Some(false),
             "backup" => settings.backup = true,
@@ -368,6 +370,15 @@ fn unknown_keyword(word: &str) -> Reply {
         Some(near) => format!("unknown keyword '{word}'; did you mean '{near}' maybe ?"),
         None => format!("unknown keyword '{word}'."),
     })
+}
+
+/// HAProxy takes whatever begins like a number.
+fn server_maxconn(text: &str) -> Result<u32, Reply> {
+    let wrong = || Reply::refused(format!("'maxconn' expects a number, not '{text}'."));
+    match units::leading_number(text) {
+        Some((number, "")) => u32::try_from(number).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    }
 }
 
 fn server_weight(server: &str, text: &str) -> Result<u16, Reply> {
