@@ -62,7 +62,16 @@ impl Slots {
         self.taken.fetch_sub(1, SeqCst);
     }
 
+    /// Places that are free.
+    pub(crate) fn room(&self) -> u32 {
+        match self.limit() {
+            0 => u32::MAX,
+            limit => limit.saturating_sub(self.taken.load(SeqCst)),
+        }
+    }
+
     /// Places taken now.
+    #[cfg(test)]
     pub(crate) fn taken(&self) -> u32 {
         self.taken.load(SeqCst)
     }
