@@ -77,7 +77,8 @@ pub(crate) struct Facts {
     pub(crate) beconn: u32,
     /// What else the server has under way.
     pub(crate) srvconn: u32,
-    /// How many stood in the backend's queue before it.
+    /// Its position in the backend's queue: one, and those who were served while it waited;
+    /// 0 = it did not.
     pub(crate) queued: u32,
 }
 

@@ -216,7 +216,7 @@ impl Account {
             feconn: 0,
             beconn: 0,
             srvconn: 0,
-            queued: course.waited.ahead,
+            queued: course.waited.position,
         };
         record::write(asker, way, facts, line);
     }

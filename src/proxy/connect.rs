@@ -146,17 +146,23 @@ pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Assigned {
 /// As [`assign`], where servers have limits.
 fn assign_place(shard: &Shard, backend: &Backend) -> Assigned {
     // Who waits already comes first.
-    match backend.state.queue.is_awaited() {
-        true => Assigned::Queue,
-        false => claim(shard, backend),
+    if backend.state.queue.is_awaited() {
+        return Assigned::Queue;
+    }
+    match backend.claim(None) {
+        Claim::Server(server, entry) => Assigned::Server(give(shard, backend, server, entry)),
+        Claim::Full => Assigned::Queue,
+        Claim::Nobody => Assigned::Nobody,
     }
 }
 
-/// A place at a server of this backend, whoever waits for one.
-pub(super) fn claim(shard: &Shard, backend: &Backend) -> Assigned {
+/// The same for the first in line. What is given out there is no choice of the
+/// algorithm's to HAProxy, and is not counted as one.
+pub(super) fn assign_first(shard: &Shard, backend: &Backend) -> Assigned {
     match backend.claim(None) {
         Claim::Server(server, entry) => {
-            Assigned::Server(give(shard, backend, server, entry))
+            let upstream = shard.upstreams.get(shard, backend, server);
+            Assigned::Server(Use::new(upstream, entry))
         }
         Claim::Full => Assigned::Queue,
         Claim::Nobody => Assigned::Nobody,

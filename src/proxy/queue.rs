@@ -19,15 +19,15 @@ pub(crate) type Left<'a> = dyn FnMut(&mut Context<'_>) -> Poll<()> + 'a;
 pub(crate) struct Waited {
     /// How long, microseconds.
     pub(crate) us: u64,
-    /// How many stood there before it.
-    pub(crate) ahead: u32,
+    /// One, and those who were served meanwhile; 0 = it was none.
+    pub(crate) position: u32,
 }
 
 impl Waited {
     /// Adds another stay.
     pub(crate) fn add(&mut self, other: Self) {
         self.us += other.us;
-        self.ahead = self.ahead.saturating_add(other.ahead);
+        self.position = self.position.saturating_add(other.position);
     }
 }
 
@@ -49,7 +49,6 @@ pub(crate) async fn wait(
         Err(end) => return (Err(end), Waited::default()),
     };
     slot.set_server(None);
-    let ahead = u32::try_from(waiting.ahead()).unwrap_or(u32::MAX);
     let began_us = shard.clock.read();
     let outcome = poll_fn(|cx| {
         if let Some(kill) = slot.killed() {
@@ -57,7 +56,7 @@ pub(crate) async fn wait(
         }
         // Known to be woken first, then the look: a place given back in between wakes us.
         if waiting.is_first(cx.waker()) {
-            match with_backend(shard, backend, |backend| connect::claim(shard, backend)) {
+            match with_backend(shard, backend, |backend| connect::assign_first(shard, backend)) {
                 Some(Assigned::Server(server)) => return Poll::Ready(Ok(server)),
                 Some(Assigned::Queue) => {}
                 Some(Assigned::Nobody) | None => return Poll::Ready(Err(NO_SERVER)),
@@ -72,12 +71,16 @@ pub(crate) async fn wait(
         }
     })
     .await;
-    drop(waiting);
+    let position = u32::try_from(waiting.position()).unwrap_or(u32::MAX);
+    match &outcome {
+        Ok(_) => waiting.served(),
+        Err(_) => drop(waiting),
+    }
     if let Err(end) = &outcome {
         count(slot, backend, *end);
     }
     let us = shard.clock.read().saturating_sub(began_us);
-    (outcome, Waited { us, ahead })
+    (outcome, Waited { us, position })
 }
 
 fn join(slot: &Slot, backend: BackendId) -> Result<Waiting, SessionEnd> {

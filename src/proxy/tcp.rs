@@ -183,7 +183,7 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
         feconn: 0,
         beconn: 0,
         srvconn: 0,
-        queued: session.waited.ahead,
+        queued: session.waited.position,
     };
     record::write(&Asker::of(client), way, facts, &opening.sni);
 }

@@ -30,6 +30,8 @@ pub(crate) struct Queue {
 struct Line {
     /// The next ticket.
     next: u64,
+    /// How many got what they waited for.
+    served: u64,
     /// By ticket; `None` = did not look yet.
     wakers: BTreeMap<u64, Option<Waker>>,
     /// Most at once since that was asked for.
@@ -66,11 +68,12 @@ impl Queue {
         line.next += 1;
         line.wakers.insert(ticket, None);
         line.peak = line.peak.max(ahead + 1);
+        let before = line.served;
         self.waiting.store(ahead + 1, SeqCst);
         Some(Waiting {
             queue: Arc::clone(self),
             ticket,
-            ahead,
+            before,
         })
     }
 
@@ -108,7 +111,8 @@ impl Line {
 pub(crate) struct Waiting {
     queue: Arc<Queue>,
     ticket: u64,
-    ahead: usize,
+    /// How many had been served when it came.
+    before: u64,
 }
 
 impl Waiting {
@@ -124,9 +128,14 @@ impl Waiting {
         line.wakers.first_key_value().map(|(ticket, _)| *ticket) == Some(self.ticket)
     }
 
-    /// How many stood in line when it came.
-    pub(crate) fn ahead(&self) -> usize {
-        self.ahead
+    /// As HAProxy counts it for the log: one, and those who were served while it waited.
+    pub(crate) fn position(&self) -> u64 {
+        self.queue.lock().served - self.before + 1
+    }
+
+    /// Leaves the line with what it waited for.
+    pub(crate) fn served(self) {
+        self.queue.lock().served += 1;
     }
 }
 
@@ -188,9 +197,12 @@ mod tests {
         drop(first);
         assert_eq!([&a, &b, &c].map(|w| w.take()), [0, 0, 1]);
         assert!(third.is_first(Waker::noop()));
-        assert_eq!((queue.len(), third.ahead()), (1, 2));
+        assert_eq!((queue.len(), third.position()), (1, 1), "nobody was served");
+        let fourth = queue.join(3).unwrap();
+        third.served();
+        assert_eq!(fourth.position(), 2);
         assert_eq!((queue.take_peak(), queue.take_peak()), (3, 1));
-        drop(third);
+        drop(fourth);
         assert!(!queue.is_awaited());
         queue.wake();
     }
