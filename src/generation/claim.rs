@@ -90,7 +90,10 @@ mod tests {
         let slots = &backend.server("s1").unwrap().state.slots;
         assert_eq!(slots.taken(), 3);
         slots.leave();
-        assert!((0..3).any(|_| name(backend, None) == "s1"), "its turn comes");
+        assert!(
+            (0..3).any(|_| name(backend, None) == "s1"),
+            "its turn comes"
+        );
     }
 
     #[test]

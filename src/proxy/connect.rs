@@ -2,11 +2,11 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::Shard;
 use super::end::{Cause, During, SessionEnd};
-use super::queue::{self, Left, Waited};
+use super::queue::{self, Waited};
 use super::sessions::{Kill, Slot};
 use super::upstream::{Upstream, Use};
 use crate::generation::{Backend, Claim, Report, Server};
@@ -178,12 +178,14 @@ fn give(shard: &Shard, backend: &Backend, server: &Server, entry: Entry) -> Use 
 
 /// Connects to `first`, else to others, at most `plan.retries` times more. A
 /// refused connect goes to another server at once. `ends` tells servers that want to
-/// know who the client is; the others do not ask. `left` is asked where it has to wait
-/// for a place at another server.
+/// know who the client is; the others do not ask. `left` = whether the client has left:
+/// asked where a connect takes [`UNWATCHED`], and while a place at another server is
+/// waited for.
 ///
 /// # Errors
 /// How it ended: no server left (`SC`), all tries refused (`SC`) or timed out
-/// (`sC`), the session was ended from outside (`K`, `D`), no place (see [`queue::wait`]).
+/// (`sC`), the client left (`CC`), the session was ended from outside (`K`, `D`), no place
+/// (see [`queue::wait`]).
 pub(crate) async fn establish(
     slot: &Slot,
     plan: Plan,
@@ -197,9 +199,8 @@ pub(crate) async fn establish(
     let mut waited = Waited::default();
     loop {
         slot.set_server(Some(server.state.id));
-        slot.arm(plan.connect);
         server.counters.connects.add(1);
-        let outcome = attempt(slot, &server, ends).await;
+        let outcome = attempt(slot, plan.connect, &server, ends, left).await;
         let failed = |end, server| NoConnection {
             end,
             server,
@@ -229,8 +230,8 @@ pub(crate) async fn establish(
                     Again::Other(other) => server = other,
                     Again::Queue => {
                         drop(server);
-                        server = queued(slot, plan, left, &mut waited, (retries, redispatched))
-                            .await?;
+                        server =
+                            queued(slot, plan, left, &mut waited, (retries, redispatched)).await?;
                     }
                     Again::Same | Again::Nowhere => return Err(failed(NO_SERVER, None)),
                 }
@@ -298,6 +299,16 @@ fn is_gone(shard: &Shard, backend: BackendId) -> bool {
     shard.with_generation(|generation| generation.backends.iter().all(|b| b.state.id != backend))
 }
 
+/// Ready when nobody waits for the connection any more; remembers whom to wake.
+pub(crate) type Left<'a> = dyn FnMut(&mut Context<'_>) -> Poll<()> + 'a;
+
+/// How long a client goes unwatched while we wait for its server: most connects, and most
+/// answers, come before that. One that leaves meanwhile is noticed after it.
+pub(super) const UNWATCHED: Duration = Duration::from_millis(50);
+
+/// The client left while it had no connection: HAProxy's `CC`.
+pub(super) const CLIENT_LEFT: SessionEnd = SessionEnd::new(Cause::Client, During::Connect);
+
 /// No server is usable: HAProxy's `SC`.
 pub(crate) const NO_SERVER: SessionEnd = SessionEnd::new(Cause::Server, During::Connect);
 
@@ -308,18 +319,38 @@ enum Attempt {
     Ended(SessionEnd),
 }
 
-async fn attempt(slot: &Slot, server: &Use, ends: &dyn Fn() -> Option<Ends>) -> Attempt {
+async fn attempt(
+    slot: &Slot,
+    patience: Duration,
+    server: &Use,
+    ends: &dyn Fn() -> Option<Ends>,
+    left: &mut Left<'_>,
+) -> Attempt {
     // Boxed: dialling is rare, and its future would widen every session's.
     let mut dialling = Box::pin(dial(server, ends));
+    let begun_ms = slot.shard().clock.now_ms();
+    let mut watched = patience <= UNWATCHED;
+    slot.arm(patience.min(UNWATCHED));
     poll_fn(|cx| {
         if let Some(kill) = slot.killed() {
             return Poll::Ready(Attempt::Ended(killed(kill, During::Connect)));
         }
-        match dialling.as_mut().poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(outcome),
-            Poll::Pending if slot.expired() => Poll::Ready(Attempt::TimedOut),
-            Poll::Pending => Poll::Pending,
+        if let Poll::Ready(outcome) = dialling.as_mut().poll(cx) {
+            return Poll::Ready(outcome);
         }
+        match slot.expired() {
+            true if watched => return Poll::Ready(Attempt::TimedOut),
+            true => {
+                watched = true;
+                let gone_ms = slot.shard().clock.now_ms().wrapping_sub(begun_ms);
+                slot.arm(patience.saturating_sub(Duration::from_millis(gone_ms.into())));
+            }
+            false => {}
+        }
+        if watched && left(cx).is_ready() {
+            return Poll::Ready(Attempt::Ended(CLIENT_LEFT));
+        }
+        Poll::Pending
     })
     .await
 }

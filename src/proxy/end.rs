@@ -98,6 +98,8 @@ impl SessionEnd {
     pub(crate) const fn aborted_by(self) -> Abort {
         match (self.cause, self.during) {
             (Cause::Internal, _) => Abort::Internal,
+            // Who leaves before there is a server breaks off nothing, to HAProxy.
+            (Cause::Client, During::Queue | During::Connect) => Abort::None,
             (Cause::Client | Cause::ClientTimeout, _) => Abort::Client,
             // To its counters a kill is the server's end of the connection.
             (Cause::Server | Cause::ServerTimeout | Cause::Killed, During::Data | During::Last) => {
@@ -141,6 +143,7 @@ mod tests {
             (Cause::Server, During::Headers, *b"SH", Some(502)),
             (Cause::Proxy, During::Headers, *b"PH", Some(502)),
             (Cause::ServerTimeout, During::Headers, *b"sH", Some(504)),
+            (Cause::Client, During::Connect, *b"CC", None),
             (Cause::Client, During::Headers, *b"CH", None),
             (Cause::Proxy, During::Request, *b"PR", Some(400)),
             (Cause::ClientTimeout, During::Request, *b"cR", Some(408)),

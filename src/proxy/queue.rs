@@ -1,18 +1,15 @@
 //! Waiting for a server, where all that could serve have as much to do as they may.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use super::Shard;
-use super::connect::{self, Assigned, NO_SERVER, killed};
+use super::connect::{self, Assigned, Left, NO_SERVER, killed};
 use super::end::{Cause, During, SessionEnd};
 use super::sessions::Slot;
 use super::upstream::Use;
 use crate::generation::{Backend, Generation};
 use crate::state::{BackendId, Waiting};
-
-/// Ready when nobody waits for the server any more; remembers whom to wake.
-pub(crate) type Left<'a> = dyn FnMut(&mut Context<'_>) -> Poll<()> + 'a;
 
 /// A stay in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,7 +53,9 @@ pub(crate) async fn wait(
         }
         // Known to be woken first, then the look: a place given back in between wakes us.
         if waiting.is_first(cx.waker()) {
-            match with_backend(shard, backend, |backend| connect::assign_first(shard, backend)) {
+            match with_backend(shard, backend, |backend| {
+                connect::assign_first(shard, backend)
+            }) {
                 Some(Assigned::Server(server)) => return Poll::Ready(Ok(server)),
                 Some(Assigned::Queue) => {}
                 Some(Assigned::Nobody) | None => return Poll::Ready(Err(NO_SERVER)),
@@ -106,7 +105,9 @@ fn count(slot: &Slot, backend: BackendId, end: SessionEnd) {
 fn with_backend<R>(shard: &Shard, id: BackendId, f: impl FnOnce(&Backend) -> R) -> Option<R> {
     shard.with_generation(|generation: &Generation| {
         let mut backends = generation.backends.iter();
-        backends.find(|backend| backend.state.id == id).map(|backend| f(backend))
+        backends
+            .find(|backend| backend.state.id == id)
+            .map(|backend| f(backend))
     })
 }
 

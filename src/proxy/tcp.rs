@@ -3,16 +3,16 @@
 //! picked a server before it reads a byte.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use super::Client;
 use super::account::Asker;
-use super::connect::{self, Assigned, NO_SERVER, NoConnection, Plan};
+use super::connect::{self, Assigned, Dialled, NO_SERVER, NoConnection, Plan};
 use super::end::{Cause, During, SessionEnd};
 use super::hello;
 use super::queue::{self, Waited};
 use super::record::{self, Way};
 use super::tunnel::{self, First, Limits, Relayed};
+use super::upstream::Use;
 use crate::log::{Facts, Kind, NEVER};
 use crate::tls::{ClientHello, Scan};
 
@@ -34,24 +34,7 @@ pub(crate) async fn serve(mut client: Client) {
         return log(&client, Way::Nowhere, &Session::ended(NO_SERVER), &opening);
     };
     let Destination { plan, limits, .. } = found;
-    let mut waited = Waited::default();
-    let mut left = |_: &mut Context<'_>| Poll::Pending;
-    let server = match found.server {
-        Assigned::Server(server) => Ok(server),
-        Assigned::Queue => {
-            // Boxed: waiting is rare, and would widen every session.
-            let waiting = Box::pin(queue::wait(&client.slot, plan.backend, &mut left));
-            let (outcome, took) = waiting.await;
-            waited = took;
-            outcome
-        }
-        Assigned::Nobody => {
-            connect::backend_counters(client.shard(), plan.backend, |counters| {
-                counters.connect_errors.add(1);
-            });
-            Err(NO_SERVER)
-        }
-    };
+    let (server, mut waited) = place(&client, plan, found.server).await;
     let server = match server {
         Ok(server) => server,
         Err(end) => {
@@ -61,9 +44,7 @@ pub(crate) async fn serve(mut client: Client) {
             return log(&client, Way::Backend(plan.backend), &session, &opening);
         }
     };
-    let ends = || client.ends();
-    let establishing = connect::establish(&client.slot, plan, server, &ends, &mut left);
-    let dialled = match establishing.await {
+    let dialled = match dial(&client, plan, server).await {
         Ok(dialled) => dialled,
         Err(failed) => {
             client.shard().clock.read();
@@ -120,6 +101,38 @@ pub(crate) async fn serve(mut client: Client) {
         counted: true,
     };
     log(&client, way, &session, &opening);
+}
+
+/// A server with a place for it, and the wait for that.
+async fn place(
+    client: &Client,
+    plan: Plan,
+    assigned: Assigned,
+) -> (Result<Use, SessionEnd>, Waited) {
+    match assigned {
+        Assigned::Server(server) => (Ok(server), Waited::default()),
+        Assigned::Queue => {
+            let mut left = client.leaving(owed(client));
+            // Boxed: waiting is rare, and would widen every session.
+            Box::pin(queue::wait(&client.slot, plan.backend, &mut left)).await
+        }
+        Assigned::Nobody => {
+            connect::backend_counters(client.shard(), plan.backend, |counters| {
+                counters.connect_errors.add(1);
+            });
+            (Err(NO_SERVER), Waited::default())
+        }
+    }
+}
+
+async fn dial(client: &Client, plan: Plan, server: Use) -> Result<Dialled, NoConnection> {
+    let (ends, mut left) = (|| client.ends(), client.leaving(owed(client)));
+    connect::establish(&client.slot, plan, server, &ends, &mut left).await
+}
+
+/// Who says nothing and ends wanted nothing, as to HAProxy; a FIN behind bytes is passed on.
+fn owed(client: &Client) -> u64 {
+    u64::from(client.ahead.is_none())
 }
 
 /// What the log needs to know.

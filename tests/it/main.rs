@@ -27,6 +27,7 @@ mod http_memory;
 mod http_soak;
 mod http_stop;
 mod layers;
+mod leaving;
 mod limits;
 mod log;
 #[cfg(feature = "test-panic")]

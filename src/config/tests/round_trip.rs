@@ -902,24 +902,20 @@ fn server() -> impl Strategy<Value = Server> {
         (check, tls, sent()),
     )
         .prop_map(
-            |(
-                name,
-                address,
-                (weight, group),
-                (flags, maxconn),
-                ((check, check_at), tls, sent),
-            )| Server {
-                maxconn,
-                tls,
-                proxy_protocol: sent,
-                weight,
-                group,
-                backup: flags[0],
-                disabled: flags[1],
-                check,
-                check_port: check_at.map(|(port, _)| port),
-                check_address: check_at.map(|(_, ip)| ip),
-                ..Server::new(name, address)
+            |(name, address, (weight, group), (flags, maxconn), ((check, check_at), tls, sent))| {
+                Server {
+                    maxconn,
+                    tls,
+                    proxy_protocol: sent,
+                    weight,
+                    group,
+                    backup: flags[0],
+                    disabled: flags[1],
+                    check,
+                    check_port: check_at.map(|(port, _)| port),
+                    check_address: check_at.map(|(_, ip)| ip),
+                    ..Server::new(name, address)
+                }
             },
         )
 }

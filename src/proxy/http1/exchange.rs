@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use super::relay::Step;
 use crate::http::{self, Asked, BodyError, Decoder, Framing, RequestHead, Version};
@@ -248,7 +247,7 @@ impl Exchange {
         let Some(target) = self.target else {
             return self.fail(client, SessionEnd::new(Cause::Internal, During::Queue));
         };
-        let mut left = |_: &mut Context<'_>| Poll::Pending;
+        let mut left = client.leaving(self.up.owed());
         // Boxed: waiting is rare, and would widen every session.
         let waiting = Box::pin(queue::wait(&client.slot, target.plan.backend, &mut left));
         let (outcome, waited) = waiting.await;
@@ -264,7 +263,7 @@ impl Exchange {
             return self.fail(client, SessionEnd::new(Cause::Internal, During::Connect));
         };
         let ends = || client.ends();
-        let mut left = |_: &mut Context<'_>| Poll::Pending;
+        let mut left = client.leaving(self.up.owed());
         match connect::establish(&client.slot, target.plan, server, &ends, &mut left).await {
             Ok(dialled) => {
                 self.waited.add(dialled.waited);

@@ -17,9 +17,9 @@ use super::connection::Shared;
 use super::wire::ServerWire;
 use crate::net::Stream;
 use crate::proxy::choose::Target;
-use crate::proxy::connect::{self, NoConnection, killed};
+use crate::proxy::connect::{self, CLIENT_LEFT, Left, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::queue::{Left, Waited};
+use crate::proxy::queue::Waited;
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
 use crate::proxy::{ClientId, Shard};
@@ -205,13 +205,13 @@ pub(super) async fn open(
             break;
         }
         // Somebody else may be about to connect: then there is a place soon.
-        permit = Some(within(slot, dialling.acquire()).await?);
+        permit = Some(within(slot, left, dialling.acquire()).await?);
     }
     let ends = || shared.client.borrow().ends();
     let dialled = connect::establish(slot, target.plan, first, &ends, left).await?;
     let (server, retries, redispatched) = (dialled.server, dialled.retries, dialled.redispatched);
     let waited = dialled.waited;
-    match introduce(slot, shared, target, dialled.stream, &server).await {
+    match introduce(slot, shared, target, dialled.stream, &server, left).await {
         Ok(lease) => Ok(Opened {
             server,
             lease,
@@ -245,6 +245,7 @@ async fn introduce(
     target: &Target,
     stream: Stream,
     server: &Use,
+    left: &mut Left<'_>,
 ) -> Result<Lease, SessionEnd> {
     let is_secure = stream.is_secure();
     if is_secure && !stream.is_h2() {
@@ -264,7 +265,7 @@ async fn introduce(
         .max_header_list_size(target.limits.head as u32)
         .max_send_buffer_size(SEND_BUFFER);
     let shaking = builder.handshake::<_, Bytes>(ServerWire(stream));
-    let (requests, connection) = within(slot, shaking)
+    let (requests, connection) = within(slot, left, shaking)
         .await?
         .map_err(|_| SessionEnd::new(Cause::Server, During::Connect))?;
     let life = Rc::new(Life::default());
@@ -282,8 +283,12 @@ async fn introduce(
     lease.ok_or(connect::NO_SERVER)
 }
 
-/// Waits under the session's deadline.
-async fn within<F: Future>(slot: &Slot, work: F) -> Result<F::Output, SessionEnd> {
+/// Waits under the session's deadline, and no longer than the client does.
+async fn within<F: Future>(
+    slot: &Slot,
+    left: &mut Left<'_>,
+    work: F,
+) -> Result<F::Output, SessionEnd> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         if let Some(kill) = slot.killed() {
@@ -295,6 +300,7 @@ async fn within<F: Future>(slot: &Slot, work: F) -> Result<F::Output, SessionEnd
                 let late = SessionEnd::new(Cause::ServerTimeout, During::Connect);
                 Poll::Ready(Err(late))
             }
+            Poll::Pending if left(cx).is_ready() => Poll::Ready(Err(CLIENT_LEFT)),
             Poll::Pending => Poll::Pending,
         }
     })

@@ -7,6 +7,7 @@ mod floods;
 mod frames;
 mod grpc;
 mod heads;
+mod leaving;
 mod lifted;
 mod messages;
 mod numbers;

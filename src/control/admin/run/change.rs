@@ -45,9 +45,7 @@ pub(super) async fn server(
                 done => silent(done),
             }
         }
-        ServerChange::Maxconn(maxconn) => {
-            silent(control.set_server_maxconn(b, s, maxconn).await)
-        }
+        ServerChange::Maxconn(maxconn) => silent(control.set_server_maxconn(b, s, maxconn).await),
         ServerChange::ShutdownSessions => {
             let ended = control.shutdown_sessions_server(b, s).await;
             ended.map(|_| Reply::Silent).map_err(refused)

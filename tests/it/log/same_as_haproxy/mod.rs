@@ -110,6 +110,36 @@ const CASES: &[Case] = &[
     )
     .takes(CONNECT.saturating_mul(4)),
     case(
+        "a client that leaves while we connect",
+        |s| leave(s, "GET /deaf HTTP/1.1\r\nHost: x\r\n\r\n"),
+        &["deaf/s1 CC-- -1 0 GET /deaf"],
+    ),
+    case(
+        "a client with more behind its request that leaves while we connect",
+        |s| leave(s, &"GET /deaf HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2)),
+        &["deaf/s1 CC-- -1 0 GET /deaf"],
+    ),
+    case(
+        "a client that leaves amid its body while we connect",
+        |s| {
+            leave(
+                s,
+                "POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+            )
+        },
+        &["deaf/s1 CC-- -1 0 POST /deaf"],
+    ),
+    case(
+        "a client that ends amid its body while we connect",
+        |s| {
+            end(
+                s.www,
+                "POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+            )
+        },
+        &["deaf/s1 CC-- -1 0 POST /deaf"],
+    ),
+    case(
         "refused, then redispatched",
         |s| get(s, "two"),
         &["two/s2 ---- 200 +1 GET /two"],
@@ -317,6 +347,25 @@ const CASES: &[Case] = &[
         &["b-tbusy/<NOSRV> sQ 0 queue 0/1", "b-tbusy/s1 cD 0"],
     )
     .takes(CONNECT),
+    case(
+        "a session that says nothing and ends while we connect",
+        |s| end(tcp(s, "tdeaf"), ""),
+        &["b-tdeaf/s1 CC 0"],
+    ),
+    case(
+        "a session that is reset while we connect",
+        |s| {
+            let mut client = RawClient::connect(tcp(s, "tdeaf"));
+            client.send("hello");
+            dawdle(MOMENT);
+            client.reset();
+        },
+        &["b-tdeaf/s1 CD 0"],
+    )
+    .but_rlb(
+        &["b-tdeaf/s1 CC 0"],
+        "HAProxy says D of any reset in TCP mode, and C of the same moment where it sees a FIN",
+    ),
 ];
 
 fn get(side: &Side, path: &str) {
@@ -330,7 +379,9 @@ fn get(side: &Side, path: &str) {
 fn hold(side: &Side, path: &str) -> RawClient {
     let mut client = RawClient::connect(side.www);
     until_unanswered(side, || {
-        client.send(format!("GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        client.send(format!(
+            "GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ));
     });
     client
 }
@@ -345,7 +396,7 @@ fn raw(side: &Side, request: &str) {
 /// is not to reach one.
 fn leave(side: &Side, request: &str) {
     let mut client = RawClient::connect(side.www);
-    match request.contains("\r\n\r\n") {
+    match request.contains("\r\n\r\n") && !request.contains("/deaf") {
         true => until_unanswered(side, || {
             client.send(request);
         }),
@@ -355,6 +406,14 @@ fn leave(side: &Side, request: &str) {
         }
     }
     client.reset();
+}
+
+/// Sends it and half closes; comes back with the end of the connection.
+fn end(addr: SocketAddr, request: &str) {
+    let mut client = RawClient::connect(addr);
+    client.send(request);
+    dawdle(MOMENT);
+    client.finish_sending().read_end();
 }
 
 /// Until the request that `send` sends has reached the server that answers none.

@@ -1,17 +1,15 @@
 //! What runs: the servers, and HAProxy and rlb before them.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use socket2::SockRef;
-
 use super::super::Syslog;
 use super::{MOMENT, WAIT};
-use crate::support::{Haproxy, Origin, Rlb, dawdle, free_addr, real};
+use crate::support::{DeafOrigin, Haproxy, Origin, Rlb, dawdle, free_addr, real};
 
 /// One of the two, running.
 pub(super) struct Side {
@@ -35,7 +33,7 @@ pub(super) struct Origins {
     /// Requests that have reached `silent`.
     pub(super) unanswered: Arc<AtomicUsize>,
     _running: Vec<Origin>,
-    _deaf: (TcpListener, Vec<TcpStream>),
+    _deaf: DeafOrigin,
 }
 
 impl Origins {
@@ -90,8 +88,8 @@ impl Origins {
             ("badchunk", badchunk),
         ];
         let mut http: Vec<_> = running.iter().map(|(name, o)| (*name, o.addr())).collect();
-        let deaf = deaf();
-        http.push(("deaf", deaf.0.local_addr().unwrap()));
+        let deaf = DeafOrigin::listen();
+        http.push(("deaf", deaf.addr()));
         http.push(("refused", free_addr()));
         Self {
             http,
@@ -106,19 +104,6 @@ impl Origins {
     }
 }
 
-/// A listener whose queue is full: connects to it are not answered.
-pub(super) fn deaf() -> (TcpListener, Vec<TcpStream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    SockRef::from(&listener).listen(0).unwrap();
-    let addr = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&addr, MOMENT) {
-        waiting.push(stream);
-        assert!(waiting.len() < 16, "its queue never fills");
-    }
-    (listener, waiting)
-}
-
 pub(super) fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut bytes = [0; 4096];
@@ -131,7 +116,8 @@ pub(super) fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&head).into_owned())
 }
 
-const TCP: [(&str, &str); 5] = [
+const TCP: [(&str, &str); 6] = [
+    ("tdeaf", "deaf"),
     ("tok", "ok"),
     ("trefused", "refused"),
     ("tsilent", "silent"),
