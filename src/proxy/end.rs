@@ -98,8 +98,8 @@ impl SessionEnd {
     pub(crate) const fn aborted_by(self) -> Abort {
         match (self.cause, self.during) {
             (Cause::Internal, _) => Abort::Internal,
-            // Who leaves before there is a server breaks off nothing, to HAProxy.
-            (Cause::Client, During::Queue | During::Connect) => Abort::None,
+            // Who leaves amid a connect breaks off nothing, to HAProxy.
+            (Cause::Client, During::Connect) => Abort::None,
             (Cause::Client | Cause::ClientTimeout, _) => Abort::Client,
             // To its counters a kill is the server's end of the connection.
             (Cause::Server | Cause::ServerTimeout | Cause::Killed, During::Data | During::Last) => {

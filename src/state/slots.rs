@@ -71,7 +71,6 @@ impl Slots {
     }
 
     /// Places taken now.
-    #[cfg(test)]
     pub(crate) fn taken(&self) -> u32 {
         self.taken.load(SeqCst)
     }
