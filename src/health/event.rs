@@ -219,6 +219,33 @@ mod tests {
     };
 
     #[test]
+    fn what_becomes_of_who_waits_is_told() {
+        let mut servers = [server(1, 1), server(2, 1)];
+        for server in &mut servers {
+            server.maxconn = Some(2);
+        }
+        let generation = serving(vec![backend("web", servers.to_vec())]);
+        let web = &generation.backends[0];
+        let waiting: Vec<_> = (0..3).map(|_| web.state.queue.join(9)).collect();
+        let states = [&web.servers[0].state, &web.servers[1].state];
+        let down = |name: &str| event(name, Operational::Down, REFUSED).log_line(&generation);
+        states[0].set_operational(Operational::Down, 1);
+        assert!(down("s1").ends_with("0 sessions active, 0 requeued, 3 remaining in queue."));
+        states[1].set_operational(Operational::Down, 1);
+        assert!(down("s2").ends_with("0 sessions active, 3 requeued, 0 remaining in queue."));
+        states[0].set_operational(Operational::Up, 1);
+        let up = event("s1", Operational::Up, REFUSED).log_line(&generation);
+        assert!(
+            up.ends_with("2 sessions requeued, 1 total in queue."),
+            "{up}"
+        );
+        states[0].set_admin(Admin::Drain, 1);
+        let drained = admin_line(web, &web.servers[0], Admin::Ready);
+        assert!(drained.ends_with("3 sessions requeued, 0 total in queue."));
+        drop(waiting);
+    }
+
+    #[test]
     fn lines_are_those_of_haproxy() {
         let generation = checked();
         let servers = &generation.backends[0].servers;
