@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -24,6 +23,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{Failure, FailureKind};
 use crate::config::ApiAddress;
+use crate::net::AnyStream;
 
 /// Asks one API. Requests are one after the other; what is to run beside them
 /// needs a client of its own. A request that is dropped takes its connection
@@ -209,15 +209,17 @@ impl Client {
                 ApiAddress::Unix(path) => {
                     let stream = UnixStream::connect(path).await;
                     let stream = stream.map_err(|error| unix_failure(path, &error))?;
-                    Ok(self.start(stream).await?)
+                    Ok(self.start(Box::new(stream)).await?)
                 }
                 ApiAddress::Http(host, port) => {
                     let stream = self.dial(host, *port).await?;
-                    Ok(self.start(stream).await?)
+                    Ok(self.start(Box::new(stream)).await?)
                 }
                 ApiAddress::Https(host, port) => {
                     let stream = self.dial(host, *port).await?;
-                    Ok(self.start(self.secure(host, stream).await?).await?)
+                    Ok(self
+                        .start(Box::new(self.secure(host, stream).await?))
+                        .await?)
                 }
             }
         });
@@ -261,10 +263,7 @@ impl Client {
         secured.map_err(|error| failure(distrust(&error)))
     }
 
-    async fn start<S>(&self, stream: S) -> Result<Connection, Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
+    async fn start(&self, stream: AnyStream) -> Result<Connection, Failure> {
         let shaken = http1::handshake(TokioIo::new(stream)).await;
         let (sender, connection) = shaken.map_err(|error| self.broken(&error))?;
         let driver = tokio::task::spawn_local(async move {

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::net::AnyStream;
 
 /// The same request for HTTP/2: its Host is the authority, and what is of a
 /// connection (9113 8.2.2) is left out.
@@ -52,10 +53,10 @@ pub(super) fn health_request(scheme: &str, host: &str) -> http::Result<Request<(
 }
 
 /// Status of the answer; of the rest of it nothing is read.
-pub(super) async fn status<S>(stream: S, request: Request<()>) -> Result<StatusCode, h2::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(super) async fn status(
+    stream: AnyStream,
+    request: Request<()>,
+) -> Result<StatusCode, h2::Error> {
     with_connection(stream, |mut requests| async move {
         let (answer, _) = requests.send_request(request, true)?;
         Ok(answer.await?.status())
@@ -64,14 +65,11 @@ where
 }
 
 /// Status of the answer, and whether it says that the service serves.
-pub(super) async fn is_serving<S>(
-    stream: S,
+pub(super) async fn is_serving(
+    stream: AnyStream,
     request: Request<()>,
     service: &str,
-) -> Result<(StatusCode, bool), h2::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<(StatusCode, bool), h2::Error> {
     let question = question(service);
     with_connection(stream, |mut requests| async move {
         let (answer, mut up) = requests.send_request(request, false)?;
@@ -96,12 +94,11 @@ where
 
 /// Drives a connection as long as `work` needs it: no task of its own, so that when
 /// the probe is dropped, all of it is.
-async fn with_connection<S, W, T>(
-    stream: S,
+async fn with_connection<W, T>(
+    stream: AnyStream,
     work: impl FnOnce(SendRequest<Bytes>) -> W,
 ) -> Result<T, h2::Error>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
     W: Future<Output = Result<T, h2::Error>>,
 {
     let (requests, mut connection) = Builder::new()
@@ -203,7 +200,7 @@ mod tests {
     async fn check(service: &str, says: Says) -> (Option<(u16, bool)>, Request<()>, Vec<u8>) {
         let (ours, theirs) = duplex(64 << 10);
         let request = health_request("http", "10.0.0.1:80").unwrap();
-        let asking = async { is_serving(ours, request, service).await.ok() };
+        let asking = async { is_serving(Box::new(ours), request, service).await.ok() };
         let (answer, (head, asked)) = tokio::join!(asking, serve(theirs, says));
         (
             answer.map(|(status, serves)| (status.as_u16(), serves)),
@@ -260,7 +257,7 @@ mod tests {
             .unwrap();
         let request = from_http1(request, "https").unwrap();
         let (ours, theirs) = duplex(64 << 10);
-        let asking = status(ours, request);
+        let asking = status(Box::new(ours), request);
         let (status, (head, _)) = tokio::join!(asking, serve(theirs, Says(204, b"", None)));
         assert_eq!(status.unwrap(), StatusCode::NO_CONTENT);
         assert_eq!(head.method(), Method::HEAD);

@@ -4,6 +4,7 @@
 //! This room must not know HTTP, generations or either plane.
 //! Start at [`Stream`] and [`listen::open`].
 
+mod any;
 mod descriptors;
 pub(crate) mod dial;
 mod inherited;
@@ -18,6 +19,7 @@ pub(crate) mod splice;
 mod stream;
 pub(crate) mod system;
 
+pub(crate) use any::AnyStream;
 pub(crate) use descriptors::{CARRIER, receive, send_descriptors};
 pub use inherited::take_inherited;
 pub(crate) use listen::ListenError;

@@ -1,10 +1,9 @@
-//! The words of HAProxy, nginx and Traefik, and what rlb says instead: `table.rs`.
+//! The words of HAProxy, nginx and Traefik, and what rlb says instead.
 
-mod table;
+mod haproxy;
+mod proxies;
 
 use std::fmt::Write;
-
-use table::WORDS;
 
 /// What to say of a word that is not rlb's.
 ///
@@ -12,10 +11,14 @@ use table::WORDS;
 /// `proxy-pass`, `loadBalancer`; case, dashes and blanks do not count.
 pub(crate) fn foreign(word: &str) -> Option<String> {
     let wanted = normal(word);
-    let (_, from, advice) = WORDS
-        .iter()
-        .find(|(word, _, _)| word.split('|').any(|word| normal(word) == wanted))?;
+    let (_, from, advice) =
+        words().find(|(word, _, _)| word.split('|').any(|word| normal(word) == wanted))?;
     Some(format!("{} of {from}: {advice}", written(word)))
+}
+
+/// Spellings (separated by `|`), whose they are, what rlb says instead.
+fn words() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    haproxy::WORDS.iter().chain(proxies::WORDS)
 }
 
 fn written(word: &str) -> String {
@@ -57,8 +60,7 @@ mod tests {
 
     #[test]
     fn at_least_sixty_and_none_twice() {
-        let mut words: Vec<_> = WORDS
-            .iter()
+        let mut words: Vec<_> = words()
             .flat_map(|(words, _, _)| words.split('|').map(normal))
             .collect();
         assert!(words.len() >= 60);

@@ -2,7 +2,7 @@
 //!
 //! An event only says "look again"; the list of containers is the truth, read anew
 //! after events and every minute. [`look()`] turns one list into members and into
-//! those left out with the reason, pure; `engine.rs` follows one engine;
+//! those left out with the reason, pure; `engine` follows one engine;
 //! `provider.rs` joins several into one set. Start at `look.rs`.
 
 mod address;
