@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// One who wants a place, on a thread of its own; gives up after `polls` looks.
+    /// One who wants a place, on a thread of its own.
     struct Wanting<'a> {
         queue: &'a Arc<Queue>,
         slots: &'a Slots,
@@ -256,49 +256,48 @@ mod tests {
         }
     }
 
-    /// Threads that take and give back places, some of which give up amid their wait: at
-    /// any time no more than the limit, and nobody is left waiting for ever.
+    const TURNS: usize = 4000;
+
+    /// Takes and gives back places; every seventh time without any patience.
+    fn visit(queue: &Arc<Queue>, slots: &Slots, limit: u32, seed: usize) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        for turn in 0..TURNS {
+            let mut wanting = Wanting {
+                queue,
+                slots,
+                waiting: None,
+            };
+            let is_patient = !(turn + seed).is_multiple_of(7);
+            let patience = match is_patient {
+                true => Duration::from_secs(30),
+                false => Duration::ZERO,
+            };
+            let place = poll_fn(|cx| wanting.poll(cx));
+            let found = runtime.block_on(async { tokio::time::timeout(patience, place).await });
+            if found.is_err() {
+                assert!(!is_patient, "a place that is free was not found");
+                continue;
+            }
+            assert!(slots.taken() <= limit);
+            if turn % 3 == 0 {
+                std::thread::yield_now();
+            }
+            slots.leave();
+            queue.wake();
+        }
+    }
+
+    /// At any time no more than the limit, and nobody is left waiting for ever.
     #[test]
     fn no_wake_up_is_lost_between_threads() {
-        const THREADS: usize = 4;
-        const TURNS: usize = 4000;
         for limit in [1, 3] {
             let (queue, slots) = (Arc::new(Queue::default()), Slots::default());
             slots.set_limit(limit);
             std::thread::scope(|scope| {
-                for thread in 0..THREADS {
+                for seed in 0..4 {
                     let (queue, slots) = (&queue, &slots);
-                    scope.spawn(move || {
-                        let runtime = tokio::runtime::Builder::new_current_thread()
-                            .enable_time()
-                            .build()
-                            .unwrap();
-                        for turn in 0..TURNS {
-                            let mut wanting = Wanting { queue, slots, waiting: None };
-                            let place = poll_fn(|cx| wanting.poll(cx));
-                            // Every seventh has no patience at all.
-                            if (turn + thread) % 7 == 0 {
-                                let now = runtime.block_on(async {
-                                    tokio::select! { biased; () = place => true, () = async {} => false }
-                                });
-                                if !now {
-                                    drop(wanting);
-                                    continue;
-                                }
-                            } else {
-                                let patience = Duration::from_secs(30);
-                                let in_time = runtime
-                                    .block_on(async { tokio::time::timeout(patience, place).await });
-                                in_time.expect("a place that is free is found");
-                            }
-                            assert!(slots.taken() <= limit);
-                            if turn % 3 == 0 {
-                                std::thread::yield_now();
-                            }
-                            slots.leave();
-                            queue.wake();
-                        }
-                    });
+                    scope.spawn(move || visit(queue, slots, limit, seed));
                 }
             });
             assert_eq!((slots.taken(), queue.len()), (0, 0));

@@ -6,10 +6,13 @@ use super::client::Client;
 use super::{h2_to_h2, h2c};
 use crate::support::{Answer, Lb, Origin, PATIENCE, dawdle, wait_until};
 
-/// Answers after a while, and closes.
-fn slow() -> Origin {
-    Origin::answering(|_| {
-        dawdle(Duration::from_millis(100));
+/// Long enough for others to come meanwhile.
+const WORK: Duration = Duration::from_millis(100);
+
+/// Answers after a while.
+fn slow(work: Duration) -> Origin {
+    Origin::answering(move |_| {
+        dawdle(work);
         Answer::Keep(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec())
     })
 }
@@ -23,7 +26,7 @@ fn at_rest(lb: &Lb, server: &str) {
 
 #[test]
 fn requests_of_one_connection_wait_for_each_other() {
-    let origin = slow();
+    let origin = slow(WORK);
     let lb = h2c(
         origin.addr(),
         "server_maxconn = 1\ntimeouts = { queue = \"30s\" }",
@@ -38,7 +41,7 @@ fn requests_of_one_connection_wait_for_each_other() {
 
 #[test]
 fn who_waits_too_long_is_told() {
-    let origin = slow();
+    let origin = slow(WORK * 10);
     let lb = h2c(
         origin.addr(),
         "server_maxconn = 1\ntimeouts = { queue = \"20ms\" }",
@@ -56,7 +59,7 @@ fn who_waits_too_long_is_told() {
 
 #[test]
 fn a_connection_that_ends_leaves_the_queue() {
-    let origin = slow();
+    let origin = slow(WORK);
     let lb = h2c(
         origin.addr(),
         "server_maxconn = 1\ntimeouts = { queue = \"30s\" }",
@@ -71,7 +74,7 @@ fn a_connection_that_ends_leaves_the_queue() {
 
 #[test]
 fn servers_of_http_2_have_places_too() {
-    let inner = slow();
+    let inner = slow(WORK);
     let server = h2c(inner.addr(), "");
     let lb = h2_to_h2(
         server.addr(),

@@ -24,6 +24,8 @@ use sides::{Side, haproxy, rlb};
 const WAIT: Duration = Duration::from_millis(400);
 /// The time for one connect, of both.
 const CONNECT: Duration = Duration::from_millis(200);
+/// The time a place at a busy server is waited for, of both.
+const PLACE: Duration = Duration::from_millis(100);
 /// Long enough that what was sent is there, and no timeout is near.
 const MOMENT: Duration = Duration::from_millis(120);
 
@@ -298,21 +300,21 @@ const CASES: &[Case] = &[
             "busy/s1 sH-- 504 0 GET /busy/1",
         ],
     )
-    .takes(CONNECT),
+    .takes(PLACE),
     case(
         "a client that leaves while it waits for a place",
         |s| {
-            let mut first = hold(s, "busy/1");
+            let mut first = hold(s, "soon/1");
             let mut second = RawClient::connect(s.www);
-            second.send("GET /busy/2 HTTP/1.1\r\nHost: x\r\n\r\n");
-            let is_waiting = || super::number(&stat(&s.socket), "busy", "BACKEND", "qcur") == 1;
+            second.send("GET /soon/2 HTTP/1.1\r\nHost: x\r\n\r\n");
+            let is_waiting = || super::number(&stat(&s.socket), "soon", "BACKEND", "qcur") == 1;
             wait_until(PATIENCE, "the second in the queue", is_waiting);
             second.reset();
             first.read_end();
         },
         &[
-            "busy/<NOSRV> CQ-- -1 0 GET /busy/2 queue 0/1",
-            "busy/s1 sH-- 504 0 GET /busy/1",
+            "soon/<NOSRV> CQ-- -1 0 GET /soon/2 queue 0/1",
+            "soon/s1 sH-- 504 0 GET /soon/1",
         ],
     ),
     case(
@@ -346,7 +348,7 @@ const CASES: &[Case] = &[
         },
         &["b-tbusy/<NOSRV> sQ 0 queue 0/1", "b-tbusy/s1 cD 0"],
     )
-    .takes(CONNECT),
+    .takes(PLACE),
     case(
         "a session that says nothing and ends while we connect",
         |s| end(tcp(s, "tdeaf"), ""),

@@ -127,7 +127,7 @@ const TCP: [(&str, &str); 6] = [
 
 /// Backends whose server `silent` may have one request at once, and how long a second one
 /// waits for it.
-const BUSY: [(&str, &str); 2] = [("busy", "200ms"), ("soon", "2s")];
+const BUSY: [(&str, &str); 2] = [("busy", "100ms"), ("soon", "2s")];
 
 /// Of a backend whose server takes one session at once.
 fn maxconn(name: &str, words: &'static str) -> &'static str {
@@ -174,6 +174,7 @@ pub(super) fn haproxy() -> Option<Side> {
             origin => origins.addr(origin).to_string() + maxconn(name, " maxconn 1"),
         };
         text += &format!("backend b-{name}\n  mode tcp\n  server s1 {server}\n");
+        text += maxconn(name, "  timeout queue 100ms\n");
     }
     let running = real::haproxy_with(&text, www)?;
     Some(Side {
@@ -235,7 +236,10 @@ pub(super) fn rlb(dir: &Path) -> Side {
         };
         text += &backend(&format!("b-{name}"), &server);
         text += "mode = \"tcp\"\n";
-        text += maxconn(name, "server_maxconn = 1\n");
+        text += maxconn(
+            name,
+            "server_maxconn = 1\ntimeouts = { queue = \"100ms\" }\n",
+        );
     }
     let running = Rlb::with(text).ready_on(www).start();
     Side {
