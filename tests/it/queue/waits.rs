@@ -22,6 +22,10 @@ fn the_second_request_waits_for_the_place_of_the_first() {
         assert_eq!(cells, [of_server, of_backend], "{column}");
     }
     assert_eq!(bench.cell("s1", "slim"), 1);
+    let explained = bench.ask("explain GET http://test/");
+    for words in ["1 of 1 places taken", "1 wait for a place"] {
+        assert!(explained.contains(words), "{explained}");
+    }
     dawdle(HOLD);
     answer(held);
     assert_eq!(first.read_response().0.status(), 200);
