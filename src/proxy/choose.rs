@@ -82,10 +82,9 @@ fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
 
 /// Where a request goes.
 pub(crate) enum Found {
-    /// There, counted as in use.
-    Server(Target, Use),
-    /// To one of that backend, all of which have enough to do.
-    Queue(Target),
+    /// There, counted as in use; `None` = to a server of that backend that has a place,
+    /// in the end: see [`super::queue`].
+    Server(Target, Option<Use>),
     /// Nobody of that backend is usable.
     NoServer(Target),
     /// No route and no default.
@@ -119,8 +118,8 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         }
         let target = Target::of(backend);
         match connect::assign(&shard, backend) {
-            Assigned::Server(server) => Found::Server(target, server),
-            Assigned::Queue => Found::Queue(target),
+            Assigned::Server(server) => Found::Server(target, Some(server)),
+            Assigned::Queue => Found::Server(target, None),
             Assigned::Nobody => Found::NoServer(target),
         }
     })

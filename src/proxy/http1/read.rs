@@ -198,21 +198,12 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     match find_server(client, &head) {
         Found::Server(target, server) if target.protocol == Protocol::Http2 => {
             client.shard().give_exchange(exchange);
-            let (len, lifted) = (head.len, Lifted::new(client, head, target, Some(server)));
+            let (len, lifted) = (head.len, Lifted::new(client, head, target, server));
             return lift(client, lifted, len, buf);
         }
         Found::Server(target, server) => {
             exchange.target = Some(target);
-            exchange.assign(client, Some(server), &head, behind);
-        }
-        Found::Queue(target) if target.protocol == Protocol::Http2 => {
-            client.shard().give_exchange(exchange);
-            let (len, lifted) = (head.len, Lifted::new(client, head, target, None));
-            return lift(client, lifted, len, buf);
-        }
-        Found::Queue(target) => {
-            exchange.target = Some(target);
-            exchange.assign(client, None, &head, behind);
+            exchange.assign(client, server, &head, behind);
         }
         Found::NoServer(target) => {
             exchange.target = Some(target);

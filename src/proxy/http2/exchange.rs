@@ -113,11 +113,7 @@ impl Exchange {
         match find_server(client, head) {
             Found::Server(target, server) => {
                 self.target = Some(target);
-                self.server = Some(server);
-                self.describe(client, head);
-            }
-            Found::Queue(target) => {
-                self.target = Some(target);
+                self.server = server;
                 self.describe(client, head);
             }
             Found::NoServer(target) => {
