@@ -98,6 +98,22 @@ impl Control {
         .await
     }
 
+    /// `set maxconn server`; 0 = no limit.
+    pub(crate) async fn set_server_maxconn(
+        &self,
+        backend: &str,
+        server: &str,
+        maxconn: u32,
+    ) -> Result<(), Refusal> {
+        let words = format!("set maxconn server {backend}/{server} {maxconn}");
+        self.change_server(words, backend, server, |server| {
+            let (written, stamp) = (server.maxconn, &server.stamp);
+            Set::put(&mut server.set.maxconn, maxconn, &written, stamp);
+            Ok(())
+        })
+        .await
+    }
+
     /// `set server ... state`, `enable server`, `disable server`.
     pub(crate) async fn set_state(
         &self,

@@ -32,6 +32,8 @@ struct Written {
     check_port: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check_address: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maxconn: Option<u32>,
     #[serde(default, skip_serializing_if = "is_the_backends")]
     tls: TlsChoice,
     #[serde(default, skip_serializing_if = "is_inherited")]
@@ -73,6 +75,7 @@ impl From<Spec> for Written {
             check: server.check,
             check_port: server.check_port,
             check_address: server.check_address,
+            maxconn: server.maxconn,
             tls: server.tls,
             proxy_protocol: server.proxy_protocol,
         }
@@ -95,6 +98,7 @@ impl From<Written> for Spec {
             check: written.check,
             check_port: written.check_port,
             check_address: written.check_address,
+            maxconn: written.maxconn,
             tls: written.tls,
             proxy_protocol: written.proxy_protocol,
             ..config::Server::new(written.name, address)
@@ -165,6 +169,7 @@ mod tests {
                 check: Some(false),
                 check_port: Some(81),
                 check_address: Some([127, 0, 0, 9].into()),
+                maxconn: Some(20),
                 tls: TlsChoice::Own(Box::new(config::ServerTls {
                     sni: Some("a.test".into()),
                     verify: false,

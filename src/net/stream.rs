@@ -1,7 +1,7 @@
 //! One connected socket, whatever it is made of, and one listening socket.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -273,6 +273,27 @@ impl Stream {
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {
         self.fd.known().is_some()
+    }
+
+    /// Resolves when the peer has left, and reads nothing: it reset the connection, or sent
+    /// its FIN with fewer than `owed` bytes left to read before it. The FIN of a peer that
+    /// owes nothing is half a close, and no end.
+    pub(crate) async fn left(&self, owed: u64) {
+        let Ok(driver) = self.fd.driver() else {
+            return pending().await;
+        };
+        // Records of TLS are more than what they carry: how much more, nobody knows.
+        if owed > 0 && self.tls.is_none() {
+            // The driver answers this question with a FIN, too.
+            let told = driver.ready(Interest::PRIORITY).await;
+            let fin = told.is_ok_and(|told| told.ready().is_read_closed());
+            if fin && rustix::io::ioctl_fionread(&self.fd).is_ok_and(|unread| unread < owed) {
+                return;
+            }
+        }
+        if driver.ready(Interest::ERROR).await.is_err() {
+            pending().await
+        }
     }
 
     /// Whether bytes wait to be read (or a FIN or an error, as far as the driver knows).

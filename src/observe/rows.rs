@@ -112,6 +112,8 @@ pub(crate) struct BackendRow {
     pub(crate) groups: Vec<GroupRow>,
     /// What it does.
     pub(crate) work: Work,
+    /// Who waits for its servers.
+    pub(crate) queue: QueueRow,
     /// A server is usable, or there is none at all.
     pub(crate) up: bool,
     /// What is usable.
@@ -126,6 +128,17 @@ pub(crate) struct BackendRow {
     pub(crate) downtime_s: u64,
     /// HAProxy's word for the algorithm.
     pub(crate) algorithm: &'static str,
+}
+
+/// The queue of a backend.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueRow {
+    /// How many wait now.
+    pub(crate) now: u64,
+    /// The most that waited at once.
+    pub(crate) peak: u64,
+    /// The most that may; `None` = no server has a limit, so nobody waits.
+    pub(crate) limit: Option<u64>,
 }
 
 /// A server.
@@ -153,6 +166,8 @@ pub(crate) struct ServerRow {
     pub(crate) own_weight: u16,
     /// As written.
     pub(crate) initial_weight: u16,
+    /// Most sessions at once; 0 = no limit.
+    pub(crate) maxconn: u32,
     /// Used only without others.
     pub(crate) backup: bool,
     /// What it does.

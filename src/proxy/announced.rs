@@ -128,6 +128,7 @@ fn log(client: &Client, end: SessionEnd) {
         feconn: 0,
         beconn: 0,
         srvconn: 0,
+        queued: 0,
     };
     record::write(&Asker::of(client), Way::Nowhere, facts, b"");
 }

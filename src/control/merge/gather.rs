@@ -254,6 +254,11 @@ impl Gather<'_> {
             self.compare(&name, "weight", &member.weight, weight);
             member.weight = weight.value.min(WEIGHT_MAX);
         }
+        if let Some(maxconn) = &set.maxconn {
+            let written = settings.maxconn.unwrap_or(self.backend.server_maxconn);
+            self.compare(&name, "maxconn", &written, maxconn);
+            settings.maxconn = Some(maxconn.value);
+        }
         if let Some(admin) = &set.admin {
             self.compare(&name, "state", &member.admin, admin);
             member.admin = admin.value;

@@ -94,8 +94,8 @@ pub(crate) enum ServerChange {
         ip: Option<std::net::IpAddr>,
         port: Option<u16>,
     },
-    /// `set maxconn server`.
-    Maxconn(usize),
+    /// `set maxconn server`; 0 = no limit.
+    Maxconn(u32),
     /// `shutdown sessions server`.
     ShutdownSessions,
     /// `del server`.

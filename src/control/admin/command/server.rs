@@ -91,7 +91,7 @@ pub(super) fn maxconn(arguments: &Arguments<'_>) -> Parsed {
             Err(Reply::refused("Trailing garbage in maxconn string"))
         }
         Some((number, _)) => {
-            usize::try_from(number).map_err(|_| Reply::refused("Value out of range."))
+            u32::try_from(number).map_err(|_| Reply::refused("Value out of range."))
         }
     };
     about(arguments, maxconn.map(ServerChange::Maxconn))
@@ -232,11 +232,12 @@ pub(super) fn add(arguments: &Arguments<'_>) -> Parsed {
 }
 
 /// Words of `add server` beside those of TLS.
-const KEYWORDS: [&str; 13] = [
+const KEYWORDS: [&str; 14] = [
     "addr",
     "backup",
     "check",
     "disabled",
+    "maxconn",
     "no-backup",
     "no-check",
     "no-send-proxy",
@@ -248,7 +249,7 @@ const KEYWORDS: [&str; 13] = [
     "weight",
 ];
 /// HAProxy's words of a server that are set elsewhere, or not at all yet.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 12] = [
     "check-send-proxy",
     "check-ssl",
     "cookie",
@@ -257,7 +258,6 @@ const ELSEWHERE: [&str; 13] = [
     "fastinter",
     "id",
     "inter",
-    "maxconn",
     "maxqueue",
     "proto",
     "rise",
@@ -312,6 +312,7 @@ impl Added {
                 check: Some(false),
                 check_port: None,
                 check_address: None,
+                maxconn: None,
                 tls: config::TlsChoice::Backend,
                 proxy_protocol: ProxyChoice::Inherit,
             },
@@ -340,6 +341,7 @@ impl Keywords {
         };
         match word {
             "weight" => settings.weight = server_weight(&settings.name, value()?)?,
+            "maxconn" => settings.maxconn = Some(server_maxconn(value()?)?),
             "check" => settings.check = None,
             "no-check" => settings.check = Some(false),
             "backup" => settings.backup = true,
@@ -378,6 +380,15 @@ fn unknown_keyword(word: &str) -> Reply {
         Some(near) => format!("unknown keyword '{word}'; did you mean '{near}' maybe ?"),
         None => format!("unknown keyword '{word}'."),
     })
+}
+
+/// HAProxy takes whatever begins like a number.
+fn server_maxconn(text: &str) -> Result<u32, Reply> {
+    let wrong = || Reply::refused(format!("'maxconn' expects a number, not '{text}'."));
+    match units::leading_number(text) {
+        Some((number, "")) => u32::try_from(number).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    }
 }
 
 fn server_weight(server: &str, text: &str) -> Result<u16, Reply> {
