@@ -19,6 +19,7 @@ pub(crate) fn server(port: u16, weight: u16) -> Server {
         check: None,
         check_port: None,
         check_address: None,
+        maxconn: None,
         tls: TlsChoice::Backend,
         proxy_protocol: ProxyChoice::Inherit,
     }

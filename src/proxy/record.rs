@@ -90,6 +90,7 @@ pub(super) fn of_session(client: &Client, kind: Kind, end: SessionEnd) -> Facts 
         feconn: 0,
         beconn: 0,
         srvconn: 0,
+        queued: 0,
     }
 }
 

@@ -35,6 +35,7 @@ mod log;
 mod panics;
 mod privileges;
 mod proxy_protocol;
+mod queue;
 mod real;
 mod server_file;
 mod stats;

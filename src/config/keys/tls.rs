@@ -41,6 +41,7 @@ pub(super) const SHOWN: &[Key] = &[
         },
     ),
     key("ca_file", PEM),
+    key("crl_file", PEM),
 ];
 
 pub(super) static FRONTEND_TLS: Section = Section {

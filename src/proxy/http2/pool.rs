@@ -19,6 +19,7 @@ use crate::net::Stream;
 use crate::proxy::choose::Target;
 use crate::proxy::connect::{self, CLIENT_LEFT, Left, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::queue::Waited;
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
 use crate::proxy::{ClientId, Shard};
@@ -158,6 +159,8 @@ pub(super) struct Opened {
     pub(super) retries: u32,
     /// One of them was made at another server.
     pub(super) redispatched: bool,
+    /// In the queue, between two tries.
+    pub(super) waited: Waited,
 }
 
 /// A place on a connection to `first`, else, when that cannot be reached, to another server.
@@ -195,6 +198,7 @@ pub(super) async fn open(
                 reused: true,
                 retries: 0,
                 redispatched: false,
+                waited: Waited::default(),
             });
         }
         if permit.is_some() {
@@ -206,6 +210,7 @@ pub(super) async fn open(
     let ends = || shared.client.borrow().ends();
     let dialled = connect::establish(slot, target.plan, first, &ends, left).await?;
     let (server, retries, redispatched) = (dialled.server, dialled.retries, dialled.redispatched);
+    let waited = dialled.waited;
     match introduce(slot, shared, target, dialled.stream, &server, left).await {
         Ok(lease) => Ok(Opened {
             server,
@@ -213,6 +218,7 @@ pub(super) async fn open(
             reused: false,
             retries,
             redispatched,
+            waited,
         }),
         Err(end) => {
             server.counters.connect_errors.add(1);
@@ -221,6 +227,7 @@ pub(super) async fn open(
                 server: Some(server.release()),
                 retries,
                 redispatched,
+                waited,
             })
         }
     }

@@ -11,6 +11,7 @@ mod leaving;
 mod lifted;
 mod messages;
 mod numbers;
+mod places;
 mod raw;
 mod real;
 mod tls;

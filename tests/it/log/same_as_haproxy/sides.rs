@@ -116,13 +116,23 @@ pub(super) fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&head).into_owned())
 }
 
-const TCP: [(&str, &str); 5] = [
+const TCP: [(&str, &str); 6] = [
     ("tdeaf", "deaf"),
     ("tok", "ok"),
     ("trefused", "refused"),
     ("tsilent", "silent"),
     ("tnone", ""),
+    ("tbusy", "silent"),
 ];
+
+/// Backends whose server `silent` may have one request at once, and how long a second one
+/// waits for it.
+const BUSY: [(&str, &str); 2] = [("busy", "100ms"), ("soon", "2s")];
+
+/// Of a backend whose server takes one session at once.
+fn maxconn(name: &str, words: &'static str) -> &'static str {
+    if name == "tbusy" { words } else { "" }
+}
 
 pub(super) fn haproxy() -> Option<Side> {
     let origins = Origins::start();
@@ -139,7 +149,8 @@ pub(super) fn haproxy() -> Option<Side> {
          http-request deny deny_status 429 if {{ path_beg /many }}\n",
         syslog.addr()
     );
-    for (name, _) in origins.http.iter().chain(&[("none", www), ("two", www)]) {
+    let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
+    for (name, _) in origins.http.iter().chain(&more) {
         text += &format!("  use_backend {name} if {{ path_beg /{name} }}\n");
     }
     for (name, addr) in &tcp {
@@ -153,12 +164,19 @@ pub(super) fn haproxy() -> Option<Side> {
     text += "backend none\n  server s1 127.0.0.1:1 disabled\n";
     let (first, second) = (origins.addr("refused"), origins.addr("ok"));
     text += &format!("backend two\n  server s1 {first}\n  server s2 {second}\n");
+    for (name, patience) in BUSY {
+        let silent = origins.addr("silent");
+        text += &format!(
+            "backend {name}\n  timeout queue {patience}\n  server s1 {silent} maxconn 1\n"
+        );
+    }
     for (name, origin) in TCP {
         let server = match origin {
             "" => "127.0.0.1:1 disabled".to_owned(),
-            origin => origins.addr(origin).to_string(),
+            origin => origins.addr(origin).to_string() + maxconn(name, " maxconn 1"),
         };
         text += &format!("backend b-{name}\n  mode tcp\n  server s1 {server}\n");
+        text += maxconn(name, "  timeout queue 100ms\n");
     }
     let running = real::haproxy_with(&text, www)?;
     Some(Side {
@@ -187,7 +205,8 @@ pub(super) fn rlb(dir: &Path) -> Side {
         socket.display(),
         syslog.addr()
     );
-    for (name, _) in origins.http.iter().chain(&[("none", www), ("two", www)]) {
+    let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
+    for (name, _) in origins.http.iter().chain(&more) {
         text += &format!("[[frontend.route]]\npath_prefix = \"/{name}\"\nbackend = \"{name}\"\n");
     }
     for (name, addr) in &tcp {
@@ -210,6 +229,10 @@ pub(super) fn rlb(dir: &Path) -> Side {
         "two",
         &format!("{}, {}", server("s1", first), server("s2", second)),
     );
+    for (name, patience) in BUSY {
+        text += &backend(name, &server("s1", origins.addr("silent")));
+        text += &format!("server_maxconn = 1\ntimeouts = {{ queue = \"{patience}\" }}\n");
+    }
     for (name, origin) in TCP {
         let server = match origin {
             "" => disabled.to_owned(),
@@ -217,6 +240,10 @@ pub(super) fn rlb(dir: &Path) -> Side {
         };
         text += &backend(&format!("b-{name}"), &server);
         text += "mode = \"tcp\"\n";
+        text += maxconn(
+            name,
+            "server_maxconn = 1\ntimeouts = { queue = \"100ms\" }\n",
+        );
     }
     let running = Rlb::with(text).ready_on(www).start();
     Side {
