@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::spec::Spec;
+use crate::config;
 use crate::state::{Admin, Operational};
 
 /// All overrides of the process.
@@ -111,6 +112,12 @@ impl Overrides {
     pub(crate) fn server_mut(&mut self, backend: &str, key: &str) -> &mut ServerOverride {
         let servers = self.servers.entry(backend.to_owned()).or_default();
         servers.entry(key.to_owned()).or_default()
+    }
+
+    /// The servers that exist by a command.
+    pub(crate) fn added(&self) -> impl Iterator<Item = &config::Server> {
+        let servers = self.servers.values().flat_map(BTreeMap::values);
+        servers.filter_map(|server| Some(&server.added.as_ref()?.value.0))
     }
 
     /// What was set on a frontend.

@@ -1,5 +1,6 @@
 //! A server's settings as they are kept on disk, and its address in words.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -108,6 +109,41 @@ impl From<Written> for Spec {
 /// An address as the file writes it.
 pub(crate) fn address_text(address: &ServerAddress) -> String {
     address.to_string()
+}
+
+/// A server's own word on TLS as `add server` takes it, a blank before each word;
+/// empty = as its backend.
+pub(crate) fn tls_text(choice: &TlsChoice) -> String {
+    let tls = match choice {
+        TlsChoice::Backend => return String::new(),
+        TlsChoice::Off => return " no-ssl".to_owned(),
+        TlsChoice::Own(tls) => tls,
+    };
+    let mut words = String::from(" ssl");
+    let mut add = |word: &str, value: &dyn Display| {
+        words.push_str(&format!(" {word} {value}"));
+    };
+    if !tls.verify {
+        add("verify", &"none");
+    }
+    if let Some(file) = &tls.ca_file {
+        add("ca-file", &file.display());
+    }
+    if let Some(name) = &tls.sni {
+        add("sni", name);
+    }
+    if let Some(name) = &tls.host {
+        add("verifyhost", name);
+    }
+    if let Some(file) = &tls.certificate {
+        add("crt", &file.display());
+    }
+    for (index, alpn) in tls.alpn.iter().enumerate() {
+        let before = if index == 0 { " alpn " } else { "," };
+        words.push_str(before);
+        words.push_str(alpn.as_str());
+    }
+    words
 }
 
 /// HAProxy's.

@@ -111,9 +111,7 @@ impl Stream {
         if let Some(tls) = &self.tls {
             return self.poll_write_plain(tls, cx, &[IoSlice::new(bytes)]);
         }
-        self.poll_send(cx, bytes.len(), |fd| {
-            rustix::net::send(fd, bytes, SendFlags::NOSIGNAL)
-        })
+        self.poll_sendto(cx, bytes, SendFlags::NOSIGNAL)
     }
 
     /// As [`Self::poll_write`], of the last bytes before a close that follows at once: they
@@ -127,9 +125,7 @@ impl Stream {
         if let Some(tls) = &self.tls {
             return self.poll_write_last_plain(tls, cx, bytes);
         }
-        self.poll_send(cx, bytes.len(), |fd| {
-            rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
-        })
+        self.poll_sendto(cx, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
     }
 
     /// Writes some of `slices`.
@@ -143,6 +139,17 @@ impl Stream {
             return self.poll_write_plain(tls, cx, slices);
         }
         self.poll_sendmsg(cx, slices, SendFlags::NOSIGNAL)
+    }
+
+    /// As [`Self::poll_write`], to the wire.
+    #[inline]
+    pub(super) fn poll_sendto(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        flags: SendFlags,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes.len(), |fd| rustix::net::send(fd, bytes, flags))
     }
 
     /// As [`Self::poll_writev`], to the wire.

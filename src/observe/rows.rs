@@ -152,6 +152,8 @@ pub(crate) struct ServerRow {
     pub(crate) name: Arc<str>,
     /// Where it listens.
     pub(crate) address: ServerAddress,
+    /// It is spoken to with TLS.
+    pub(crate) tls: bool,
     /// HAProxy's words, `UP 1/3`.
     pub(crate) status: String,
     /// What the operator says.

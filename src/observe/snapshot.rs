@@ -269,6 +269,7 @@ impl Taker<'_> {
             sid: self.numbers().sid(server.id()),
             name: Arc::clone(&server.name),
             address: server.address.clone(),
+            tls: server.tls.is_some(),
             status: status(server),
             admin: state.admin(),
             operational: state.operational(),

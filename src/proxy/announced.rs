@@ -29,6 +29,7 @@ pub(crate) async fn announced(mut client: Client) -> Option<Client> {
         Err(failed) => failed,
     };
     client.counters.request_errors.add(1);
+    client.counters.proxy_headers_refused.add(1);
     tracing::debug!(
         frontend = &*client.frontend.config.name,
         peer = %client.peer.address,

@@ -8,6 +8,7 @@ mod frontend;
 mod other;
 mod server;
 mod show;
+mod ssl;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ssl::{self, Ssl};
 use super::units::{self, time};
 use super::{Arguments, Command, ServerChange, Target};
 use crate::config::{self, ProxyChoice, ProxyVersion, suggest};
@@ -230,7 +231,7 @@ pub(super) fn add(arguments: &Arguments<'_>) -> Parsed {
     Ok(Command::AddServer(target, added))
 }
 
-/// Words of `add server`, for its help and for "did you mean".
+/// Words of `add server` beside those of TLS.
 const KEYWORDS: [&str; 14] = [
     "addr",
     "backup",
@@ -248,8 +249,7 @@ const KEYWORDS: [&str; 14] = [
     "weight",
 ];
 /// HAProxy's words of a server that are set elsewhere, or not at all yet.
-const ELSEWHERE: [&str; 15] = [
-    "alpn",
+const ELSEWHERE: [&str; 12] = [
     "check-send-proxy",
     "check-ssl",
     "cookie",
@@ -262,14 +262,20 @@ const ELSEWHERE: [&str; 15] = [
     "proto",
     "rise",
     "slowstart",
-    "ssl",
-    "verify",
 ];
+
+/// All words of `add server`, for its help and for "did you mean".
+fn keywords() -> Vec<&'static str> {
+    let mut all = [&KEYWORDS[..], &ssl::KEYWORDS].concat();
+    all.sort_unstable();
+    all
+}
 
 impl Added {
     /// `add server help`.
     pub(crate) fn help() -> Reply {
-        let list: String = KEYWORDS.iter().map(|word| format!("{word}\n")).collect();
+        let lines = keywords().into_iter().map(|word| format!("{word}\n"));
+        let list: String = lines.collect();
         Reply::info(format!(
             "List of keywords supported for dynamic server:\n{list}"
         ))
@@ -312,9 +318,11 @@ impl Added {
             },
             start: AddedState::Maint,
         };
+        let mut ssl = Ssl::default();
         while let Some(word) = words.next() {
-            keywords.take(word, &mut words)?;
+            keywords.take(word, &mut words, &mut ssl)?;
         }
+        keywords.settings.tls = ssl.choice()?;
         Ok(keywords)
     }
 }
@@ -324,6 +332,7 @@ impl Keywords {
         &mut self,
         word: &str,
         more: &mut impl Iterator<Item = &'a str>,
+        ssl: &mut Ssl,
     ) -> Result<(), Reply> {
         let settings = &mut self.settings;
         let mut value = || {
@@ -353,6 +362,7 @@ impl Keywords {
             "up" => self.start = AddedState::Up,
             "disabled" => self.start = AddedState::Maint,
             "enabled" => return Err("'enabled' option is not accepted for dynamic server".into()),
+            word if ssl::KEYWORDS.contains(&word) => ssl.take(word, value)?,
             word if ELSEWHERE.contains(&word) => {
                 return Err(Reply::refused(format!(
                     "'{word}' is set for a whole backend, in the file, or is not in this version yet."
@@ -365,7 +375,7 @@ impl Keywords {
 }
 
 fn unknown_keyword(word: &str) -> Reply {
-    let nearest = suggest::nearest(word, KEYWORDS);
+    let nearest = suggest::nearest(word, keywords());
     Reply::refused(match nearest {
         Some(near) => format!("unknown keyword '{word}'; did you mean '{near}' maybe ?"),
         None => format!("unknown keyword '{word}'."),

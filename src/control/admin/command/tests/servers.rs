@@ -94,6 +94,8 @@ fn added_servers_are_held_to_the_rules() {
     let Reply::Message(_, help) = Added::help() else {
         panic!();
     };
-    assert!(help.starts_with("List of keywords supported for dynamic server:\naddr\nbackup\n"));
+    assert!(
+        help.starts_with("List of keywords supported for dynamic server:\naddr\nalpn\nbackup\n")
+    );
     assert!(matches!(parse("add server help"), Command::AddServer(_, added) if added.help));
 }
