@@ -8,9 +8,7 @@
 
 mod paced;
 
-use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,15 +43,21 @@ fn run() -> Result<f64> {
     let changing = Changing { site, origins };
     let site = &changing.site;
     site.load(1)?;
-    println!("round  quiet p99  changing p99  ratio  changes  requests/s");
+    println!(
+        "round  quiet p99  changing p99  ratio  changes  requests/s  latest tick quiet, changing"
+    );
     let mut ratios = Vec::new();
     for round in 1..=rounds {
         let quiet = site.load(seconds)?;
+        let late_quiet = site.latest_tick()?;
         let (changed, changes) = changing.load(seconds)?;
         let ratio = changed.p99.as_secs_f64() / quiet.p99.as_secs_f64();
         println!(
-            "{round:>5}  {:>9.2?}  {:>12.2?}  {ratio:>5.2}  {changes:>7}  {:>10.0}",
-            quiet.p99, changed.p99, changed.per_second
+            "{round:>5}  {:>9.2?}  {:>12.2?}  {ratio:>5.2}  {changes:>7}  {:>10.0}  {late_quiet:?}, {:?}",
+            quiet.p99,
+            changed.p99,
+            changed.per_second,
+            site.latest_tick()?
         );
         ratios.push(ratio);
     }
@@ -112,10 +116,7 @@ impl Changing {
     }
 
     fn ask(&self, command: &str, is_done: impl Fn(&str) -> bool) -> Result<()> {
-        let mut stream = UnixStream::connect(self.site.socket())?;
-        writeln!(stream, "{command}")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        let answer = self.site.ask(command)?;
         match is_done(&answer) || answer.contains("Already exists") {
             true => Ok(()),
             false => Err(format!("{command}: {answer}").into()),

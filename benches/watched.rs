@@ -45,16 +45,24 @@ fn run() -> Result<f64> {
     // Each server has its connections before the first round.
     site.load(3)?;
     println!(
-        "round  unseen p99  watched p99  ratio  looks  slowest page  slowest ;csv  requests/s"
+        "round  unseen p99  watched p99  ratio  looks  slowest page  slowest ;csv  requests/s  \
+         latest tick unseen, watched"
     );
     let mut ratios = Vec::new();
     for round in 1..=rounds {
         let unseen = site.load(seconds)?;
+        let late_unseen = site.latest_tick()?;
         let (watched, looks) = load_watched(&site, stats, seconds)?;
         let ratio = watched.p99.as_secs_f64() / unseen.p99.as_secs_f64();
         println!(
-            "{round:>5}  {:>10.2?}  {:>11.2?}  {ratio:>5.2}  {:>5}  {:>12.1?}  {:>12.1?}  {:>10.0}",
-            unseen.p99, watched.p99, looks.count, looks.page, looks.csv, watched.per_second
+            "{round:>5}  {:>10.2?}  {:>11.2?}  {ratio:>5.2}  {:>5}  {:>12.1?}  {:>12.1?}  {:>10.0}  {late_unseen:?}, {:?}",
+            unseen.p99,
+            watched.p99,
+            looks.count,
+            looks.page,
+            looks.csv,
+            watched.per_second,
+            site.latest_tick()?
         );
         ratios.push(ratio);
     }

@@ -21,7 +21,7 @@
 //!
 //! | room | holds | start at |
 //! |---|---|---|
-//! | `main.rs`, `cli/`, `demo.rs` | the command: arguments, signals, words, exit codes; uses this library as any program would | `cli::main` |
+//! | `main.rs`, `cli/`, `demo/` | the command: arguments, signals, words, exit codes; uses this library as any program would | `cli::main` |
 //! | `ctl/` | `rlb ctl` and `rlb healthcheck`: clients of the admin socket | `ctl::run` |
 //! | `engine.rs` | start and stop; the only room that names both planes | [`Engine::start`] |
 //! | [`config`] | what the operator wrote -> what we run, all problems at once | [`config::Config::load`] |

@@ -1,6 +1,7 @@
 //! One rlb under a paced load: what the benches share that ask for the p99.
 
 use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,25 @@ impl Site {
             return Err(format!("requests failed\n{report}").into());
         }
         seen(&report).ok_or_else(|| format!("wrk says\n{report}").into())
+    }
+
+    /// How late the latest tick of the worker came since the start: unlike the p99 on a
+    /// shared core, it tells whether the worker itself was held up.
+    pub(crate) fn latest_tick(&self) -> Result<Duration> {
+        let metrics = self.ask("show metrics rlb")?;
+        let name = "\nrlb_worker_late_max_seconds{worker=\"0\"} ";
+        let (_, value) = metrics.split_once(name).ok_or("no metric of the ticks")?;
+        let seconds = value.lines().next().unwrap_or_default().parse()?;
+        Ok(Duration::from_secs_f64(seconds))
+    }
+
+    /// What the admin socket answers.
+    pub(crate) fn ask(&self, command: &str) -> Result<String> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        writeln!(stream, "{command}")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 }
 
