@@ -51,7 +51,8 @@
 //! spawns `proxy::http1::serve`. An idle connection holds no buffer; when it is
 //! readable, one is borrowed, the head is parsed under limits, and one look at the
 //! generation gives route, backend and server. `proxy::connect` reuses a pooled
-//! connection or dials, and tries another server when that is refused. The head is
+//! connection or dials, and tries another server when that is refused; where all of
+//! them are at their limit, `proxy::queue` waits for a place first. The head is
 //! written anew from the parsed slices, with the first bytes of the body in the
 //! same call; bodies are relayed by their framing, or spliced. Then the answer
 //! comes back the same way, and the connection to the server returns to its pool.

@@ -184,6 +184,11 @@ impl Backend {
             timeouts: ServerTimeouts::default(),
             limits: ResponseLimits::default(),
             pool_max: 256,
+            server_maxconn: 0,
+            // At 2,000 requests a second the last of them would wait as long as the
+            // timeout lets it, and 4 KiB each make 40 MiB.
+            maxqueue: 10_000,
+            queue_timeout: ServerTimeouts::default().connect,
             observe_connect: false,
             drain_timeout: None,
             // Longer than the checks of a restarted server take with theirs.
@@ -278,6 +283,7 @@ impl Server {
             check: None,
             check_port: None,
             check_address: None,
+            maxconn: None,
             tls: TlsChoice::Backend,
             proxy_protocol: ProxyChoice::Inherit,
         }

@@ -27,6 +27,9 @@ pub struct FrontendTls {
     pub client_auth: ClientAuth,
     /// Authorities of the clients' certificates, PEM; set where `client_auth` is not off.
     pub ca_file: Option<PathBuf>,
+    /// What those authorities revoked, PEM; `None` (default) = nothing is known of it. With
+    /// it a client is refused whose chain has an authority without a list that is good now.
+    pub crl_file: Option<PathBuf>,
 }
 
 impl Default for FrontendTls {
@@ -40,6 +43,7 @@ impl Default for FrontendTls {
             tickets: 2,
             client_auth: ClientAuth::Off,
             ca_file: None,
+            crl_file: None,
         }
     }
 }
@@ -56,9 +60,14 @@ pub enum Alpn {
 impl Alpn {
     /// As on the wire.
     pub fn as_bytes(self) -> &'static [u8] {
+        self.as_str().as_bytes()
+    }
+
+    /// As in the file.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Http11 => b"http/1.1",
-            Self::H2 => b"h2",
+            Self::Http11 => "http/1.1",
+            Self::H2 => "h2",
         }
     }
 }

@@ -191,6 +191,7 @@ impl Control {
         *self.desired.borrow_mut() = desired;
         self.publish(Arc::clone(&next));
         tell_moved(&next, &moved);
+        wake_queues(&current, &next);
         let late = self.refresh(&change.closed_endpoints).await;
         self.follow(&next, change, removal);
         // Before the binds: what is known to be down must get no request.
@@ -293,6 +294,7 @@ pub(crate) fn set_states(
                 moved.push((server.id(), from));
             }
             server.state.set_refused(member.refused);
+            server.state.slots.set_limit(member.maxconn(config));
             let has_check = member.has_check(config);
             if !has_check {
                 server.state.set_unproven(false);
@@ -310,6 +312,14 @@ pub(crate) fn set_states(
         }
     }
     moved
+}
+
+/// Whoever waits for a server decides anew: another may be usable, a limit may have risen,
+/// or nobody is left to wait for.
+fn wake_queues(before: &Generation, now: &Generation) {
+    for backend in before.backends.iter().chain(&now.backends) {
+        backend.state.queue.wake();
+    }
 }
 
 /// One event for each server that the operator moved, in HAProxy's words.

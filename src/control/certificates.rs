@@ -2,29 +2,34 @@
 //! while it is.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::refusal::Refusal;
 use super::sources::{Found, SourceId};
 use super::{ApplyError, Cause, Control, Outcome, unix_now};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::observe::{CertificateRow, TlsFacts, TlsFrontend};
 use crate::state::FrontendCounters;
 use crate::tls::{Certificate, Refreshed};
 
 impl Control {
-    /// Loads what this configuration and the servers of its sources need.
+    /// Loads what this configuration, the servers of its sources and those added at run
+    /// time need.
     ///
     /// # Errors
-    /// What is written cannot be loaded. A server of a source that cannot be spoken to
-    /// is named in the log, and trusted with nothing.
+    /// What is written cannot be loaded. Any other server that cannot be spoken to is named in the log, and trusted with nothing.
     pub(super) async fn prepare_tls(
         &self,
         config: &Arc<Config>,
         fresh: &[(SourceId, Vec<Found>)],
     ) -> Result<(), ApplyError> {
-        let sources = self.inputs.borrow().sources.clone();
+        let (sources, overrides) = {
+            let inputs = self.inputs.borrow();
+            (inputs.sources.clone(), inputs.overrides.clone())
+        };
         let known = config
             .backends
             .iter()
@@ -32,7 +37,9 @@ impl Control {
         let fresh = fresh.iter().flat_map(|(_, found)| found);
         let found: Vec<_> = known
             .chain(fresh)
-            .filter_map(|found| found.settings().tls.of(None).cloned())
+            .map(Found::settings)
+            .chain(overrides.added())
+            .filter_map(|server| server.tls.of(None).cloned())
             .collect();
         let (registry, config) = (Arc::clone(&self.generation().tls), Arc::clone(config));
         let load = move || {
@@ -49,13 +56,37 @@ impl Control {
         }
     }
 
+    /// Loads what a server needs that is about to be added. In turn: whatever else comes
+    /// into force forgets what nothing in force names.
+    ///
+    /// # Errors
+    /// It cannot be loaded.
+    pub(super) async fn prepare_server_tls(&self, server: &config::Server) -> Result<(), Refusal> {
+        let Some(tls) = server.tls.of(None).cloned() else {
+            return Ok(());
+        };
+        if !tls.verify {
+            tracing::warn!(
+                server = &*server.name,
+                "the server is not verified: anybody on the way can read and change what is sent"
+            );
+        }
+        let registry = Arc::clone(&self.generation().tls);
+        let loaded = tokio::task::spawn_blocking(move || registry.prepare_server(&tls)).await;
+        match loaded {
+            Ok(loaded) => loaded.map_err(|error| Refusal::Other(error.to_string())),
+            Err(error) => Err(Refusal::Other(error.to_string())),
+        }
+    }
+
     /// Forgets what nothing in force needs any more.
     pub(super) fn forget_tls(&self) {
         let inputs = self.inputs.borrow();
         let found = inputs.config.backends.iter();
         let found = found.flat_map(|backend| inputs.sources.of(backend));
+        let servers = found.map(Found::settings).chain(inputs.overrides.added());
         let registry = Arc::clone(&self.generation().tls);
-        registry.keep_named_in(&inputs.config, found.map(Found::settings));
+        registry.keep_named_in(&inputs.config, servers);
     }
 
     /// Takes up what has changed on disk, without a reload: handshakes from now on see
@@ -158,30 +189,72 @@ impl Control {
         let now = unix_now();
         let mut told = self.expiring.borrow_mut();
         let mut seen = HashMap::new();
-        for certificate in self.certificates() {
-            let left = certificate.not_after - now as i64;
-            if left > SOON {
+        let certificates = self.certificates().into_iter().map(Expiry::of_certificate);
+        for expiry in certificates.chain(self.revocations()) {
+            let left = expiry.at - now as i64;
+            if left > expiry.soon {
                 continue;
             }
-            let key = (certificate.path.clone(), certificate.not_after);
+            let key = (expiry.path.clone(), expiry.at);
             let last = told.get(&key).copied();
             let is_due = last.is_none_or(|last| !only_new && now.saturating_sub(last) >= DAY);
             if is_due {
-                tracing::warn!("{}", expiry_sentence(&certificate, left));
+                tracing::warn!("{}", expiry.sentence(left));
             }
             seen.insert(key, if is_due { now } else { last.unwrap_or(now) });
         }
         *told = seen;
     }
+
+    fn revocations(&self) -> Vec<Expiry> {
+        let acceptors = self.generation().tls.acceptors();
+        let lists = acceptors
+            .iter()
+            .filter_map(|acceptor| acceptor.revocations());
+        lists.map(Expiry::of_revocations).collect()
+    }
 }
 
-fn expiry_sentence(certificate: &Certificate, left: i64) -> String {
-    let path = certificate.path.display();
-    let names = certificate.names.join(", ");
-    let days = left.unsigned_abs() / DAY;
-    match left < 0 {
-        true => format!("{path} ({names}) expired {days} days ago: clients refuse it"),
-        false => format!("{path} ({names}) expires in {days} days"),
+/// What is no good any more from some time on.
+struct Expiry {
+    path: PathBuf,
+    /// Unix seconds.
+    at: i64,
+    /// It is told this many seconds ahead.
+    soon: i64,
+    what: String,
+    then: &'static str,
+}
+
+impl Expiry {
+    fn of_certificate(certificate: Arc<Certificate>) -> Self {
+        Self {
+            path: certificate.path.clone(),
+            at: certificate.not_after,
+            soon: SOON,
+            what: certificate.names.join(", "),
+            then: "clients refuse it",
+        }
+    }
+
+    fn of_revocations((path, until): (&Path, i64)) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            at: until,
+            // Lists may well be of a day: only what was not renewed is worth a word.
+            soon: 0,
+            what: "revocation list".to_owned(),
+            then: "clients of its authority are refused",
+        }
+    }
+
+    fn sentence(&self, left: i64) -> String {
+        let (path, what, then) = (self.path.display(), &self.what, self.then);
+        let days = left.unsigned_abs() / DAY;
+        match left < 0 {
+            true => format!("{path} ({what}) expired {days} days ago: {then}"),
+            false => format!("{path} ({what}) expires in {days} days"),
+        }
     }
 }
 

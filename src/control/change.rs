@@ -11,7 +11,7 @@ use super::difference::Words;
 use super::edit::Edit;
 use super::overrides::{ServerOverride, Set};
 use super::refusal::Refusal;
-use super::spec::{Spec, WEIGHT_MAX};
+use super::spec::{Spec, WEIGHT_MAX, tls_text};
 use crate::config::{self, ServerAddress};
 use crate::state::{Admin, Operational};
 
@@ -93,6 +93,22 @@ impl Control {
                 return Err(Refusal::Other(format!("a weight is at most {WEIGHT_MAX}")));
             }
             Set::put(&mut server.set.weight, value, &written, &server.stamp);
+            Ok(())
+        })
+        .await
+    }
+
+    /// `set maxconn server`; 0 = no limit.
+    pub(crate) async fn set_server_maxconn(
+        &self,
+        backend: &str,
+        server: &str,
+        maxconn: u32,
+    ) -> Result<(), Refusal> {
+        let words = format!("set maxconn server {backend}/{server} {maxconn}");
+        self.change_server(words, backend, server, |server| {
+            let (written, stamp) = (server.maxconn, &server.stamp);
+            Set::put(&mut server.set.maxconn, maxconn, &written, stamp);
             Ok(())
         })
         .await
@@ -254,15 +270,18 @@ impl Control {
         start: AddedState,
     ) -> Result<(), Refusal> {
         let words = format!(
-            "add server {backend}/{} {}",
+            "add server {backend}/{} {}{}",
             spec.name,
-            spec.address.words()
+            spec.address.words(),
+            tls_text(&spec.tls)
         );
         config::server_name_written(&spec.name).map_err(|fault| Refusal::BadName(fault.message))?;
         if spec.weight > WEIGHT_MAX {
             return Err(Refusal::Other(format!("a weight is at most {WEIGHT_MAX}")));
         }
-        self.change(words, |edit| {
+        let turn = self.turn.lock().await;
+        self.prepare_server_tls(&spec).await?;
+        self.change_in_turn(&turn, words, |edit| {
             let (settings, members) = edit.backend(backend)?;
             if members.iter().any(|m| m.settings.name == spec.name) {
                 return Err(Refusal::AlreadyExists);

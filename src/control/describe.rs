@@ -191,6 +191,7 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
         let a = &before.config.backends[old];
         let names = differing!(
             a, new; mode, balance, retries, sources, check, timeouts, limits, pool_max,
+            server_maxconn, maxqueue, queue_timeout,
             observe_connect, drain_timeout, retry_after, protocol, http2, groups, check_discovered, panic
         );
         if !names.is_empty() {
@@ -253,6 +254,7 @@ fn server(old: &Member, new: &Member) -> String {
     say("group", group(old), group(new));
     say("name", a.name.to_string(), b.name.to_string());
     say("weight", old.weight.words(), new.weight.words());
+    say("maxconn", a.maxconn.words(), b.maxconn.words());
     say("state", old.admin.words(), new.admin.words());
     say("address", a.address.words(), b.address.words());
     say(

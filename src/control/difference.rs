@@ -95,6 +95,12 @@ impl Words for u16 {
     }
 }
 
+impl Words for u32 {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Words for Admin {
     fn words(&self) -> String {
         match self {

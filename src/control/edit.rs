@@ -22,6 +22,8 @@ pub(crate) struct Edit<'a> {
 pub(crate) struct EditServer<'a> {
     /// As in the file or source, or as it was added.
     pub(crate) written: config::Server,
+    /// The limit that is written for it, by itself or by its backend.
+    pub(crate) maxconn: u32,
     /// Where it listens now.
     pub(crate) address: ServerAddress,
     /// Whether a check is configured, made or not.
@@ -74,6 +76,7 @@ impl<'a> Edit<'a> {
         let written = written.unwrap_or_else(|| member.settings.clone());
         Ok(EditServer {
             has_check: member.has_check(settings),
+            maxconn: written.maxconn.unwrap_or(settings.server_maxconn),
             written,
             address: member.settings.address.clone(),
             set: self.inputs.overrides.server_mut(backend, &member.key),

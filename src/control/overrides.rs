@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::spec::Spec;
+use crate::config;
 use crate::state::{Admin, Operational};
 
 /// All overrides of the process.
@@ -50,6 +51,9 @@ pub(crate) struct ServerOverride {
     /// 0-256.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weight: Option<Set<u16>>,
+    /// Most requests at once; 0 = no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) maxconn: Option<Set<u32>>,
     /// Ready, drain, maintenance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) admin: Option<Set<Admin>>,
@@ -110,6 +114,12 @@ impl Overrides {
         servers.entry(key.to_owned()).or_default()
     }
 
+    /// The servers that exist by a command.
+    pub(crate) fn added(&self) -> impl Iterator<Item = &config::Server> {
+        let servers = self.servers.values().flat_map(BTreeMap::values);
+        servers.filter_map(|server| Some(&server.added.as_ref()?.value.0))
+    }
+
     /// What was set on a frontend.
     pub(crate) fn frontend(&self, name: &str) -> Option<&FrontendOverride> {
         self.frontends.get(name)
@@ -168,6 +178,7 @@ impl ServerOverride {
         // Named one by one: a field added later must be thought of here.
         let Self {
             weight,
+            maxconn,
             admin,
             address,
             check_address,
@@ -179,6 +190,7 @@ impl ServerOverride {
             absent_since: _,
         } = self;
         weight.is_none()
+            && maxconn.is_none()
             && admin.is_none()
             && address.is_none()
             && check_address.is_none()
@@ -234,6 +246,7 @@ mod tests {
         let mut overrides = Overrides::default();
         let server = overrides.server_mut("web", "docker/3f");
         server.weight = Some(Set::new(0, &stamp(1)));
+        server.maxconn = Some(Set::new(7, &stamp(1)));
         server.admin = Some(Set::new(Admin::Drain, &stamp(2)));
         server.address = Some(Set::new(([10, 0, 0, 1], 80).into(), &stamp(3)));
         server.health = Some(Set::new(Operational::Stopping, &stamp(4)));

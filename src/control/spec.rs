@@ -1,5 +1,6 @@
 //! A server's settings as they are kept on disk, and its address in words.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ struct Written {
     check_port: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check_address: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maxconn: Option<u32>,
     #[serde(default, skip_serializing_if = "is_the_backends")]
     tls: TlsChoice,
     #[serde(default, skip_serializing_if = "is_inherited")]
@@ -72,6 +75,7 @@ impl From<Spec> for Written {
             check: server.check,
             check_port: server.check_port,
             check_address: server.check_address,
+            maxconn: server.maxconn,
             tls: server.tls,
             proxy_protocol: server.proxy_protocol,
         }
@@ -94,6 +98,7 @@ impl From<Written> for Spec {
             check: written.check,
             check_port: written.check_port,
             check_address: written.check_address,
+            maxconn: written.maxconn,
             tls: written.tls,
             proxy_protocol: written.proxy_protocol,
             ..config::Server::new(written.name, address)
@@ -104,6 +109,41 @@ impl From<Written> for Spec {
 /// An address as the file writes it.
 pub(crate) fn address_text(address: &ServerAddress) -> String {
     address.to_string()
+}
+
+/// A server's own word on TLS as `add server` takes it, a blank before each word;
+/// empty = as its backend.
+pub(crate) fn tls_text(choice: &TlsChoice) -> String {
+    let tls = match choice {
+        TlsChoice::Backend => return String::new(),
+        TlsChoice::Off => return " no-ssl".to_owned(),
+        TlsChoice::Own(tls) => tls,
+    };
+    let mut words = String::from(" ssl");
+    let mut add = |word: &str, value: &dyn Display| {
+        words.push_str(&format!(" {word} {value}"));
+    };
+    if !tls.verify {
+        add("verify", &"none");
+    }
+    if let Some(file) = &tls.ca_file {
+        add("ca-file", &file.display());
+    }
+    if let Some(name) = &tls.sni {
+        add("sni", name);
+    }
+    if let Some(name) = &tls.host {
+        add("verifyhost", name);
+    }
+    if let Some(file) = &tls.certificate {
+        add("crt", &file.display());
+    }
+    for (index, alpn) in tls.alpn.iter().enumerate() {
+        let before = if index == 0 { " alpn " } else { "," };
+        words.push_str(before);
+        words.push_str(alpn.as_str());
+    }
+    words
 }
 
 /// HAProxy's.
@@ -129,6 +169,7 @@ mod tests {
                 check: Some(false),
                 check_port: Some(81),
                 check_address: Some([127, 0, 0, 9].into()),
+                maxconn: Some(20),
                 tls: TlsChoice::Own(Box::new(config::ServerTls {
                     sni: Some("a.test".into()),
                     verify: false,

@@ -173,7 +173,7 @@ fn next_backend(
             let back = || returning.get(&(Arc::clone(&config.name), Arc::clone(&member.key)));
             next_server(
                 before.or_else(back),
-                member,
+                (member, member.maxconn(&config)),
                 origin(tls, before.or_else(back), member, &config),
                 member.settings.proxy_protocol.of(config.proxy_protocol),
                 shared(member.check(&config), &mut checks),
@@ -251,6 +251,7 @@ fn assemble(
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
         groups,
+        is_limited: servers.iter().any(|server| server.maxconn > 0),
         by_name,
         state: before.map_or_else(
             || Arc::new(BackendState::new(workers)),
@@ -312,7 +313,7 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 
 fn next_server(
     before: Option<&Arc<Server>>,
-    member: &Member,
+    (member, maxconn): (&Member, u32),
     tls: Option<Arc<tls::Origin>>,
     proxy_protocol: Option<config::ProxyVersion>,
     check: Option<Arc<config::Check>>,
@@ -329,6 +330,7 @@ fn next_server(
         tls: tls.clone(),
         proxy_protocol,
         weight: member.weight,
+        maxconn,
         group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
@@ -348,6 +350,7 @@ fn next_server(
         state.set_admin(member.admin, 0);
         state.set_operational(member.health.unwrap_or(Operational::Up), 0);
         state.set_refused(member.refused);
+        state.slots.set_limit(maxconn);
         state.set_unproven(starts_unproven && member.check_enabled);
         let server = Arc::new(fresh(Arc::new(state), EndpointId::next()));
         change.started.push(Arc::clone(&server));
@@ -406,6 +409,7 @@ fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
         && a.group == b.group
         && a.weight == b.weight
+        && a.maxconn == b.maxconn
         && a.initial_weight == b.initial_weight
         && a.backup == b.backup
         && a.check == b.check

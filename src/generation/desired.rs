@@ -102,6 +102,11 @@ impl Member {
         }
     }
 
+    /// The most it may have to do at once in this backend; 0 = no limit.
+    pub(crate) fn maxconn(&self, backend: &config::Backend) -> u32 {
+        self.settings.maxconn.unwrap_or(backend.server_maxconn)
+    }
+
     /// Whether it has one.
     pub(crate) fn has_check(&self, backend: &config::Backend) -> bool {
         self.settings.check != Some(false)

@@ -8,6 +8,7 @@
 //! Start at [`Generation`], then [`Generation::next`].
 
 mod build;
+mod claim;
 mod desired;
 mod groups;
 mod model;
@@ -21,6 +22,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{Change, Returning};
+pub(crate) use claim::Claim;
 pub(crate) use desired::{Desired, Entrance, Member, Origin, Shares};
 pub(crate) use groups::{Group, Groups};
 pub(crate) use model::{Backend, Frontend, Generation, Server};

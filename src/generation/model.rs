@@ -95,6 +95,8 @@ pub(crate) struct Backend {
     pub(super) active: Box<[u32]>,
     /// The groups its servers form. Then `schedule` and `active` are empty.
     pub(super) groups: Option<Box<Groups>>,
+    /// Whether any of its servers has a limit. Without one no request looks for places.
+    pub(super) is_limited: bool,
     /// Server index by name.
     pub(super) by_name: HashMap<Arc<str>, u32>,
     /// Shared by its generations.
@@ -111,6 +113,12 @@ impl Backend {
     pub(crate) fn usable_count(&self) -> usize {
         let usable = |server: &&Arc<Server>| server.weight > 0 && server.state.is_usable();
         self.servers.iter().filter(usable).count()
+    }
+
+    /// Whether its servers have places to be taken: see [`Self::claim`].
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.is_limited
     }
 
     /// A server by name.
@@ -199,6 +207,8 @@ pub(crate) struct Server {
     pub(crate) weight: u16,
     /// Weight as written.
     pub(crate) initial_weight: u16,
+    /// Most requests (tcp: sessions) at once; 0 = no limit.
+    pub(crate) maxconn: u32,
     /// Its group, in a backend that makes groups.
     pub(crate) group: Option<Arc<str>>,
     /// Used only when no other server is usable.

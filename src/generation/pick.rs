@@ -19,18 +19,36 @@ impl Backend {
     /// successor (with 5:1:1 and the heavy one down .714/.286 instead of .5/.5).
     #[inline]
     pub(crate) fn pick(&self, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+        let takes = |server: &Server| server.state.is_usable() && Some(server.id()) != avoid;
+        self.turn(takes).or_else(|| self.scan(avoid))
+    }
+
+    /// Whose turn it is among those that take work, as far as tickets tell.
+    #[inline]
+    pub(super) fn turn(&self, takes: impl Fn(&Server) -> bool + Copy) -> Option<&Arc<Server>> {
         if let Some(groups) = &self.groups {
-            return self.pick_grouped(groups, avoid);
+            return self.turn_of_groups(groups, takes);
         }
         if !self.active.is_empty() {
             for _ in 0..TICKETS_MAX {
                 let server = self.scheduled(self.state.ticket());
-                if server.state.is_usable() && Some(server.id()) != avoid {
+                if takes(server) {
                     return Some(server);
                 }
             }
         }
-        self.scan(avoid)
+        None
+    }
+
+    /// One of all active servers that take work, by weight.
+    pub(super) fn by_weight(&self, takes: impl Fn(&Server) -> bool + Copy) -> Option<&Arc<Server>> {
+        match &self.groups {
+            Some(groups) => self.share_groups(groups, takes),
+            None => {
+                let active = self.weighted(false).filter(|server| takes(server));
+                share(active, self.state.ticket(), weight)
+            }
+        }
     }
 
     #[inline]
@@ -42,54 +60,54 @@ impl Backend {
     /// usable server costs another ticket, as a server that is not usable does:
     /// its share goes to the other groups in proportion. A server that is not
     /// usable costs a ticket of its group alone, whose share stays what it is.
-    fn pick_grouped(&self, groups: &Groups, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+    fn turn_of_groups(
+        &self,
+        groups: &Groups,
+        takes: impl Fn(&Server) -> bool + Copy,
+    ) -> Option<&Arc<Server>> {
         for _ in 0..TICKETS_MAX {
-            let Some(group) = groups.turn(self.state.ticket()) else {
-                break;
-            };
-            if let Some(server) = self.pick_within(group, avoid) {
+            let group = groups.turn(self.state.ticket())?;
+            if let Some(server) = self.turn_within(group, takes) {
                 return Some(server);
             }
         }
-        self.scan(avoid)
+        None
     }
 
     #[inline]
-    fn pick_within(&self, group: &Group, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+    fn turn_within(
+        &self,
+        group: &Group,
+        takes: impl Fn(&Server) -> bool + Copy,
+    ) -> Option<&Arc<Server>> {
         for _ in 0..TICKETS_MAX.min(group.active.len()) {
             let slot = group.schedule.slot(group.cursor.ticket());
             let server = &self.servers[group.active[slot] as usize];
-            if server.state.is_usable() && Some(server.id()) != avoid {
+            if takes(server) {
                 return Some(server);
             }
         }
-        self.scan_within(group, avoid)
+        self.scan_within(group, takes)
     }
 
     #[cold]
-    fn scan_within(&self, group: &Group, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+    fn scan_within(
+        &self,
+        group: &Group,
+        takes: impl Fn(&Server) -> bool + Copy,
+    ) -> Option<&Arc<Server>> {
         let members = group
             .members
             .iter()
             .map(|index| &self.servers[*index as usize]);
-        let usable = members.filter(move |server| {
-            server.weight > 0 && server.state.is_usable() && Some(server.id()) != avoid
-        });
+        let usable = members.filter(move |server| server.weight > 0 && takes(server));
         share(usable, group.cursor.ticket(), weight)
     }
 
     #[cold]
-    fn scan(&self, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+    pub(super) fn scan(&self, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
         let others = |server: &&Arc<Server>| Some(server.id()) != avoid;
-        let by_weight = match &self.groups {
-            Some(groups) => self.share_groups(groups, avoid),
-            None => share(
-                self.usable(false).filter(others),
-                self.state.ticket(),
-                weight,
-            ),
-        };
-        by_weight
+        self.by_weight(|server| server.state.is_usable() && Some(server.id()) != avoid)
             .or_else(|| self.usable(false).next())
             .or_else(|| self.usable(true).find(others))
             .or_else(|| self.usable(true).next())
@@ -108,15 +126,19 @@ impl Backend {
     }
 
     /// One of the groups that have somebody usable, by share, and one of those.
-    fn share_groups(&self, groups: &Groups, avoid: Option<ServerId>) -> Option<&Arc<Server>> {
+    fn share_groups(
+        &self,
+        groups: &Groups,
+        takes: impl Fn(&Server) -> bool + Copy,
+    ) -> Option<&Arc<Server>> {
         let is_usable = |index: &u32| {
             let server = &self.servers[*index as usize];
-            server.weight > 0 && server.state.is_usable() && Some(server.id()) != avoid
+            server.weight > 0 && takes(server)
         };
         let alive = |group: &&Group| group.share > 0 && group.members.iter().any(is_usable);
         let part = |group: &&Group| u64::from(group.share);
         let group = share(groups.iter().filter(alive), self.state.ticket(), part)?;
-        self.scan_within(group, avoid)
+        self.scan_within(group, takes)
     }
 
     /// All of them, not only those of the schedule: one that has just come UP is

@@ -51,7 +51,9 @@ impl HealthEvent {
             (0, 1..) => " Running on backup.",
             _ => "",
         };
-        // No queue yet, hence its zeros.
+        let came = server.filter(|_| self.to == Operational::Up);
+        let queue = backend.map(|backend| Requeued::of(backend, came));
+        let Requeued { moved, left } = queue.unwrap_or_default();
         let _ = match self.to {
             Operational::Down => {
                 let sessions = server.map_or(0, |server| {
@@ -60,13 +62,13 @@ impl HealthEvent {
                 write!(
                     line,
                     " {active} active and {backup} backup servers left.{on_backup} \
-                     {sessions} sessions active, 0 requeued, 0 remaining in queue."
+                     {sessions} sessions active, {moved} requeued, {left} remaining in queue."
                 )
             }
             Operational::Up | Operational::Stopping => write!(
                 line,
                 " {active} active and {backup} backup servers online.{on_backup} \
-                 0 sessions requeued, 0 total in queue."
+                 {moved} sessions requeued, {left} total in queue."
             ),
         };
         line
@@ -122,7 +124,8 @@ pub(crate) fn admin_line(backend: &Backend, server: &Server, from: Admin) -> Str
         (0, 1..) => " Running on backup.",
         _ => "",
     };
-    // No queue yet, hence its zeros. Writing to a String cannot fail.
+    let Requeued { moved, left } = Requeued::of(backend, None);
+    // Writing to a String cannot fail.
     let _ = match server.state.admin() {
         Admin::Maint => {
             let counters = &server.state.counters;
@@ -130,17 +133,43 @@ pub(crate) fn admin_line(backend: &Backend, server: &Server, from: Admin) -> Str
             write!(
                 line,
                 " {active} active and {backup} backup servers left.{on_backup} \
-                 {sessions} sessions active, 0 requeued, 0 remaining in queue."
+                 {sessions} sessions active, {moved} requeued, {left} remaining in queue."
             )
         }
         Admin::Drain => write!(
             line,
             " {active} active and {backup} backup servers online.{on_backup} \
-             0 sessions requeued, 0 total in queue."
+             {moved} sessions requeued, {left} total in queue."
         ),
         Admin::Ready => return line,
     };
     line
+}
+
+/// What becomes of those who wait in a backend's queue. HAProxy counts a server's own
+/// queue here, which ours have not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Requeued {
+    /// Leave it now: for the server that came, or because nobody is usable any more.
+    moved: usize,
+    /// Wait on.
+    left: usize,
+}
+
+impl Requeued {
+    fn of(backend: &Backend, came: Option<&Arc<Server>>) -> Self {
+        let waiting = backend.state.queue.len();
+        let room = match came {
+            _ if usable(backend) == (0, 0) => usize::MAX,
+            None => 0,
+            Some(server) => server.state.slots.room() as usize,
+        };
+        let moved = waiting.min(room);
+        Self {
+            moved,
+            left: waiting - moved,
+        }
+    }
 }
 
 /// Usable servers: active, backup.
@@ -188,6 +217,33 @@ mod tests {
         errno: 111,
         duration_ms: 0,
     };
+
+    #[test]
+    fn what_becomes_of_who_waits_is_told() {
+        let mut servers = [server(1, 1), server(2, 1)];
+        for server in &mut servers {
+            server.maxconn = Some(2);
+        }
+        let generation = serving(vec![backend("web", servers.to_vec())]);
+        let web = &generation.backends[0];
+        let waiting: Vec<_> = (0..3).map(|_| web.state.queue.join(9)).collect();
+        let states = [&web.servers[0].state, &web.servers[1].state];
+        let down = |name: &str| event(name, Operational::Down, REFUSED).log_line(&generation);
+        states[0].set_operational(Operational::Down, 1);
+        assert!(down("s1").ends_with("0 sessions active, 0 requeued, 3 remaining in queue."));
+        states[1].set_operational(Operational::Down, 1);
+        assert!(down("s2").ends_with("0 sessions active, 3 requeued, 0 remaining in queue."));
+        states[0].set_operational(Operational::Up, 1);
+        let up = event("s1", Operational::Up, REFUSED).log_line(&generation);
+        assert!(
+            up.ends_with("2 sessions requeued, 1 total in queue."),
+            "{up}"
+        );
+        states[0].set_admin(Admin::Drain, 1);
+        let drained = admin_line(web, &web.servers[0], Admin::Ready);
+        assert!(drained.ends_with("3 sessions requeued, 0 total in queue."));
+        drop(waiting);
+    }
 
     #[test]
     fn lines_are_those_of_haproxy() {

@@ -23,6 +23,20 @@ pub fn connections_and_pipes(engine: &Engine) -> (usize, usize) {
     (published.connections(), pipes)
 }
 
+/// Requests that wait for a server of a backend.
+///
+/// # Panics
+/// There is none of this name.
+pub fn queued(engine: &Engine, backend: &str) -> usize {
+    let generation = engine.published().generation.load_full();
+    let backend = generation.backend(backend);
+    backend
+        .expect("a test names what it wrote")
+        .state
+        .queue
+        .len()
+}
+
 /// A server at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Server {
@@ -32,6 +46,8 @@ pub struct Server {
     pub check: String,
     /// Sessions or requests under way, and ever.
     pub current: u64,
+    /// Those of them that hold a place, where it has a limit.
+    pub places: u32,
     /// See `current`.
     pub sessions: u64,
     /// New connections.
@@ -68,6 +84,7 @@ pub fn server(engine: &Engine, backend: &str, server: &str) -> Server {
         status: status(server),
         check: check.unwrap_or_default(),
         current: sum(|c| c.current.get()),
+        places: state.slots.taken(),
         sessions: sum(|c| c.sessions.get()),
         connects: sum(|c| c.connects.get()),
         connect_errors: sum(|c| c.connect_errors.get()),

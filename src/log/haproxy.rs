@@ -37,8 +37,9 @@ pub(super) fn line(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut Clock, ur
         out.push(b'+');
     }
     number(out, u64::from(facts.retries));
-    // There are no queues yet.
-    out.extend_from_slice(b" 0/0");
+    // Servers have no queue of their own.
+    out.extend_from_slice(b" 0/");
+    number(out, u64::from(facts.queued));
     if facts.kind == Kind::Http {
         out.extend_from_slice(b" \"");
         match record.line {

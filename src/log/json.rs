@@ -46,6 +46,7 @@ pub(super) fn line(out: &mut Vec<u8>, record: &Record<'_>, clock: &Clock, uri_ma
     text(out, "end", &facts.end);
     count(out, "retries", u64::from(facts.retries));
     flag(out, "redispatched", facts.redispatched);
+    count(out, "queued", u64::from(facts.queued));
     count(out, "actconn", u64::from(facts.actconn));
     count(out, "feconn", u64::from(facts.feconn));
     count(out, "beconn", u64::from(facts.beconn));
@@ -139,7 +140,7 @@ mod tests {
             "method": "GET", "uri": "/a\"b", "version": "HTTP/1.1", "status": 200,
             "request_ms": 0.0, "queue_ms": null, "connect_ms": 0.4, "response_ms": 1.9,
             "total_ms": 2.5, "reused": false, "bytes_in": 80, "bytes_out": 262,
-            "end": "--", "retries": 0, "redispatched": false,
+            "end": "--", "retries": 0, "redispatched": false, "queued": 0,
             "actconn": 1, "feconn": 1, "beconn": 0, "srvconn": 0,
         });
         assert_eq!(object, expected);

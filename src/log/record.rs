@@ -77,6 +77,9 @@ pub(crate) struct Facts {
     pub(crate) beconn: u32,
     /// What else the server has under way.
     pub(crate) srvconn: u32,
+    /// Its position in the backend's queue: one, and those who were served while it waited;
+    /// 0 = it did not.
+    pub(crate) queued: u32,
 }
 
 /// Words of packed [`Facts`].
@@ -107,7 +110,7 @@ pub(super) fn pack(facts: &Facts) -> [u64; FACTS] {
             | u64::from(facts.end[1]) << 16
             | u64::from(facts.status) << 24
             | u64::from(facts.retries) << 40,
-        u64::from(facts.port),
+        u64::from(facts.port) | u64::from(facts.queued) << 32,
         facts.began_us,
         // Durations: a sign that comes back the same.
         facts.request as u64,
@@ -171,6 +174,7 @@ pub(super) fn unpack(words: [u64; FACTS]) -> Facts {
         feconn: clients as u32,
         beconn: (others >> 32) as u32,
         srvconn: others as u32,
+        queued: (port >> 32) as u32,
     }
 }
 
@@ -261,6 +265,7 @@ pub(super) mod testing {
             feconn: 1,
             beconn: 0,
             srvconn: 0,
+            queued: 0,
         }
     }
 }
@@ -293,6 +298,7 @@ mod tests {
             feconn: 1,
             beconn: 2,
             srvconn: u32::MAX,
+            queued: u32::MAX,
         };
         for facts in [odd, testing::facts()] {
             assert_eq!(unpack(pack(&facts)), facts);

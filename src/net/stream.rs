@@ -1,7 +1,7 @@
 //! One connected socket, whatever it is made of, and one listening socket.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -111,9 +111,7 @@ impl Stream {
         if let Some(tls) = &self.tls {
             return self.poll_write_plain(tls, cx, &[IoSlice::new(bytes)]);
         }
-        self.poll_send(cx, bytes.len(), |fd| {
-            rustix::net::send(fd, bytes, SendFlags::NOSIGNAL)
-        })
+        self.poll_sendto(cx, bytes, SendFlags::NOSIGNAL)
     }
 
     /// As [`Self::poll_write`], of the last bytes before a close that follows at once: they
@@ -127,9 +125,7 @@ impl Stream {
         if let Some(tls) = &self.tls {
             return self.poll_write_last_plain(tls, cx, bytes);
         }
-        self.poll_send(cx, bytes.len(), |fd| {
-            rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
-        })
+        self.poll_sendto(cx, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
     }
 
     /// Writes some of `slices`.
@@ -143,6 +139,17 @@ impl Stream {
             return self.poll_write_plain(tls, cx, slices);
         }
         self.poll_sendmsg(cx, slices, SendFlags::NOSIGNAL)
+    }
+
+    /// As [`Self::poll_write`], to the wire.
+    #[inline]
+    pub(super) fn poll_sendto(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        flags: SendFlags,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes.len(), |fd| rustix::net::send(fd, bytes, flags))
     }
 
     /// As [`Self::poll_writev`], to the wire.
@@ -266,6 +273,27 @@ impl Stream {
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {
         self.fd.known().is_some()
+    }
+
+    /// Resolves when the peer has left, and reads nothing: it reset the connection, or sent
+    /// its FIN with fewer than `owed` bytes left to read before it. The FIN of a peer that
+    /// owes nothing is half a close, and no end.
+    pub(crate) async fn left(&self, owed: u64) {
+        let Ok(driver) = self.fd.driver() else {
+            return pending().await;
+        };
+        // Records of TLS are more than what they carry: how much more, nobody knows.
+        if owed > 0 && self.tls.is_none() {
+            // The driver answers this question with a FIN, too.
+            let told = driver.ready(Interest::PRIORITY).await;
+            let fin = told.is_ok_and(|told| told.ready().is_read_closed());
+            if fin && rustix::io::ioctl_fionread(&self.fd).is_ok_and(|unread| unread < owed) {
+                return;
+            }
+        }
+        if driver.ready(Interest::ERROR).await.is_err() {
+            pending().await
+        }
     }
 
     /// Whether bytes wait to be read (or a FIN or an error, as far as the driver knows).

@@ -183,6 +183,8 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, row: &'a BackendRow, of: bool) -> Li
     let http = proxy.mode == Mode::Http;
     let mut line = Line::new(Kind::Backend, proxy, 0, "BACKEND");
     work(&mut line, &row.work, http);
+    line.u32(C::Qcur, row.queue.now);
+    line.u32(C::Qmax, row.queue.peak);
     // HAProxy's fullconn, a ramp for maxconn: there is none here.
     line.u32(C::Slim, 0_u32);
     line.set(C::Status, Value::Text(backend_status(row, of)));
@@ -235,6 +237,9 @@ pub(super) fn server<'a>(proxy: &'a Proxy, row: &'a ServerRow) -> Line<'a> {
     let http = proxy.mode == Mode::Http;
     let mut line = Line::new(Kind::Server, proxy, row.sid, &row.name);
     work(&mut line, &row.work, http);
+    if row.maxconn > 0 {
+        line.u32(C::Slim, row.maxconn);
+    }
     line.set(C::Status, Value::text(&*row.status));
     line.u32(C::Weight, row.weight);
     line.u32(C::Uweight, row.own_weight);
@@ -293,6 +298,7 @@ fn check<'a>(line: &mut Line<'a>, row: &'a CheckRow, paused: bool) {
 fn work(line: &mut Line<'_>, row: &Work, http: bool) {
     use Column as C;
     let totals = &row.totals;
+    // Of a server: those bound to it alone, which nobody is. A backend's come behind this.
     line.u32(C::Qcur, 0_u32);
     line.u32(C::Qmax, 0_u32);
     line.u32(C::Scur, row.current);

@@ -112,6 +112,8 @@ pub(crate) struct BackendRow {
     pub(crate) groups: Vec<GroupRow>,
     /// What it does.
     pub(crate) work: Work,
+    /// Who waits for its servers.
+    pub(crate) queue: QueueRow,
     /// A server is usable, or there is none at all.
     pub(crate) up: bool,
     /// What is usable.
@@ -128,6 +130,17 @@ pub(crate) struct BackendRow {
     pub(crate) algorithm: &'static str,
 }
 
+/// The queue of a backend.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueRow {
+    /// How many wait now.
+    pub(crate) now: u64,
+    /// The most that waited at once.
+    pub(crate) peak: u64,
+    /// The most that may; `None` = no server has a limit, so nobody waits.
+    pub(crate) limit: Option<u64>,
+}
+
 /// A server.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerRow {
@@ -139,6 +152,8 @@ pub(crate) struct ServerRow {
     pub(crate) name: Arc<str>,
     /// Where it listens.
     pub(crate) address: ServerAddress,
+    /// It is spoken to with TLS.
+    pub(crate) tls: bool,
     /// HAProxy's words, `UP 1/3`.
     pub(crate) status: String,
     /// What the operator says.
@@ -151,6 +166,8 @@ pub(crate) struct ServerRow {
     pub(crate) own_weight: u16,
     /// As written.
     pub(crate) initial_weight: u16,
+    /// Most sessions at once; 0 = no limit.
+    pub(crate) maxconn: u32,
     /// Used only without others.
     pub(crate) backup: bool,
     /// What it does.

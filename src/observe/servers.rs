@@ -52,7 +52,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &ServerRow) {
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "{} {} {} {} {address} {operational} {admin} {} {} {} {} {} {} {} 0 0 0 - {port} - 0 \
+        "{} {} {} {} {address} {operational} {admin} {} {} {} {} {} {} {} 0 0 0 - {port} - {} \
          {check_port} {check_address} - 0",
         proxy.iid,
         proxy.name,
@@ -65,6 +65,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &ServerRow) {
         check.result,
         check.health,
         check.state,
+        u8::from(server.tls),
     );
 }
 

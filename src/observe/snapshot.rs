@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::numbers::other_half;
-use super::rows::{BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, ServerRow, Usable, Work};
+use super::rows::{
+    BackendRow, CheckRow, FrontendRow, ProcessSums, Proxy, QueueRow, ServerRow, Usable, Work,
+};
 use super::samples::{BackendSeries, FrontendSeries, Samples, Series};
 use super::tables::{DrainRow, GroupRow};
 use super::tls::TlsFacts;
@@ -238,6 +240,11 @@ impl Taker<'_> {
                 .collect(),
             groups: groups(backend),
             work: Work::of(all, &series.series, now_ms),
+            queue: QueueRow {
+                now: state.queue.len() as u64,
+                peak: series.queued,
+                limit: (backend.is_limited()).then_some(backend.config.maxqueue as u64),
+            },
             up: usable.is_up(backend),
             usable,
             downs: series.downs.saturating_sub(series.series.checks.1),
@@ -262,12 +269,14 @@ impl Taker<'_> {
             sid: self.numbers().sid(server.id()),
             name: Arc::clone(&server.name),
             address: server.address.clone(),
+            tls: server.tls.is_some(),
             status: status(server),
             admin: state.admin(),
             operational: state.operational(),
             weight: backend.shown_weight(index),
             own_weight: server.weight,
             initial_weight: server.initial_weight,
+            maxconn: server.maxconn,
             backup: server.backup,
             work: Work::of(std::iter::once(&state.counters), series, now_ms),
             idle_by_worker: idle.map(|slot| slot.map_or(0, |s| s.idle.get())).collect(),

@@ -73,7 +73,7 @@ totals! {
     /// What was done for a frontend.
     FrontendTotals of FrontendCounters {
         connections, sessions, requests, bytes_in, bytes_out, spliced_out, request_errors,
-        denied, denied_connections, intercepted, internal_errors,
+        denied, denied_connections, intercepted, internal_errors, proxy_headers_refused,
     }
 }
 

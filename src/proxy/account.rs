@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::connect::{self, NO_SERVER};
 use super::end::SessionEnd;
+use super::queue::Waited;
 use super::record::{self, Way};
 use super::upstream::{Upstream, Use};
 use super::{Client, Shard};
@@ -76,6 +77,8 @@ pub(crate) struct Course {
     pub(crate) redispatched: bool,
     /// The server's connection came from the pool.
     pub(crate) reused: bool,
+    /// In the queue, which is before `connected_us`.
+    pub(crate) waited: Waited,
     /// What a tunnel moved, counted as it did: from the client, to the client.
     pub(crate) tunnelled: (u64, u64),
     /// It is not to be logged.
@@ -108,6 +111,9 @@ impl Account {
             if self.answered_us.is_some() {
                 self.count_answer(&upstream.counters);
                 self.time(asker.shard, &upstream.counters);
+                if server.is_some_and(Use::is_limited) {
+                    upstream.counters.times.queue.add(self.course.waited.us);
+                }
             } else {
                 self.count_answer(&upstream.backend_counters);
             }
@@ -142,7 +148,8 @@ impl Account {
         };
         let total = shard.clock.now_us().saturating_sub(self.began_us);
         let times = &counters.times;
-        times.connect.add(connected.saturating_sub(self.started_us));
+        let assigned = self.started_us + self.course.waited.us;
+        times.connect.add(connected.saturating_sub(assigned));
         times.response.add(answered.saturating_sub(connected));
         times.total.add(total);
         times.latency.add(total);
@@ -189,14 +196,15 @@ impl Account {
                 true => between(self.began_us, self.started_us),
                 false => NEVER,
             },
-            // Where nothing was sent to a server, no place was waited for.
-            queue: match way {
-                Way::Server { .. } => 0,
-                _ => NEVER,
+            queue: match (way, course.waited.us) {
+                (Way::Server { .. }, waited) => waited as i64,
+                // Where nothing was sent to a server, no place was waited for.
+                (_, 0) => NEVER,
+                (_, waited) => waited as i64,
             },
-            connect: self
-                .connected_us
-                .map_or(NEVER, |connected| between(self.started_us, connected)),
+            connect: self.connected_us.map_or(NEVER, |connected| {
+                between(self.started_us + course.waited.us, connected)
+            }),
             response: match (self.connected_us, self.answered_us) {
                 (Some(connected), Some(answered)) => between(connected, answered),
                 _ => NEVER,
@@ -208,6 +216,7 @@ impl Account {
             feconn: 0,
             beconn: 0,
             srvconn: 0,
+            queued: course.waited.position,
         };
         record::write(asker, way, facts, line);
     }

@@ -29,6 +29,7 @@ pub(crate) async fn announced(mut client: Client) -> Option<Client> {
         Err(failed) => failed,
     };
     client.counters.request_errors.add(1);
+    client.counters.proxy_headers_refused.add(1);
     tracing::debug!(
         frontend = &*client.frontend.config.name,
         peer = %client.peer.address,
@@ -127,6 +128,7 @@ fn log(client: &Client, end: SessionEnd) {
         feconn: 0,
         beconn: 0,
         srvconn: 0,
+        queued: 0,
     };
     record::write(&Asker::of(client), Way::Nowhere, facts, b"");
 }

@@ -124,6 +124,8 @@ impl Answer {
 fn reason(end: SessionEnd) -> &'static str {
     match (end.cause, end.during) {
         (Cause::Server, During::Connect) => "no server available",
+        (Cause::ServerTimeout, During::Queue) => "no server had time for it in time",
+        (Cause::Server, During::Queue) => "too many requests wait for a server",
         (Cause::ServerTimeout, During::Connect) => "server connect timeout",
         (Cause::Server, During::Headers) => "server closed without an answer",
         (Cause::Proxy, During::Headers) => "bad answer from the server",

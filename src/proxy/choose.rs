@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, BODY_TOO_LARGE};
-use super::connect::{self, Plan};
+use super::connect::{self, Assigned, Plan};
 use super::upstream::Use;
 use super::{Client, ClientId, Shard};
 use crate::config::{HeaderMatch, Monitor, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
@@ -82,8 +82,9 @@ fn refusal(client: &Client, head: &RequestHead<'_, '_>) -> Option<Answer> {
 
 /// Where a request goes.
 pub(crate) enum Found {
-    /// There, counted as in use.
-    Server(Target, Use),
+    /// There, counted as in use; `None` = to a server of that backend that has a place,
+    /// in the end: see [`super::queue`].
+    Server(Target, Option<Use>),
     /// Nobody of that backend is usable.
     NoServer(Target),
     /// No route and no default.
@@ -117,8 +118,9 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         }
         let target = Target::of(backend);
         match connect::assign(&shard, backend) {
-            Some(server) => Found::Server(target, server),
-            None => Found::NoServer(target),
+            Assigned::Server(server) => Found::Server(target, Some(server)),
+            Assigned::Queue => Found::Server(target, None),
+            Assigned::Nobody => Found::NoServer(target),
         }
     })
 }

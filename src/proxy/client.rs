@@ -194,6 +194,18 @@ impl Client {
         Ok(())
     }
 
+    /// For [`connect::establish`]: whether it leaves, with `owed` bytes still to come at
+    /// least. What it sends meanwhile stays with the kernel.
+    pub(crate) fn leaving(&self, owed: u64) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut left = None;
+        // Boxed when first asked, which few are.
+        move |cx| {
+            left.get_or_insert_with(|| Box::pin(self.stream.left(owed)))
+                .as_mut()
+                .poll(cx)
+        }
+    }
+
     /// What its servers are told of it.
     #[inline]
     pub(crate) fn about<'a>(&'a self, request_id: Option<&'a [u8; 32]>) -> http::Client<'a> {

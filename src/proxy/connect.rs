@@ -2,16 +2,17 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::Shard;
 use super::end::{Cause, During, SessionEnd};
+use super::queue::{self, Waited};
 use super::sessions::{Kill, Slot};
 use super::upstream::{Upstream, Use};
-use crate::generation::{Backend, Report, Server};
+use crate::generation::{Backend, Claim, Report, Server};
 use crate::net::proxy_header::{Ends, Header};
 use crate::net::{Stream, dial};
-use crate::state::BackendId;
+use crate::state::{BackendId, Entry};
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(crate) struct Dialled {
     pub(crate) retries: u32,
     /// One of them was made at another server.
     pub(crate) redispatched: bool,
+    /// In the queue, between two tries.
+    pub(crate) waited: Waited,
 }
 
 /// No connection came about.
@@ -66,6 +69,8 @@ pub(crate) struct NoConnection {
     pub(crate) retries: u32,
     /// One of them was made at another server.
     pub(crate) redispatched: bool,
+    /// In the queue.
+    pub(crate) waited: Waited,
 }
 
 /// Before any server was tried.
@@ -76,14 +81,28 @@ impl From<SessionEnd> for NoConnection {
             server: None,
             retries: 0,
             redispatched: false,
+            waited: Waited::default(),
         }
     }
+}
+
+/// Who is to do a piece of work.
+#[derive(Debug)]
+pub(crate) enum Assigned {
+    /// This server, which counts it as its work.
+    Server(Use),
+    /// Who gets a place in the end: see [`queue::wait`].
+    Queue,
+    /// Nobody: no server is usable.
+    Nobody,
 }
 
 /// Where a failed try goes next.
 enum Again {
     Same,
     Other(Use),
+    /// Others could do it, and have enough to do.
+    Queue,
     Nowhere,
 }
 
@@ -95,54 +114,99 @@ fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
         let Some(backend) = backends.find(|b| b.state.id == backend) else {
             return Again::Nowhere;
         };
+        if backend.is_limited() {
+            return match backend.claim(Some(failed.state.id)) {
+                Claim::Server(server, entry) => Again::Other(give(shard, backend, server, entry)),
+                // It keeps its place there.
+                Claim::Full if failed.state.is_usable() => Again::Same,
+                Claim::Full => Again::Queue,
+                Claim::Nobody => Again::Nowhere,
+            };
+        }
         match backend.pick(Some(failed.state.id)) {
             None => Again::Nowhere,
             Some(server) if server.id() == failed.state.id => Again::Same,
-            Some(server) => Again::Other(give(shard, backend, server)),
+            Some(server) => Again::Other(give(shard, backend, server, Entry::Free)),
         }
     })
 }
 
 /// Picks a server of this backend and counts it as in use.
 #[inline]
-pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Option<Use> {
-    let server = backend.pick(None)?;
-    Some(give(shard, backend, server))
+pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Assigned {
+    if backend.is_limited() {
+        return assign_place(shard, backend);
+    }
+    match backend.pick(None) {
+        Some(server) => Assigned::Server(give(shard, backend, server, Entry::Free)),
+        None => Assigned::Nobody,
+    }
+}
+
+/// As [`assign`], where servers have limits.
+fn assign_place(shard: &Shard, backend: &Backend) -> Assigned {
+    // Who waits already comes first.
+    if backend.state.queue.is_awaited() {
+        return Assigned::Queue;
+    }
+    match backend.claim(None) {
+        Claim::Server(server, entry) => Assigned::Server(give(shard, backend, server, entry)),
+        Claim::Full => Assigned::Queue,
+        Claim::Nobody => Assigned::Nobody,
+    }
+}
+
+/// The same for the first in line. What is given out there is no choice of the
+/// algorithm's to HAProxy, and is not counted as one.
+pub(super) fn assign_first(shard: &Shard, backend: &Backend) -> Assigned {
+    match backend.claim(None) {
+        Claim::Server(server, entry) => {
+            let upstream = shard.upstreams.get(shard, backend, server);
+            Assigned::Server(Use::new(upstream, entry))
+        }
+        Claim::Full => Assigned::Queue,
+        Claim::Nobody => Assigned::Nobody,
+    }
 }
 
 #[inline]
-fn give(shard: &Shard, backend: &Backend, server: &Server) -> Use {
+fn give(shard: &Shard, backend: &Backend, server: &Server, entry: Entry) -> Use {
     let upstream = shard.upstreams.get(shard, backend, server);
     upstream.counters.picked.add(1);
-    Use::new(upstream)
+    Use::new(upstream, entry)
 }
 
 /// Connects to `first`, else to others, at most `plan.retries` times more. A
 /// refused connect goes to another server at once. `ends` tells servers that want to
-/// know who the client is; the others do not ask.
+/// know who the client is; the others do not ask. `left` = whether the client has left:
+/// asked where a connect takes [`UNWATCHED`], and while a place at another server is
+/// waited for.
 ///
 /// # Errors
 /// How it ended: no server left (`SC`), all tries refused (`SC`) or timed out
-/// (`sC`), the session was ended from outside (`K`, `D`).
+/// (`sC`), the client left (`CC`), the session was ended from outside (`K`, `D`), no place
+/// (see [`queue::wait`]).
 pub(crate) async fn establish(
     slot: &Slot,
     plan: Plan,
     first: Use,
     ends: &dyn Fn() -> Option<Ends>,
+    left: &mut Left<'_>,
 ) -> Result<Dialled, NoConnection> {
     let shard = slot.shard();
     let mut server = first;
     let (mut retries, mut redispatched) = (0, false);
+    let mut waited = Waited::default();
     loop {
         slot.set_server(Some(server.state.id));
-        slot.arm(plan.connect);
         server.counters.connects.add(1);
-        let outcome = attempt(slot, &server, ends).await;
+        let outcome = attempt(slot, plan.connect, &server, ends, left).await;
         let failed = |end, server| NoConnection {
             end,
             server,
             retries,
             redispatched,
+            waited,
         };
         let end = match outcome {
             // A backend that left the configuration while we dialled: nobody else is
@@ -157,12 +221,18 @@ pub(crate) async fn establish(
                     server,
                     retries,
                     redispatched,
+                    waited,
                 });
             }
             // It was drained while we dialled: no new work, and nobody's failure.
             Attempt::Connected(_) => {
                 match pick_again(shard, plan.backend, &server) {
                     Again::Other(other) => server = other,
+                    Again::Queue => {
+                        drop(server);
+                        server =
+                            queued(slot, plan, left, &mut waited, (retries, redispatched)).await?;
+                    }
                     Again::Same | Again::Nowhere => return Err(failed(NO_SERVER, None)),
                 }
                 continue;
@@ -194,14 +264,50 @@ pub(crate) async fn establish(
                 server.counters.redispatches.add(1);
                 server = next;
             }
+            Again::Queue => {
+                redispatched = true;
+                server.counters.redispatches.add(1);
+                // Before the wait: another may want its place.
+                drop(server);
+                server = queued(slot, plan, left, &mut waited, (retries + 1, true)).await?;
+            }
         }
         retries += 1;
     }
 }
 
+/// Waits for a place amid a connect.
+async fn queued(
+    slot: &Slot,
+    plan: Plan,
+    left: &mut Left<'_>,
+    waited: &mut Waited,
+    (retries, redispatched): (u32, bool),
+) -> Result<Use, NoConnection> {
+    // Boxed: as a dial.
+    let (outcome, took) = Box::pin(queue::wait(slot, plan.backend, left)).await;
+    waited.add(took);
+    outcome.map_err(|end| NoConnection {
+        retries,
+        redispatched,
+        waited: *waited,
+        ..NoConnection::from(end)
+    })
+}
+
 fn is_gone(shard: &Shard, backend: BackendId) -> bool {
     shard.with_generation(|generation| generation.backends.iter().all(|b| b.state.id != backend))
 }
+
+/// Ready when nobody waits for the connection any more; remembers whom to wake.
+pub(crate) type Left<'a> = dyn FnMut(&mut Context<'_>) -> Poll<()> + 'a;
+
+/// How long a client goes unwatched while we wait for its server: most connects, and most
+/// answers, come before that. One that leaves meanwhile is noticed after it.
+pub(super) const UNWATCHED: Duration = Duration::from_millis(50);
+
+/// The client left while it had no connection: HAProxy's `CC`.
+pub(super) const CLIENT_LEFT: SessionEnd = SessionEnd::new(Cause::Client, During::Connect);
 
 /// No server is usable: HAProxy's `SC`.
 pub(crate) const NO_SERVER: SessionEnd = SessionEnd::new(Cause::Server, During::Connect);
@@ -213,18 +319,38 @@ enum Attempt {
     Ended(SessionEnd),
 }
 
-async fn attempt(slot: &Slot, server: &Use, ends: &dyn Fn() -> Option<Ends>) -> Attempt {
+async fn attempt(
+    slot: &Slot,
+    patience: Duration,
+    server: &Use,
+    ends: &dyn Fn() -> Option<Ends>,
+    left: &mut Left<'_>,
+) -> Attempt {
     // Boxed: dialling is rare, and its future would widen every session's.
     let mut dialling = Box::pin(dial(server, ends));
+    let begun_ms = slot.shard().clock.now_ms();
+    let mut watched = patience <= UNWATCHED;
+    slot.arm(patience.min(UNWATCHED));
     poll_fn(|cx| {
         if let Some(kill) = slot.killed() {
             return Poll::Ready(Attempt::Ended(killed(kill, During::Connect)));
         }
-        match dialling.as_mut().poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(outcome),
-            Poll::Pending if slot.expired() => Poll::Ready(Attempt::TimedOut),
-            Poll::Pending => Poll::Pending,
+        if let Poll::Ready(outcome) = dialling.as_mut().poll(cx) {
+            return Poll::Ready(outcome);
         }
+        match slot.expired() {
+            true if watched => return Poll::Ready(Attempt::TimedOut),
+            true => {
+                watched = true;
+                let gone_ms = slot.shard().clock.now_ms().wrapping_sub(begun_ms);
+                slot.arm(patience.saturating_sub(Duration::from_millis(gone_ms.into())));
+            }
+            false => {}
+        }
+        if watched && left(cx).is_ready() {
+            return Poll::Ready(Attempt::Ended(CLIENT_LEFT));
+        }
+        Poll::Pending
     })
     .await
 }

@@ -37,10 +37,6 @@ pub(crate) enum During {
     /// `R` waiting for the request.
     Request,
     /// `Q` in the queue.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a letter of the access log: sessions will queue")
-    )]
     Queue,
     /// `C` connecting.
     Connect,
@@ -102,6 +98,8 @@ impl SessionEnd {
     pub(crate) const fn aborted_by(self) -> Abort {
         match (self.cause, self.during) {
             (Cause::Internal, _) => Abort::Internal,
+            // Who leaves amid a connect breaks off nothing, to HAProxy.
+            (Cause::Client, During::Connect) => Abort::None,
             (Cause::Client | Cause::ClientTimeout, _) => Abort::Client,
             // To its counters a kill is the server's end of the connection.
             (Cause::Server | Cause::ServerTimeout | Cause::Killed, During::Data | During::Last) => {
@@ -145,10 +143,13 @@ mod tests {
             (Cause::Server, During::Headers, *b"SH", Some(502)),
             (Cause::Proxy, During::Headers, *b"PH", Some(502)),
             (Cause::ServerTimeout, During::Headers, *b"sH", Some(504)),
+            (Cause::Client, During::Connect, *b"CC", None),
             (Cause::Client, During::Headers, *b"CH", None),
             (Cause::Proxy, During::Request, *b"PR", Some(400)),
             (Cause::ClientTimeout, During::Request, *b"cR", Some(408)),
             (Cause::ServerTimeout, During::Queue, *b"sQ", Some(503)),
+            (Cause::Server, During::Queue, *b"SQ", Some(503)),
+            (Cause::Client, During::Queue, *b"CQ", None),
             (Cause::Server, During::Data, *b"SD", None),
             (Cause::Client, During::Data, *b"CD", None),
             (Cause::Normal, During::Nothing, *b"--", None),

@@ -176,6 +176,17 @@ impl Flow {
         self.ended
     }
 
+    /// How much of the body is still to be read, as far as its framing tells: at least this.
+    pub(crate) fn owed(&self) -> u64 {
+        let waiting = self.buf.as_ref().map_or(0, |buf| buf.len() as u64);
+        match self.decoder.left() {
+            _ if self.ended => 0,
+            Some(left) => left.saturating_sub(waiting),
+            // A last chunk may be among what waits.
+            None => u64::from(waiting == 0),
+        }
+    }
+
     /// Whether everything ever sent still stands in `head`, so that it can be sent once more.
     pub(crate) fn is_replayable(&self) -> bool {
         self.joined

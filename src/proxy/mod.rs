@@ -20,6 +20,7 @@ pub(crate) mod handshake;
 mod hello;
 pub(crate) mod http1;
 pub(crate) mod http2;
+mod queue;
 mod record;
 mod sessions;
 mod shard;

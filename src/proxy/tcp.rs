@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use super::Client;
 use super::account::Asker;
-use super::connect::{self, NO_SERVER, NoConnection, Plan};
+use super::connect::{self, Assigned, Dialled, NO_SERVER, NoConnection, Plan};
 use super::end::{Cause, During, SessionEnd};
 use super::hello;
+use super::queue::{self, Waited};
 use super::record::{self, Way};
 use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
@@ -28,25 +29,22 @@ pub(crate) async fn serve(mut client: Client) {
             Err(end) => return log(&client, Way::Nowhere, &Session::ended(end), &opening),
         }
     }
-    let Some(assigned) = assign(&mut client, scan, &mut opening) else {
+    let Some(found) = assign(&mut client, scan, &mut opening) else {
         client.stream.reset_on_close();
         return log(&client, Way::Nowhere, &Session::ended(NO_SERVER), &opening);
     };
-    let Assigned {
-        plan,
-        limits,
-        server,
-    } = assigned;
-    let Some(server) = server else {
-        connect::backend_counters(client.shard(), plan.backend, |counters| {
-            counters.connect_errors.add(1);
-        });
-        no_server(&client, plan, NO_SERVER);
-        let way = Way::Backend(plan.backend);
-        return log(&client, way, &Session::ended(NO_SERVER), &opening);
+    let Destination { plan, limits, .. } = found;
+    let (server, mut waited) = place(&client, plan, found.server).await;
+    let server = match server {
+        Ok(server) => server,
+        Err(end) => {
+            no_server(&client, plan, end);
+            let mut session = Session::ended(end);
+            session.waited = waited;
+            return log(&client, Way::Backend(plan.backend), &session, &opening);
+        }
     };
-    let ends = || client.ends();
-    let dialled = match connect::establish(&client.slot, plan, server, &ends).await {
+    let dialled = match dial(&client, plan, server).await {
         Ok(dialled) => dialled,
         Err(failed) => {
             client.shard().clock.read();
@@ -54,6 +52,8 @@ pub(crate) async fn serve(mut client: Client) {
             let mut session = Session::ended(failed.end);
             session.retries = failed.retries;
             session.redispatched = failed.redispatched;
+            waited.add(failed.waited);
+            session.waited = waited;
             let way = match &failed.server {
                 Some(upstream) => Way::Server {
                     upstream,
@@ -70,8 +70,12 @@ pub(crate) async fn serve(mut client: Client) {
     stream.keep_urgent_inline();
     server.counters.sessions.add(1);
     let started_us = client.began_us;
-    let connect_us = connected_us - opening.heard_us;
+    waited.add(dialled.waited);
+    let connect_us = connected_us - opening.heard_us - waited.us;
     server.counters.times.connect.add(connect_us);
+    if server.is_limited() {
+        server.counters.times.queue.add(waited.us);
+    }
     let first = First {
         client: client.ahead.take(),
         server: None,
@@ -90,6 +94,7 @@ pub(crate) async fn serve(mut client: Client) {
         connected_us: Some(connected_us),
         retries: dialled.retries,
         redispatched: dialled.redispatched,
+        waited,
     };
     let way = Way::Server {
         upstream: &server,
@@ -98,12 +103,45 @@ pub(crate) async fn serve(mut client: Client) {
     log(&client, way, &session, &opening);
 }
 
+/// A server with a place for it, and the wait for that.
+async fn place(
+    client: &Client,
+    plan: Plan,
+    assigned: Assigned,
+) -> (Result<Use, SessionEnd>, Waited) {
+    match assigned {
+        Assigned::Server(server) => (Ok(server), Waited::default()),
+        Assigned::Queue => {
+            let mut left = client.leaving(owed(client));
+            // Boxed: waiting is rare, and would widen every session.
+            Box::pin(queue::wait(&client.slot, plan.backend, &mut left)).await
+        }
+        Assigned::Nobody => {
+            connect::backend_counters(client.shard(), plan.backend, |counters| {
+                counters.connect_errors.add(1);
+            });
+            (Err(NO_SERVER), Waited::default())
+        }
+    }
+}
+
+async fn dial(client: &Client, plan: Plan, server: Use) -> Result<Dialled, NoConnection> {
+    let (ends, mut left) = (|| client.ends(), client.leaving(owed(client)));
+    connect::establish(&client.slot, plan, server, &ends, &mut left).await
+}
+
+/// Who says nothing and ends wanted nothing, as to HAProxy; a FIN behind bytes is passed on.
+fn owed(client: &Client) -> u64 {
+    u64::from(client.ahead.is_none())
+}
+
 /// What the log needs to know.
 struct Session {
     relayed: Relayed,
     connected_us: Option<u64>,
     retries: u32,
     redispatched: bool,
+    waited: Waited,
 }
 
 impl Session {
@@ -118,6 +156,7 @@ impl Session {
             connected_us: None,
             retries: 0,
             redispatched: false,
+            waited: Waited::default(),
         }
     }
 }
@@ -129,6 +168,7 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
     let since = |us: u64| us.saturating_sub(client.began_us) as i64;
     let shard = client.shard();
     let relayed = &session.relayed;
+    let assigned_us = opening.heard_us + session.waited.us;
     let facts = Facts {
         kind: Kind::Tcp,
         tls: client.stream.is_secure(),
@@ -141,13 +181,13 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
         port: client.peer.address.port(),
         began_us: client.began_us,
         request: NEVER,
-        queue: match way {
-            Way::Server { .. } => since(opening.heard_us),
+        queue: match (way, session.waited.us) {
+            (Way::Server { .. }, _) | (_, 1..) => since(assigned_us),
             _ => NEVER,
         },
         connect: session
             .connected_us
-            .map_or(NEVER, |us| us.saturating_sub(opening.heard_us) as i64),
+            .map_or(NEVER, |us| us.saturating_sub(assigned_us) as i64),
         response: NEVER,
         total: since(shard.clock.now_us()),
         bytes_out: relayed.bytes_out,
@@ -156,6 +196,7 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
         feconn: 0,
         beconn: 0,
         srvconn: 0,
+        queued: session.waited.position,
     };
     record::write(&Asker::of(client), way, facts, &opening.sni);
 }
@@ -178,13 +219,13 @@ impl Opening {
 }
 
 /// Where a connection goes.
-struct Assigned {
+struct Destination {
     plan: Plan,
     limits: Limits,
-    server: Option<Use>,
+    server: Assigned,
 }
 
-fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Option<Assigned> {
+fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Option<Destination> {
     let Some(scan) = scan else {
         return find(client, None);
     };
@@ -204,7 +245,7 @@ fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Opt
     assigned
 }
 
-fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Assigned> {
+fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Destination> {
     let shard = Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
@@ -218,7 +259,7 @@ fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Assigned
             half_closed: timeouts.half_closed,
         };
         let server = connect::assign(&shard, backend);
-        Some(Assigned {
+        Some(Destination {
             plan: Plan::of(backend),
             limits,
             server,

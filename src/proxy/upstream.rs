@@ -16,7 +16,7 @@ use super::{ClientId, Shard};
 use crate::config::{ProxyVersion, ServerAddress};
 use crate::generation::{Backend, Server};
 use crate::net::Stream;
-use crate::state::{Counters, EndpointId, ServerState};
+use crate::state::{Counters, EndpointId, Entry, Queue, ServerState};
 use crate::tls::Origin;
 
 /// An upstream nobody used for this long is forgotten.
@@ -44,6 +44,8 @@ pub(crate) struct Upstream {
     pub(crate) counters: Arc<CachePadded<Counters>>,
     /// This worker's slot of the backend.
     pub(crate) backend_counters: Arc<CachePadded<Counters>>,
+    /// Who waits for a place at a server of its backend.
+    queue: Arc<Queue>,
     /// Sessions of server and backend, for the log.
     pub(super) load: Load,
     /// Oldest in front, newest taken first.
@@ -183,13 +185,20 @@ fn is_quiet(stream: &Stream, confirm: bool) -> bool {
 #[derive(Debug)]
 pub(crate) struct Use {
     upstream: Rc<Upstream>,
+    /// Whether it holds a place, where the server has a limit.
+    entry: Entry,
 }
 
 impl Use {
-    pub(super) fn new(upstream: Rc<Upstream>) -> Self {
+    pub(super) fn new(upstream: Rc<Upstream>, entry: Entry) -> Self {
         upstream.counters.current.up();
         upstream.backend_counters.busy.up();
-        Self { upstream }
+        Self { upstream, entry }
+    }
+
+    /// Whether it is one of so many that the server may have at once.
+    pub(super) fn is_limited(&self) -> bool {
+        self.entry == Entry::Counted
     }
 
     /// Lets go, and says of what.
@@ -210,6 +219,10 @@ impl Drop for Use {
     fn drop(&mut self) {
         self.upstream.counters.current.down();
         self.upstream.backend_counters.busy.down();
+        if self.entry == Entry::Counted {
+            self.upstream.state.slots.leave();
+            self.upstream.queue.wake();
+        }
     }
 }
 
@@ -234,6 +247,7 @@ impl Upstreams {
                 proxy_protocol: server.proxy_protocol,
                 counters: server.state.counters.slot(shard.worker),
                 backend_counters: backend.state.counters.slot(shard.worker),
+                queue: Arc::clone(&backend.state.queue),
                 load: Load::of(Arc::clone(&backend.state)),
                 idle: RefCell::default(),
                 http2: http2::Pool::default(),

@@ -1,10 +1,11 @@
 //! What a backend keeps over generations.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use super::{BackendId, Counters, PerWorker};
+use super::{BackendId, Counters, PerWorker, Queue};
 
 /// Shared by all generations of one backend.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct BackendState {
     pub(crate) id: BackendId,
     /// Exchanges that reached no server, and (control's slot) the totals of servers that left.
     pub(crate) counters: PerWorker<Counters>,
+    /// Who waits for one of its servers, where they have limits.
+    pub(crate) queue: Arc<Queue>,
     /// Tickets of the schedule.
     cursor: Cursor,
 }
@@ -36,6 +39,7 @@ impl BackendState {
         Self {
             id: BackendId::next(),
             counters: PerWorker::new(workers),
+            queue: Arc::default(),
             cursor: Cursor::default(),
         }
     }

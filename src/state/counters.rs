@@ -304,6 +304,8 @@ pub(crate) struct FrontendCounters {
     pub(crate) tls_resumed: Counter,
     /// Those that led nowhere: ssl_failed_handshake.
     pub(crate) tls_failed: Counter,
+    /// Connections that had to begin with a PROXY header and did not: in ereq, too.
+    pub(crate) proxy_headers_refused: Counter,
 }
 
 /// Index into the `responses` arrays.

@@ -11,7 +11,9 @@ mod frontend;
 mod ids;
 mod per_worker;
 mod places;
+mod queue;
 mod server;
+mod slots;
 
 pub(crate) use backend::{BackendState, Cursor};
 pub(crate) use counters::{
@@ -21,4 +23,6 @@ pub(crate) use frontend::FrontendState;
 pub(crate) use ids::{BackendId, BindId, EndpointId, FrontendId, GenerationId, ServerId, WorkerId};
 pub(crate) use per_worker::PerWorker;
 pub(crate) use places::Places;
+pub(crate) use queue::{Queue, Waiting};
 pub(crate) use server::{Admin, CheckCode, LastCheck, Operational, ServerState};
+pub(crate) use slots::{Entry, Slots};

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use crossbeam_utils::CachePadded;
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, PerWorker, ServerId};
+use super::{Counters, PerWorker, ServerId, Slots};
 
 /// What the checks say (the operational axis).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub(crate) struct ServerState {
     pub(crate) id: ServerId,
     /// Per worker.
     pub(crate) counters: PerWorker<Counters>,
+    /// How much it may have to do at once. On a line of its own: workers write there, and
+    /// read the status for each pick.
+    pub(crate) slots: CachePadded<Slots>,
     /// Operational x administrative x life x source, and whether that makes it
     /// usable, so that a pick costs one load. Control writes, workers read;
     /// relaxed, since a command that promises an effect waits for every worker
@@ -79,6 +83,7 @@ impl ServerState {
         Self {
             id: ServerId::next(),
             counters: PerWorker::new(workers),
+            slots: CachePadded::default(),
             status: AtomicU16::new(0),
             health: AtomicU32::new(0),
             last_check: AtomicU64::new(0),

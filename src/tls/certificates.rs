@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use super::staple::{self, Staple};
 use super::{TlsError, pem};
 
 /// One certificate with its chain and key.
@@ -27,10 +29,12 @@ pub(crate) struct Certificate {
     /// Unix seconds.
     pub(crate) not_after: i64,
     key: Arc<CertifiedKey>,
+    /// What is shown beside it is too old from then on, Unix seconds.
+    stapled_until: i64,
 }
 
 impl Certificate {
-    fn load(path: &Path, provider: &CryptoProvider) -> Result<Self, TlsError> {
+    fn load(path: &Path, provider: &CryptoProvider, now: i64) -> Result<Self, TlsError> {
         let (chain, key) = pem::pair(path, None)?;
         let wrong = |what: &dyn fmt::Display| TlsError::content(path, what);
         let (_, leaf) = X509Certificate::from_der(&chain[0])
@@ -41,19 +45,33 @@ impl Certificate {
             validity.not_before.timestamp(),
             validity.not_after.timestamp(),
         );
-        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                wrong(&"the key is not that of the first certificate")
-            }
-            error => wrong(&format_args!("the key cannot be used: {error}")),
-        })?;
+        // It is shown to be kind to clients: a certificate is good without.
+        let staple = Staple::read(path, leaf.raw_serial(), now).unwrap_or_else(|error| {
+            tracing::error!("{error}; the certificate is shown without it");
+            None
+        });
+        let mut key =
+            CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    wrong(&"the key is not that of the first certificate")
+                }
+                error => wrong(&format_args!("the key cannot be used: {error}")),
+            })?;
+        let stapled_until = staple.as_ref().map_or(i64::MAX, |staple| staple.until);
+        key.ocsp = staple.map(|staple| staple.answer);
         Ok(Self {
             path: path.to_path_buf(),
             names,
             not_before,
             not_after,
             key: Arc::new(key),
+            stapled_until,
         })
+    }
+
+    /// Whether clients see the same with both.
+    fn shows_what(&self, other: &Self) -> bool {
+        (&self.key.cert, &self.key.ocsp) == (&other.key.cert, &other.key.ocsp)
     }
 
     /// The certificate itself, then its issuers, DER.
@@ -162,6 +180,7 @@ impl Set {
     /// Fills itself from files; certificates whose file is as it was are those of `before`.
     fn read(&mut self, paths: &[PathBuf], before: &Self, provider: &CryptoProvider) -> Rotation {
         let mut rotation = Rotation::default();
+        let now = UnixTime::now().as_secs() as i64;
         let files = match pem::files(paths) {
             Ok(files) => files,
             Err(error) => {
@@ -174,16 +193,18 @@ impl Set {
         };
         for file in &files {
             let known = before.certificates.iter().find(|known| known.path == *file);
-            let mark = pem::mark(std::iter::once(file.clone()).chain(pem::beside(file)));
+            let beside = pem::beside(file).into_iter().chain([staple::beside(file)]);
+            let mark = pem::mark(std::iter::once(file.clone()).chain(beside));
             self.marks.insert(file.clone(), mark);
-            let is_same = before.marks.get(file) == Some(&mark);
+            let is_same = before.marks.get(file) == Some(&mark)
+                && known.is_none_or(|known| known.stapled_until > now);
             if let (Some(known), true) = (known, is_same && !before.bad.contains(file)) {
                 self.certificates.push(Arc::clone(known));
                 continue;
             }
-            match Certificate::load(file, provider) {
+            match Certificate::load(file, provider, now) {
                 // Written again, or looked at while it was young.
-                Ok(fresh) if known.is_some_and(|known| known.key.cert == fresh.key.cert) => {
+                Ok(fresh) if known.is_some_and(|known| known.shows_what(&fresh)) => {
                     self.certificates.extend(known.cloned());
                 }
                 Ok(certificate) => {

@@ -14,7 +14,9 @@ mod pem;
 mod preference;
 mod registry;
 mod report;
+mod revocation;
 mod session;
+mod staple;
 #[cfg(test)]
 mod tests;
 mod tickets;

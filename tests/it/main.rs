@@ -27,12 +27,14 @@ mod http_memory;
 mod http_soak;
 mod http_stop;
 mod layers;
+mod leaving;
 mod limits;
 mod log;
 #[cfg(feature = "test-panic")]
 mod panics;
 mod privileges;
 mod proxy_protocol;
+mod queue;
 mod real;
 mod server_file;
 mod stats;

@@ -28,6 +28,8 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
     key("retries", number(0, 100)),
     key("check", Takes::FlagOr(&Takes::Table(&CHECK))),
     key("pool_max", number(0, 1_000_000)),
+    key("server_maxconn", number(0, MAXCONN_MAX)),
+    key("maxqueue", number(1, 1_000_000)),
     key("observe_connect", Takes::Flag),
     key("drain_timeout", duration(0, DAYS_24)),
     key("retry_after", seconds(0, 24 * HOUR)),
@@ -65,8 +67,12 @@ pub(super) static BACKEND: Section = Section {
 pub(super) const SERVER_WAITS: &[Key] = &[
     key("connect", TIMEOUT),
     key("server", TIMEOUT),
+    key("queue", TIMEOUT),
     key("pool_idle", TIMEOUT),
 ];
+
+/// Of one server: more than any process has descriptors for.
+const MAXCONN_MAX: i64 = 100_000_000;
 
 pub(super) static SERVER_TIMEOUTS: Section = Section {
     title: "[backend.timeouts]",
@@ -105,7 +111,7 @@ pub(super) static SERVER: Section = Section {
         key("check", Takes::Flag),
         key("check_port", number(1, 65_535)),
         key("check_address", text("an IP address", parses!(grammar::ip))),
-        later("maxconn"),
+        key("maxconn", number(0, MAXCONN_MAX)),
         key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
         key("proxy_protocol", SENT),
         later("slow_start"),

@@ -44,6 +44,7 @@ pub(super) static FRONTEND_TLS: Section = Section {
             },
         ),
         key("ca_file", PEM),
+        key("crl_file", PEM),
     ]],
 };
 

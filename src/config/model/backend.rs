@@ -31,6 +31,14 @@ pub struct Backend {
     pub limits: ResponseLimits,
     /// Most idle connections kept per server, for the process. Default 256. 0 = no reuse.
     pub pool_max: usize,
+    /// Most requests (tcp: sessions) at once of each server that says nothing of its own.
+    /// Default 0 = no limit.
+    pub server_maxconn: u32,
+    /// Most requests that wait at once for a server that is not at its limit; more are
+    /// answered with 503. Default 10,000, at least 1.
+    pub maxqueue: usize,
+    /// How long one of them waits (503). Default = `timeouts.connect`.
+    pub queue_timeout: Duration,
     /// A refused or timed-out connect counts as a failed check. Default false.
     pub observe_connect: bool,
     /// Overrides [`Global::drain_timeout`].
@@ -144,6 +152,9 @@ pub struct Server {
     pub check_port: Option<u16>,
     /// Checks go to this address instead.
     pub check_address: Option<std::net::IpAddr>,
+    /// Most requests (tcp: sessions) at once, 0 = no limit; `None` (default) = as its
+    /// backend says.
+    pub maxconn: Option<u32>,
     /// Whether and how it is spoken to with TLS.
     pub tls: TlsChoice,
     /// Whether a PROXY header comes before all else.

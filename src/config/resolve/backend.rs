@@ -26,6 +26,8 @@ fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
         .iter()
         .filter_map(|node| discovery::source(node, problems))
         .collect();
+    let timeouts = timeouts(reader);
+    let queue_timeout = reader.table("timeouts").duration("queue");
     Backend {
         name: reader.text("name").unwrap_or_default().into(),
         mode,
@@ -41,9 +43,15 @@ fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
         panic: reader
             .parsed("panic", grammar::percent)
             .unwrap_or(default.panic),
-        timeouts: timeouts(reader),
+        // As in HAProxy: who may wait for a connect may wait for a place.
+        queue_timeout: queue_timeout.unwrap_or(timeouts.connect),
+        timeouts,
         limits: limits(&reader.table("limits")),
         pool_max: reader.number("pool_max").unwrap_or(default.pool_max),
+        server_maxconn: reader
+            .number("server_maxconn")
+            .unwrap_or(default.server_maxconn),
+        maxqueue: reader.number("maxqueue").unwrap_or(default.maxqueue),
         observe_connect: reader
             .flag("observe_connect")
             .unwrap_or(default.observe_connect),

@@ -72,6 +72,7 @@ fn server(node: &Node, problems: &Problems) -> Option<Server> {
         check: reader.flag("check"),
         check_port: reader.number("check_port"),
         check_address: reader.parsed("check_address", grammar::ip),
+        maxconn: reader.number("maxconn"),
         tls: tls::choice(&reader, problems),
         proxy_protocol: proxy_protocol::sent(&reader),
         ..default

@@ -60,9 +60,11 @@ fn certificates(node: &Node, table: &Reader<'_>, problems: &Problems) -> Fronten
                 .help("write ca_file = \"/etc/rlb/clients.pem\" beside it"),
         );
     }
-    if let (ClientAuth::Off, Some(entry)) = (client_auth, table.own("ca_file")) {
-        let diagnostic = Diagnostic::warning("`ca_file` without client_auth: no client is asked");
-        problems.missing(entry.key_place, "", diagnostic);
+    for key in ["ca_file", "crl_file"] {
+        if let (ClientAuth::Off, Some(entry)) = (client_auth, table.own(key)) {
+            let what = format!("`{key}` without client_auth: no client is asked");
+            problems.missing(entry.key_place, "", Diagnostic::warning(what));
+        }
     }
     if let Some(entry) = table.own("certificates")
         && matches!(&entry.node.value, Value::Array(items) if items.is_empty())
@@ -85,6 +87,7 @@ fn certificates(node: &Node, table: &Reader<'_>, problems: &Problems) -> Fronten
         tickets: table.number("tickets").unwrap_or(default.tickets),
         client_auth,
         ca_file,
+        crl_file: path(table, "crl_file", problems),
     }
 }
 

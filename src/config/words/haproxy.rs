@@ -66,7 +66,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "default-server",
         "HAProxy",
-        "checks are set once per backend (`check`), other keys per server",
+        "checks and TLS are set once per backend (`check`, `tls`), as is its server_maxconn; other keys per server",
     ),
     (
         "proto",
@@ -117,7 +117,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "timeout queue",
         "HAProxy",
-        "there is no queue yet: no usable server is a 503 at once",
+        "write queue = \"5s\" in [defaults.timeouts] or [backend.timeouts]",
     ),
     // HAProxy, the rest
     (
@@ -263,9 +263,14 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "derived by itself; see maxconn, accept_budget and `limits`",
     ),
     (
-        "maxconnrate|rate-limit|fullconn|minconn|maxqueue",
+        "maxconnrate|rate-limit|fullconn|minconn",
         "HAProxy",
-        "rate limits and queues are not in this version yet",
+        "rate limits, and a maxconn that grows with the load, are not in this version yet",
+    ),
+    (
+        "maxqueue",
+        "HAProxy",
+        "write maxqueue in the backend: its servers have one queue, not one each",
     ),
     (
         "resolvers|nameserver|resolve_retries",

@@ -7,7 +7,7 @@ use crate::config::{self, GroupBy, ServerAddress};
 use crate::control::difference::{Difference, Object, Words};
 use crate::control::overrides::{ServerOverride, Set};
 use crate::control::sources::Sources;
-use crate::control::spec::{WEIGHT_MAX, address_text};
+use crate::control::spec::{WEIGHT_MAX, address_text, tls_text};
 use crate::discovery::{self, Standing};
 use crate::generation::{Member, Origin};
 use crate::state::{Admin, Operational};
@@ -189,11 +189,12 @@ impl Gather<'_> {
         if let Some(set) = self.set.get(&*member.key) {
             if let (Origin::Added, Some(added)) = (origin, &set.added) {
                 let address = address_text(&settings.address);
+                let tls = tls_text(&settings.tls);
                 let difference = self.difference(
                     &member.settings.name,
                     "server",
                     None,
-                    format!("added with {address}"),
+                    format!("added with {address}{tls}"),
                     added,
                 );
                 self.differences.push(difference);
@@ -252,6 +253,11 @@ impl Gather<'_> {
         if let Some(weight) = &set.weight {
             self.compare(&name, "weight", &member.weight, weight);
             member.weight = weight.value.min(WEIGHT_MAX);
+        }
+        if let Some(maxconn) = &set.maxconn {
+            let written = settings.maxconn.unwrap_or(self.backend.server_maxconn);
+            self.compare(&name, "maxconn", &written, maxconn);
+            settings.maxconn = Some(maxconn.value);
         }
         if let Some(admin) = &set.admin {
             self.compare(&name, "state", &member.admin, admin);

@@ -144,7 +144,10 @@ function fillBusy(row, part) {
 const wrong = part => part.errors[0] + part.errors[1] + part.errors[2];
 function fillWork(row, part) {
   fillBusy(row, part);
-  put(row, "c-sessions", count(part.sessions[0]), "max " + count(part.sessions[1]));
+  const [now, most] = part.sessions, queue = part.queue;
+  const waits = queue && queue[0];
+  put(row, "c-sessions", count(now) + (part.limit ? " of " + count(part.limit) : ""), waits ? count(waits) + " wait" : "max " + count(most), waits || now >= part.limit ? "hot" : "");
+  title(row.cells["c-sessions"].box, "Most at once " + count(most) + (queue ? "; in the queue " + count(queue[0]) + ", most " + count(queue[1]) + " of " + count(queue[2]) : "") + (part.max_ms[0] ? "; longest wait " + time(part.max_ms[0]) : ""));
   put(row, "c-total", count(part.sessions[2]), part.requests ? count(part.requests) + " req" : "");
   put(row, "c-errors", count(wrong(part)), part.error_rate ? count(part.error_rate) + "/s" : "", part.error_rate ? "hot" : "");
   put(row, "c-retries", count(part.retries[0]), part.retries[1] ? count(part.retries[1]) + " moved" : "");
@@ -319,6 +322,8 @@ function fillDetail(row, part) {
     c && ["Failed checks, times down", count(c.failures) + ", " + count(c.downs)],
     ["Weight in force, in the file", part.weight.join(", ")],
     ["Sessions now, most, total", part.sessions.map(count).join(", ")],
+    part.limit && ["Most at once (maxconn)", count(part.limit)],
+    part.limit && ["Waited for a place: average, most", [part.average_ms[0], part.max_ms[0]].map(time).join(", ")],
     ["Requests", count(part.requests)],
     ["Answers", codes.map((code, i) => part.responses[i] ? code + " " + count(part.responses[i]) : "").filter(Boolean).join(", ") || "none"],
     ["Bytes in, out", part.bytes.map(bytes).join(", ")],

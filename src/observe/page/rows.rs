@@ -123,6 +123,9 @@ pub(super) struct Back<'a> {
     servers: [u64; 4],
     weight: u64,
     downs: u64,
+    /// Requests that wait: now, most, limit; none where no server has a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<[u64; 3]>,
     #[serde(flatten)]
     busy: Busy,
 }
@@ -143,6 +146,7 @@ impl<'a> Back<'a> {
             ],
             weight: row.usable.weight,
             downs: row.downs,
+            queue: (row.queue.limit).map(|limit| [row.queue.now, row.queue.peak, limit]),
             busy: Busy::of(&row.work, started),
         }
     }
@@ -163,6 +167,9 @@ pub(super) struct Server<'a> {
     reason: String,
     /// In force, as written.
     weight: [u16; 2],
+    /// Most sessions at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     check: Option<Check<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -200,6 +207,7 @@ impl<'a> Server<'a> {
             since: started + row.changed_ms,
             reason: reason(row, facts.reasons.get(&key)),
             weight: [row.weight, row.initial_weight],
+            limit: (row.maxconn > 0).then_some(row.maxconn),
             check: row.check.as_ref().map(|check| Check {
                 code: check.last.code.name(),
                 about: check.last.code.description(),

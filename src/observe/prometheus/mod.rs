@@ -330,6 +330,20 @@ fn own(writer: &mut Writer<'_>, snapshot: &Snapshot) {
             f.line(&[("worker", &worker.to_string())], late.as_secs_f64());
         }
     });
+    let about = "Connections refused for a PROXY header that was wrong, late or cut";
+    writer.family(
+        "rlb_frontend_proxy_headers_refused_total",
+        true,
+        about,
+        |f| {
+            for proxy in &snapshot.proxies {
+                if let Some(frontend) = &proxy.frontend {
+                    let refused = frontend.totals.proxy_headers_refused;
+                    f.line(&[("proxy", &proxy.name)], refused);
+                }
+            }
+        },
+    );
     own_tls(writer, snapshot);
     let about =
         "Time of requests from their first byte, and of sessions from the accept, to the end";

@@ -181,6 +181,7 @@ impl Samples {
         self.watch(backend, now_ms);
         if let Some(series) = self.backends.get_mut(&backend.state.id) {
             series.series.look(all, now_ms);
+            series.queued = series.queued.max(backend.state.queue.take_peak() as u64);
         }
     }
 
@@ -219,6 +220,7 @@ impl Samples {
         }
         for backend in self.backends.values_mut() {
             backend.series.clear_maxima();
+            backend.queued = 0;
         }
         for series in self.servers.values_mut() {
             series.clear_maxima();

@@ -166,6 +166,8 @@ pub(in crate::observe) struct BackendSeries {
     pub(in crate::observe) changed_ms: u64,
     /// Changes to DOWN.
     pub(in crate::observe) downs: u64,
+    /// The most that waited for a server at once.
+    pub(in crate::observe) queued: u64,
     pub(in crate::observe) trail: Trail,
     down_ms: u64,
 }
@@ -178,6 +180,7 @@ impl BackendSeries {
             up,
             changed_ms: now_ms,
             downs: 0,
+            queued: 0,
             trail: Trail::default(),
             down_ms: 0,
         }

@@ -13,6 +13,7 @@ use crate::proxy::choose::Target;
 use crate::proxy::connect;
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, Flow, JOIN_EXTRA, JOIN_MAX};
+use crate::proxy::queue::{self, Waited};
 use crate::proxy::record;
 use crate::proxy::tunnel;
 use crate::proxy::upstream::{Upstream, Use};
@@ -72,6 +73,8 @@ pub(crate) struct Exchange {
     pub(super) retries: u32,
     /// It was given to another server after a failure.
     pub(super) redispatched: bool,
+    /// In the queue.
+    pub(super) waited: Waited,
     /// The server that could not be reached.
     pub(super) tried: Option<Rc<Upstream>>,
     /// Not for the access log.
@@ -114,6 +117,7 @@ impl Exchange {
         self.status = 0;
         self.retries = 0;
         self.redispatched = false;
+        self.waited = Waited::default();
         self.tried = None;
         self.unlogged = false;
         self.line.clear();
@@ -140,25 +144,19 @@ impl Exchange {
     }
 
     /// Gives the request to a server: takes a pooled connection if there is one, and
-    /// serialises the head.
+    /// serialises the head. `None` = the server is still to be waited for.
     /// `behind` bytes were read behind the head.
     pub(super) fn assign(
         &mut self,
         client: &Client,
-        server: Use,
+        server: Option<Use>,
         head: &RequestHead<'_, '_>,
         behind: usize,
     ) {
         let shard = client.shard();
-        // What must not be sent twice takes only a connection that surely lives.
-        self.stream = server.take(client.id, shard.clock.now_ms(), !self.idempotent);
-        if self.stream.is_some() {
-            self.reused = true;
-            self.connected_us = Some(self.started_us);
-            server.counters.reuses.add(1);
-            client.slot.set_server(Some(server.state.id));
+        if let Some(server) = server {
+            self.reuse(client, server, self.started_us);
         }
-        self.server = Some(server);
         let rules = &client.frontend.config.forwarded;
         let request_id = rules.request_id.as_ref().map(|_| shard.request_id());
         let about = client.about(request_id.as_ref());
@@ -173,6 +171,20 @@ impl Exchange {
             .take_head(http::request_bound(head, rules, &about) + body);
         http::write_request(head, rules, &about, &mut out);
         self.up.start(out, Decoder::None, Coding::Plain, None);
+    }
+
+    /// Takes a pooled connection of the server if there is one.
+    fn reuse(&mut self, client: &Client, server: Use, now_us: u64) {
+        // What must not be sent twice takes only a connection that surely lives.
+        let now_ms = client.shard().clock.now_ms();
+        self.stream = server.take(client.id, now_ms, !self.idempotent);
+        if self.stream.is_some() {
+            self.reused = true;
+            self.connected_us = Some(now_us);
+            server.counters.reuses.add(1);
+            client.slot.set_server(Some(server.state.id));
+        }
+        self.server = Some(server);
     }
 
     /// The request has a body; `buf` holds what was read of it.
@@ -208,6 +220,9 @@ impl Exchange {
     /// Runs the exchange to its end; [`Self::finish`] then tells what follows.
     pub(super) async fn run(&mut self, client: &mut Client) {
         loop {
+            if self.needs_connection() && self.server.is_none() {
+                self.queue(client).await;
+            }
             if self.needs_connection() {
                 self.connect(client).await;
             }
@@ -227,13 +242,31 @@ impl Exchange {
         self.stage == Stage::Head && self.stream.is_none()
     }
 
+    /// Waits for a server.
+    async fn queue(&mut self, client: &Client) {
+        let Some(target) = self.target else {
+            return self.fail(client, SessionEnd::new(Cause::Internal, During::Queue));
+        };
+        let mut left = client.leaving(self.up.owed());
+        // Boxed: waiting is rare, and would widen every session.
+        let waiting = Box::pin(queue::wait(&client.slot, target.plan.backend, &mut left));
+        let (outcome, waited) = waiting.await;
+        self.waited.add(waited);
+        match outcome {
+            Ok(server) => self.reuse(client, server, client.shard().clock.now_us()),
+            Err(end) => self.fail(client, end),
+        }
+    }
+
     async fn connect(&mut self, client: &Client) {
         let (Some(target), Some(server)) = (self.target, self.server.take()) else {
             return self.fail(client, SessionEnd::new(Cause::Internal, During::Connect));
         };
         let ends = || client.ends();
-        match connect::establish(&client.slot, target.plan, server, &ends).await {
+        let mut left = client.leaving(self.up.owed());
+        match connect::establish(&client.slot, target.plan, server, &ends, &mut left).await {
             Ok(dialled) => {
+                self.waited.add(dialled.waited);
                 self.connected_us = Some(client.shard().clock.read());
                 self.retries += dialled.retries;
                 self.redispatched |= dialled.redispatched;
@@ -246,6 +279,7 @@ impl Exchange {
                 self.connected_us = None;
                 self.retries += failed.retries;
                 self.redispatched |= failed.redispatched;
+                self.waited.add(failed.waited);
                 self.tried = failed.server;
                 self.fail(client, failed.end);
             }

@@ -96,6 +96,7 @@ impl Exchange {
                 retries: self.retries,
                 redispatched: self.redispatched,
                 reused: self.reused,
+                waited: self.waited,
                 tunnelled: self.tunnelled,
                 unlogged: self.unlogged,
             },

@@ -9,7 +9,7 @@ use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead
 use crate::proxy::Client;
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::buffers::Buf;
-use crate::proxy::connect::killed;
+use crate::proxy::connect::{UNWATCHED, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
 use crate::proxy::sessions::Kill;
@@ -25,9 +25,6 @@ pub(super) enum Step {
     Tunnel,
 }
 
-/// How long a client that was never waited for goes unwatched while its server thinks:
-/// one that leaves meanwhile is noticed after it.
-const UNWATCHED: Duration = Duration::from_millis(50);
 /// 1xx answers before the final one; more is an attack or a loop.
 pub(crate) const INTERIMS_MAX: u32 = 100;
 

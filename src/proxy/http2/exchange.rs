@@ -27,6 +27,7 @@ use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::choose::{Found, Target, find_server};
 use crate::proxy::connect::{self, NO_SERVER, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::queue;
 use crate::proxy::record;
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::{Upstream, Use};
@@ -112,7 +113,7 @@ impl Exchange {
         match find_server(client, head) {
             Found::Server(target, server) => {
                 self.target = Some(target);
-                self.server = Some(server);
+                self.server = server;
                 self.describe(client, head);
             }
             Found::NoServer(target) => {
@@ -150,14 +151,14 @@ impl Exchange {
         self.account.began_us = us;
     }
 
-    /// Goes on where another protocol left off: a server was chosen.
+    /// Goes on where another protocol left off: a server was chosen, or is to be waited for.
     pub(super) fn resume(&mut self, begun: Begun) {
         self.account.bytes_in = begun.head_len;
         self.account.course.understood = true;
         self.line = begun.line;
         self.request = begun.request;
         self.target = Some(begun.target);
-        self.server = Some(begun.server);
+        self.server = begun.server;
     }
 
     /// The head is not one.
@@ -177,6 +178,7 @@ impl Exchange {
                 let course = &mut self.account.course;
                 course.retries += failed.retries;
                 course.redispatched |= failed.redispatched;
+                course.waited.add(failed.waited);
                 self.tried = failed.server;
                 return self.fail(failed.end);
             }
@@ -190,8 +192,12 @@ impl Exchange {
     }
 
     async fn connect(&mut self) -> Result<(), NoConnection> {
-        let (Some(target), Some(server)) = (self.target, self.server.take()) else {
+        let Some(target) = self.target else {
             return Err(SessionEnd::new(Cause::Internal, During::Connect).into());
+        };
+        let server = match self.server.take() {
+            Some(server) => server,
+            None => self.queue(&target).await?,
         };
         self.origin = Some(match target.protocol {
             Protocol::Http1 => {
@@ -204,6 +210,20 @@ impl Exchange {
             }
         });
         Ok(())
+    }
+
+    /// Waits for a server.
+    async fn queue(&mut self, target: &Target) -> Result<Use, NoConnection> {
+        let before = self.account.end;
+        // Unless it comes to anything else: dropped in line.
+        self.account.end = SessionEnd::new(Cause::Client, During::Queue);
+        let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
+        // Boxed: waiting is rare, and would widen every exchange.
+        let waiting = Box::pin(queue::wait(&self.slot, target.plan.backend, &mut left));
+        let (outcome, waited) = waiting.await;
+        self.account.course.waited.add(waited);
+        self.account.end = before;
+        Ok(outcome?)
     }
 
     async fn open_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, NoConnection> {
@@ -220,13 +240,17 @@ impl Exchange {
             Some(stream) => {
                 server.counters.reuses.add(1);
                 self.account.course.reused = true;
-                self.account.connected_us = Some(self.account.started_us);
+                let waited_us = self.account.course.waited.us;
+                self.account.connected_us = Some(self.account.started_us + waited_us);
                 self.slot.set_server(Some(server.state.id));
                 (server, stream)
             }
             None => {
                 let ends = || self.shared.client.borrow().ends();
-                let dialled = connect::establish(&self.slot, target.plan, server, &ends).await?;
+                let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
+                let dialled =
+                    connect::establish(&self.slot, target.plan, server, &ends, &mut left).await?;
+                self.account.course.waited.add(dialled.waited);
                 self.account.connected_us = Some(clock.read());
                 self.account.course.reused = false;
                 self.account.course.retries += dialled.retries;
@@ -252,11 +276,14 @@ impl Exchange {
         let failed = |cause| NoConnection::from(SessionEnd::new(cause, During::Connect));
         for _ in 0..STALE_MAX {
             // Boxed: dialling is rare, and its future would widen every exchange's.
-            let opened = Box::pin(pool::open(&self.slot, &self.shared, target, server)).await?;
+            let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
+            let opening = pool::open(&self.slot, &self.shared, target, server, &mut left);
+            let opened = Box::pin(opening).await?;
             let (course, lease) = (&mut self.account.course, opened.lease);
             course.reused = opened.reused;
             course.retries += opened.retries;
             course.redispatched |= opened.redispatched;
+            course.waited.add(opened.waited);
             server = opened.server;
             self.account.connected_us = Some(self.slot.shard().clock.read());
             let text = self.request.text.clone();

@@ -13,7 +13,7 @@ use crate::proxy::choose::Target;
 use crate::proxy::http1::Next;
 use crate::proxy::upstream::Use;
 
-/// The request, with a server chosen. Its body stands ahead in its client.
+/// The request, with a server chosen, or to be waited for. Its body stands ahead in its client.
 #[derive(Debug)]
 pub(crate) struct Lifted {
     begun: Begun,
@@ -28,7 +28,7 @@ impl Lifted {
         client: &Client,
         mut head: RequestHead<'_, '_>,
         target: Target,
-        server: Use,
+        server: Option<Use>,
     ) -> Box<Self> {
         // HTTP/2 knows no Upgrade (9113 8.6); a server may ignore it (9110 7.8).
         head.upgrade = None;

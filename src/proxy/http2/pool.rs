@@ -17,8 +17,9 @@ use super::connection::Shared;
 use super::wire::ServerWire;
 use crate::net::Stream;
 use crate::proxy::choose::Target;
-use crate::proxy::connect::{self, NoConnection, killed};
+use crate::proxy::connect::{self, CLIENT_LEFT, Left, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
+use crate::proxy::queue::Waited;
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::Use;
 use crate::proxy::{ClientId, Shard};
@@ -158,6 +159,8 @@ pub(super) struct Opened {
     pub(super) retries: u32,
     /// One of them was made at another server.
     pub(super) redispatched: bool,
+    /// In the queue, between two tries.
+    pub(super) waited: Waited,
 }
 
 /// A place on a connection to `first`, else, when that cannot be reached, to another server.
@@ -170,6 +173,7 @@ pub(super) async fn open(
     shared: &Shared,
     target: &Target,
     first: Use,
+    left: &mut Left<'_>,
 ) -> Result<Opened, NoConnection> {
     let shard = slot.shard();
     slot.set_server(Some(first.state.id));
@@ -194,24 +198,27 @@ pub(super) async fn open(
                 reused: true,
                 retries: 0,
                 redispatched: false,
+                waited: Waited::default(),
             });
         }
         if permit.is_some() {
             break;
         }
         // Somebody else may be about to connect: then there is a place soon.
-        permit = Some(within(slot, dialling.acquire()).await?);
+        permit = Some(within(slot, left, dialling.acquire()).await?);
     }
     let ends = || shared.client.borrow().ends();
-    let dialled = connect::establish(slot, target.plan, first, &ends).await?;
+    let dialled = connect::establish(slot, target.plan, first, &ends, left).await?;
     let (server, retries, redispatched) = (dialled.server, dialled.retries, dialled.redispatched);
-    match introduce(slot, shared, target, dialled.stream, &server).await {
+    let waited = dialled.waited;
+    match introduce(slot, shared, target, dialled.stream, &server, left).await {
         Ok(lease) => Ok(Opened {
             server,
             lease,
             reused: false,
             retries,
             redispatched,
+            waited,
         }),
         Err(end) => {
             server.counters.connect_errors.add(1);
@@ -220,6 +227,7 @@ pub(super) async fn open(
                 server: Some(server.release()),
                 retries,
                 redispatched,
+                waited,
             })
         }
     }
@@ -237,6 +245,7 @@ async fn introduce(
     target: &Target,
     stream: Stream,
     server: &Use,
+    left: &mut Left<'_>,
 ) -> Result<Lease, SessionEnd> {
     let is_secure = stream.is_secure();
     if is_secure && !stream.is_h2() {
@@ -256,7 +265,7 @@ async fn introduce(
         .max_header_list_size(target.limits.head as u32)
         .max_send_buffer_size(SEND_BUFFER);
     let shaking = builder.handshake::<_, Bytes>(ServerWire(stream));
-    let (requests, connection) = within(slot, shaking)
+    let (requests, connection) = within(slot, left, shaking)
         .await?
         .map_err(|_| SessionEnd::new(Cause::Server, During::Connect))?;
     let life = Rc::new(Life::default());
@@ -274,8 +283,12 @@ async fn introduce(
     lease.ok_or(connect::NO_SERVER)
 }
 
-/// Waits under the session's deadline.
-async fn within<F: Future>(slot: &Slot, work: F) -> Result<F::Output, SessionEnd> {
+/// Waits under the session's deadline, and no longer than the client does.
+async fn within<F: Future>(
+    slot: &Slot,
+    left: &mut Left<'_>,
+    work: F,
+) -> Result<F::Output, SessionEnd> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         if let Some(kill) = slot.killed() {
@@ -287,6 +300,7 @@ async fn within<F: Future>(slot: &Slot, work: F) -> Result<F::Output, SessionEnd
                 let late = SessionEnd::new(Cause::ServerTimeout, During::Connect);
                 Poll::Ready(Err(late))
             }
+            Poll::Pending if left(cx).is_ready() => Poll::Ready(Err(CLIENT_LEFT)),
             Poll::Pending => Poll::Pending,
         }
     })

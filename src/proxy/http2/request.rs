@@ -38,7 +38,7 @@ impl Request {
 pub(super) struct Begun {
     pub(super) request: Request,
     pub(super) target: Target,
-    pub(super) server: Use,
+    pub(super) server: Option<Use>,
     pub(super) line: Vec<u8>,
     pub(super) head_len: u64,
 }
@@ -48,7 +48,7 @@ impl Begun {
         client: &Client,
         head: &RequestHead<'_, '_>,
         target: Target,
-        server: Use,
+        server: Option<Use>,
     ) -> Self {
         let mut line = Vec::new();
         if let Some(line_max) = client.shard().log.wants() {

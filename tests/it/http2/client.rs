@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, Response};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -73,6 +73,54 @@ impl Client {
         };
         let timed = async { timeout(PATIENCE, exchange).await };
         self.runtime.block_on(timed).expect("an answer in time")
+    }
+
+    /// So many at once, answered all.
+    #[track_caller]
+    pub(super) fn get_at_once(&mut self, path: &str, count: usize) -> Vec<Answer> {
+        let sent = self.send_at_once(path, count);
+        let all = async {
+            let mut answers = Vec::new();
+            for answer in sent {
+                let (head, mut body) = answer.await.unwrap().into_parts();
+                while let Some(data) = body.data().await {
+                    body.flow_control()
+                        .release_capacity(data.unwrap().len())
+                        .unwrap();
+                }
+                answers.push(Answer {
+                    head: Response::from_parts(head, ()),
+                    body: Bytes::new(),
+                    trailers: None,
+                });
+            }
+            answers
+        };
+        let timed = async { timeout(PATIENCE, all).await };
+        self.runtime.block_on(timed).expect("answers in time")
+    }
+
+    /// The same, and waits for none.
+    #[track_caller]
+    pub(super) fn send_at_once(&mut self, path: &str, count: usize) -> Vec<ResponseFuture> {
+        let requests = self.requests.clone();
+        let sending = async move {
+            let mut requests = requests.ready().await.unwrap();
+            let mut sent = Vec::new();
+            for _ in 0..count {
+                requests = requests.ready().await.unwrap();
+                let request = Request::builder().uri(format!("http://test{path}"));
+                let (answer, _) = requests
+                    .send_request(request.body(()).unwrap(), true)
+                    .unwrap();
+                sent.push(answer);
+            }
+            // What was sent is to be there.
+            tokio::task::yield_now().await;
+            sent
+        };
+        let timed = async { timeout(PATIENCE, sending).await };
+        self.runtime.block_on(timed).expect("streams in time")
     }
 
     /// GET of this path.

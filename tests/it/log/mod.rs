@@ -53,7 +53,7 @@ pub(crate) fn lines_of(file: &Path, count: usize) -> Vec<String> {
 
 /// The reply of an admin socket.
 #[track_caller]
-fn ask(socket: &Path, command: &str) -> String {
+pub(crate) fn ask(socket: &Path, command: &str) -> String {
     let mut stream = UnixStream::connect(socket).expect("an admin socket");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(format!("{command}\n").as_bytes()).unwrap();

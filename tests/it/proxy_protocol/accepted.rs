@@ -5,7 +5,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::{EVERYBODY, listen, v2, v2_of};
-use crate::log::{lines_of, number, stat};
+use crate::log::{ask as tell, lines_of, number, stat};
 use crate::support::authority::{Authority, Kind, ask};
 use crate::support::{Lb, Origin, RawClient, connect, free_addr, temp_dir, wait_until};
 
@@ -113,6 +113,10 @@ fn what_is_no_header_is_closed_at_once_and_counted() {
     assert_eq!(number(&rows, "web", "FRONTEND", "ereq"), count as u64);
     assert_eq!(number(&rows, "web", "FRONTEND", "conn_tot"), count as u64);
     assert_eq!(number(&rows, "web", "FRONTEND", "req_tot"), 0);
+    let name = "rlb_frontend_proxy_headers_refused_total";
+    let metrics = tell(&socket, "show metrics");
+    let told = format!("\n{name}{{proxy=\"web\"}} {count}\n");
+    assert!(metrics.contains(&told), "{metrics}");
     for line in lines_of(&log, count) {
         assert!(line.contains("]: 127.0.0.1:"), "{line}");
         assert!(line.contains(" web web/<NOSRV> -1/-1/-1/-1/"), "{line}");

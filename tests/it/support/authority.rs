@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
-    PKCS_RSA_SHA256,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -44,6 +44,8 @@ impl Authority {
         let root = params.self_signed(&key).expect("a key").pem();
         let dir = temp_dir();
         std::fs::write(dir.path().join("root.pem"), &root).expect("temporary directory");
+        let secret = key.serialize_pem();
+        std::fs::write(dir.path().join("root.key"), secret).expect("temporary directory");
         Self {
             issuer: Issuer::new(params, key),
             root,
@@ -51,7 +53,7 @@ impl Authority {
         }
     }
 
-    /// The file with its own certificate.
+    /// The file with its own certificate; its key lies beside it.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("root.pem")
     }
@@ -85,6 +87,27 @@ impl Authority {
         more(&mut params);
         let certificate = params.signed_by(key, &self.issuer).expect("a key");
         format!("{}{}", certificate.pem(), key.serialize_pem())
+    }
+
+    /// The list of what it revoked, PEM, to be replaced on the first day of this year.
+    pub(crate) fn revoke(&self, serials: &[u8], until: i32) -> String {
+        let began = rcgen::date_time_ymd(2000, 1, 1);
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: vec![*serial].into(),
+            revocation_time: began,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: began,
+            next_update: rcgen::date_time_ymd(until, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a key");
+        list.pem().expect("text")
     }
 
     /// The same in a file of this name below [`Self::dir`].

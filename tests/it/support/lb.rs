@@ -93,6 +93,12 @@ impl Lb {
         engine::server(self.engine(), backend, server)
     }
 
+    /// Requests that wait for a server of this backend.
+    #[track_caller]
+    pub(crate) fn queued(&self, backend: &str) -> usize {
+        engine::queued(self.engine(), backend)
+    }
+
     pub(crate) fn per_worker_connections(&self, frontend: &str) -> Vec<u64> {
         engine::per_worker_connections(self.engine(), frontend)
     }

@@ -9,6 +9,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod consul;
+mod deaf;
 pub(crate) mod docker;
 mod lb;
 mod load;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+pub(crate) use deaf::DeafOrigin;
 pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
 pub(crate) use origin::{Answer, Origin, Request};

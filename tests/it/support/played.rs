@@ -13,7 +13,10 @@ pub(crate) struct PlayedOrigin {
 
 impl PlayedOrigin {
     pub(crate) fn listen() -> Self {
-        let listener = TcpListener::bind(free_addr()).expect("a free port");
+        Self::of(TcpListener::bind(free_addr()).expect("a free port"))
+    }
+
+    pub(super) fn of(listener: TcpListener) -> Self {
         listener
             .set_nonblocking(true)
             .expect("a listening socket may be non-blocking");

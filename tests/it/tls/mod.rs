@@ -1,13 +1,16 @@
 //! TLS: what clients get, how certificates are exchanged, and servers behind TLS.
 
+mod added;
 mod client_certificates;
 mod handshakes;
 mod memory;
 mod passed;
 mod real;
+mod revoked;
 mod rotation;
 mod seen;
 mod servers;
+mod stapled;
 
 use std::net::SocketAddr;
 use std::path::Path;

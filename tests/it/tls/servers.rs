@@ -14,14 +14,19 @@ use crate::support::authority::{Authority, Kind};
 use crate::support::{Lb, PATIENCE, RawClient, wait_until};
 
 /// A server that speaks TLS and answers each request with the SNI it was asked for.
-struct Secure {
-    addr: SocketAddr,
+pub(super) struct Secure {
+    pub(super) addr: SocketAddr,
     connections: Arc<AtomicUsize>,
     resumed: Arc<AtomicUsize>,
 }
 
 impl Secure {
-    fn start(ca: &Authority, names: &[&str], clients: Option<&Authority>, close: bool) -> Self {
+    pub(super) fn start(
+        ca: &Authority,
+        names: &[&str],
+        clients: Option<&Authority>,
+        close: bool,
+    ) -> Self {
         let pem = ca.issue(names, Kind::Ecdsa);
         let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>();
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();

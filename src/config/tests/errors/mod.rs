@@ -143,7 +143,7 @@ fn a_key_given_twice_shows_both_places() {
 fn what_is_not_built_is_said_to_be_planned() {
     for text in [
         "[[backend]]\nname = \"a\"\nbalance = \"leastconn\"\n",
-        "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxconn = 10 }\n",
+        "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", slow_start = \"10s\" }\n",
     ] {
         let errors = refusal(text);
         assert_eq!(errors.errors().len(), 1, "{errors}");
@@ -164,6 +164,14 @@ fn foreign_words_are_answered_in_ours() {
         (
             "[defaults]\n\"timeout connect\" = \"5s\"\n",
             "`timeout connect` of HAProxy: write connect = \"5s\" in [defaults.timeouts]",
+        ),
+        (
+            "[defaults]\n\"timeout queue\" = \"5s\"\n",
+            "`timeout queue` of HAProxy: write queue = \"5s\" in [defaults.timeouts]",
+        ),
+        (
+            "[[backend]]\nname = \"a\"\nserver = { address = \"10.0.0.1:80\", maxqueue = 9 }\n",
+            "`maxqueue` of HAProxy: write maxqueue in the backend",
         ),
         (
             "[[frontend]]\nname = \"a\"\nbind = \":80\"\nlisten = 80\n",

@@ -52,6 +52,8 @@ pub(super) fn backend(out: &mut String, backend: &Backend) {
     pair(out, "server", list(&backend.servers, server));
     pair(out, "source", list(&backend.sources, source));
     pair(out, "pool_max", backend.pool_max);
+    pair(out, "server_maxconn", backend.server_maxconn);
+    pair(out, "maxqueue", backend.maxqueue);
     pair(out, "observe_connect", backend.observe_connect);
     if let Some(wait) = backend.drain_timeout {
         pair(out, "drain_timeout", duration(wait));
@@ -69,6 +71,7 @@ pub(super) fn backend(out: &mut String, backend: &Backend) {
     let timeouts = &backend.timeouts;
     pair(out, "timeouts.connect", duration(timeouts.connect));
     pair(out, "timeouts.server", duration(timeouts.server));
+    pair(out, "timeouts.queue", duration(backend.queue_timeout));
     pair(out, "timeouts.pool_idle", duration(timeouts.pool_idle));
     if let Some(wait) = timeouts.tunnel {
         pair(out, "timeouts.tunnel", duration(wait));
@@ -188,6 +191,7 @@ fn server(server: &Server) -> String {
             .check_address
             .map(|ip| format!("check_address = \"{ip}\"")),
     );
+    keys.extend(server.maxconn.map(|maxconn| format!("maxconn = {maxconn}")));
     match &server.tls {
         TlsChoice::Backend => {}
         TlsChoice::Off => keys.push("tls = false".to_owned()),

@@ -100,6 +100,9 @@ fn frontend_tls(out: &mut String, tls: &FrontendTls) {
     if let Some(file) = &tls.ca_file {
         pair(out, "tls.ca_file", path(file));
     }
+    if let Some(file) = &tls.crl_file {
+        pair(out, "tls.crl_file", path(file));
+    }
 }
 
 fn client_http2(out: &mut String, http2: &ClientHttp2) {

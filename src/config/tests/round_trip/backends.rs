@@ -47,13 +47,18 @@ pub(super) fn backend() -> impl Strategy<Value = Backend> {
     (
         (name(), mode(), vec(server(), 0..5), option::of(check())),
         vec(source(), 0..3),
-        (0_u32..101, 0_usize..1_000_000, any::<bool>()),
+        (
+            0_u32..101,
+            0_usize..1_000_000,
+            any::<bool>(),
+            0_u32..100_000_001,
+        ),
         (
             option::of(wait(0)),
             (0_u64..86_401).prop_map(Duration::from_secs),
             option::of(groups()),
         ),
-        (wait(1), wait(1), wait(1), option::of(wait(1))),
+        (wait(1), wait(1), wait(1), option::of(wait(1)), wait(1)),
         (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
         (server_http2(), sent()),
     )
@@ -87,6 +92,9 @@ pub(super) fn backend() -> impl Strategy<Value = Backend> {
                         headers: limits.1,
                     },
                     pool_max: counts.1,
+                    server_maxconn: counts.3,
+                    maxqueue: counts.1 + 1,
+                    queue_timeout: waits.4,
                     observe_connect: counts.2,
                     drain_timeout: own_waits.0,
                     retry_after: own_waits.1,
@@ -155,21 +163,24 @@ fn server() -> impl Strategy<Value = Server> {
         name(),
         address,
         (0_u16..257, option::of(group())),
-        any::<[bool; 2]>(),
+        (any::<[bool; 2]>(), option::of(0_u32..100_000_001)),
         (check, tls, sent()),
     )
         .prop_map(
-            |(name, address, (weight, group), flags, ((check, check_at), tls, sent))| Server {
-                tls,
-                proxy_protocol: sent,
-                weight,
-                group,
-                backup: flags[0],
-                disabled: flags[1],
-                check,
-                check_port: check_at.map(|(port, _)| port),
-                check_address: check_at.map(|(_, ip)| ip),
-                ..Server::new(name, address)
+            |(name, address, (weight, group), (flags, maxconn), ((check, check_at), tls, sent))| {
+                Server {
+                    maxconn,
+                    tls,
+                    proxy_protocol: sent,
+                    weight,
+                    group,
+                    backup: flags[0],
+                    disabled: flags[1],
+                    check,
+                    check_port: check_at.map(|(port, _)| port),
+                    check_address: check_at.map(|(_, ip)| ip),
+                    ..Server::new(name, address)
+                }
             },
         )
 }

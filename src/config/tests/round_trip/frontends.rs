@@ -87,7 +87,7 @@ fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
         prop::sample::select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
         prop::sample::subsequence(grammar::tls::CIPHER_SUITES, 0..9),
         (0_usize..17, alpn),
-        option::of((auth, path())),
+        option::of((auth, path(), option::of(path()))),
     )
         .prop_map(
             |(certificates, strict_sni, min_version, suites, (tickets, alpn), auth)| FrontendTls {
@@ -98,7 +98,8 @@ fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
                 cipher_suites: suites.into_iter().map(str::to_owned).collect(),
                 tickets,
                 client_auth: auth.as_ref().map_or(ClientAuth::Off, |auth| auth.0),
-                ca_file: auth.map(|auth| auth.1),
+                ca_file: auth.as_ref().map(|auth| auth.1.clone()),
+                crl_file: auth.and_then(|auth| auth.2),
             },
         )
 }

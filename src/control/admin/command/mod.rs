@@ -8,6 +8,7 @@ mod frontend;
 mod other;
 mod server;
 mod show;
+mod ssl;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -93,8 +94,8 @@ pub(crate) enum ServerChange {
         ip: Option<std::net::IpAddr>,
         port: Option<u16>,
     },
-    /// `set maxconn server`.
-    Maxconn(usize),
+    /// `set maxconn server`; 0 = no limit.
+    Maxconn(u32),
     /// `shutdown sessions server`.
     ShutdownSessions,
     /// `del server`.

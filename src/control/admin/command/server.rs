@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ssl::{self, Ssl};
 use super::units::{self, time};
 use super::{Arguments, Command, ServerChange, Target};
 use crate::config::{self, ProxyChoice, ProxyVersion, suggest};
@@ -90,7 +91,7 @@ pub(super) fn maxconn(arguments: &Arguments<'_>) -> Parsed {
             Err(Reply::refused("Trailing garbage in maxconn string"))
         }
         Some((number, _)) => {
-            usize::try_from(number).map_err(|_| Reply::refused("Value out of range."))
+            u32::try_from(number).map_err(|_| Reply::refused("Value out of range."))
         }
     };
     about(arguments, maxconn.map(ServerChange::Maxconn))
@@ -230,12 +231,13 @@ pub(super) fn add(arguments: &Arguments<'_>) -> Parsed {
     Ok(Command::AddServer(target, added))
 }
 
-/// Words of `add server`, for its help and for "did you mean".
-const KEYWORDS: [&str; 13] = [
+/// Words of `add server` beside those of TLS.
+const KEYWORDS: [&str; 14] = [
     "addr",
     "backup",
     "check",
     "disabled",
+    "maxconn",
     "no-backup",
     "no-check",
     "no-send-proxy",
@@ -247,8 +249,7 @@ const KEYWORDS: [&str; 13] = [
     "weight",
 ];
 /// HAProxy's words of a server that are set elsewhere, or not at all yet.
-const ELSEWHERE: [&str; 16] = [
-    "alpn",
+const ELSEWHERE: [&str; 12] = [
     "check-send-proxy",
     "check-ssl",
     "cookie",
@@ -257,19 +258,24 @@ const ELSEWHERE: [&str; 16] = [
     "fastinter",
     "id",
     "inter",
-    "maxconn",
     "maxqueue",
     "proto",
     "rise",
     "slowstart",
-    "ssl",
-    "verify",
 ];
+
+/// All words of `add server`, for its help and for "did you mean".
+fn keywords() -> Vec<&'static str> {
+    let mut all = [&KEYWORDS[..], &ssl::KEYWORDS].concat();
+    all.sort_unstable();
+    all
+}
 
 impl Added {
     /// `add server help`.
     pub(crate) fn help() -> Reply {
-        let list: String = KEYWORDS.iter().map(|word| format!("{word}\n")).collect();
+        let lines = keywords().into_iter().map(|word| format!("{word}\n"));
+        let list: String = lines.collect();
         Reply::info(format!(
             "List of keywords supported for dynamic server:\n{list}"
         ))
@@ -306,14 +312,17 @@ impl Added {
                 check: Some(false),
                 check_port: None,
                 check_address: None,
+                maxconn: None,
                 tls: config::TlsChoice::Backend,
                 proxy_protocol: ProxyChoice::Inherit,
             },
             start: AddedState::Maint,
         };
+        let mut ssl = Ssl::default();
         while let Some(word) = words.next() {
-            keywords.take(word, &mut words)?;
+            keywords.take(word, &mut words, &mut ssl)?;
         }
+        keywords.settings.tls = ssl.choice()?;
         Ok(keywords)
     }
 }
@@ -323,6 +332,7 @@ impl Keywords {
         &mut self,
         word: &str,
         more: &mut impl Iterator<Item = &'a str>,
+        ssl: &mut Ssl,
     ) -> Result<(), Reply> {
         let settings = &mut self.settings;
         let mut value = || {
@@ -331,6 +341,7 @@ impl Keywords {
         };
         match word {
             "weight" => settings.weight = server_weight(&settings.name, value()?)?,
+            "maxconn" => settings.maxconn = Some(server_maxconn(value()?)?),
             "check" => settings.check = None,
             "no-check" => settings.check = Some(false),
             "backup" => settings.backup = true,
@@ -351,6 +362,7 @@ impl Keywords {
             "up" => self.start = AddedState::Up,
             "disabled" => self.start = AddedState::Maint,
             "enabled" => return Err("'enabled' option is not accepted for dynamic server".into()),
+            word if ssl::KEYWORDS.contains(&word) => ssl.take(word, value)?,
             word if ELSEWHERE.contains(&word) => {
                 return Err(Reply::refused(format!(
                     "'{word}' is set for a whole backend, in the file, or is not in this version yet."
@@ -363,11 +375,20 @@ impl Keywords {
 }
 
 fn unknown_keyword(word: &str) -> Reply {
-    let nearest = suggest::nearest(word, KEYWORDS);
+    let nearest = suggest::nearest(word, keywords());
     Reply::refused(match nearest {
         Some(near) => format!("unknown keyword '{word}'; did you mean '{near}' maybe ?"),
         None => format!("unknown keyword '{word}'."),
     })
+}
+
+/// HAProxy takes whatever begins like a number.
+fn server_maxconn(text: &str) -> Result<u32, Reply> {
+    let wrong = || Reply::refused(format!("'maxconn' expects a number, not '{text}'."));
+    match units::leading_number(text) {
+        Some((number, "")) => u32::try_from(number).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    }
 }
 
 fn server_weight(server: &str, text: &str) -> Result<u16, Reply> {

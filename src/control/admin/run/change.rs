@@ -45,11 +45,7 @@ pub(super) async fn server(
                 done => silent(done),
             }
         }
-        // 0 is "no limit": what there is.
-        ServerChange::Maxconn(0) => Ok(Reply::Silent),
-        ServerChange::Maxconn(_) => Err(Reply::refused(
-            "A server's maxconn is not in this version yet.",
-        )),
+        ServerChange::Maxconn(maxconn) => silent(control.set_server_maxconn(b, s, maxconn).await),
         ServerChange::ShutdownSessions => {
             let ended = control.shutdown_sessions_server(b, s).await;
             ended.map(|_| Reply::Silent).map_err(refused)

@@ -194,15 +194,23 @@ fn explain_backend(text: &mut String, backend: &Backend) {
             Some(group) => format!(" group {group}"),
             None => String::new(),
         };
+        let places = match server.maxconn {
+            0 => String::new(),
+            limit => format!(", {} of {limit} places taken", server.state.slots.taken()),
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "    {} {}{group} weight {} {share} {}{kind}",
+            "    {} {}{group} weight {} {share} {}{kind}{places}",
             server.name,
             server.address,
             server.weight,
             status(server),
         );
+    }
+    match backend.state.queue.len() {
+        0 => {}
+        waiting => *text += &format!("  {waiting} wait for a place; this one behind them\n"),
     }
     if nobody && backup.is_none() {
         *text += "  no usable server: answered with 503\n";

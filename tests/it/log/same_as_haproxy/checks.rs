@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::super::stat;
-use super::sides::deaf;
 use crate::support::{
-    Answer, Haproxy, Origin, PATIENCE, PlayedOrigin, RawClient, Rlb, dawdle, free_addr, real,
-    wait_until,
+    Answer, DeafOrigin, Haproxy, Origin, PATIENCE, PlayedOrigin, RawClient, Rlb, dawdle, free_addr,
+    real, wait_until,
 };
 
 /// The servers of one of the two.
@@ -235,8 +234,8 @@ const OOPS: &str =
 
 #[test]
 fn every_step_of_a_check_is_haproxys() {
-    let deaf = deaf();
-    let deaf_addr = deaf.0.local_addr().unwrap();
+    let deaf = DeafOrigin::listen();
+    let deaf_addr = deaf.addr();
     let Some(haproxy) = haproxy(deaf_addr) else {
         return;
     };
@@ -285,8 +284,8 @@ fn every_step_of_a_check_is_haproxys() {
 
 #[test]
 fn connects_that_fail_take_servers_out_as_they_do_in_haproxy() {
-    let deaf = deaf();
-    let deaf_addr = deaf.0.local_addr().unwrap();
+    let deaf = DeafOrigin::listen();
+    let deaf_addr = deaf.addr();
     let before = Instant::now();
     let Some(haproxy) = haproxy(deaf_addr) else {
         return;

@@ -47,6 +47,11 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
         "srv_abrt",
         "a bad chunk: HAProxy's letters say that the server ended it, its counter does not",
     ),
+    (
+        "b-tdeaf",
+        "cli_abrt",
+        "to HAProxy a session that is reset while we connect broke off (CD), one that ends did not (CC)",
+    ),
     ("silent", "cli_abrt", "who resets behind a whole request"),
     (
         "ok",

@@ -24,6 +24,8 @@ use sides::{Side, haproxy, rlb};
 const WAIT: Duration = Duration::from_millis(400);
 /// The time for one connect, of both.
 const CONNECT: Duration = Duration::from_millis(200);
+/// The time a place at a busy server is waited for, of both.
+const PLACE: Duration = Duration::from_millis(100);
 /// Long enough that what was sent is there, and no timeout is near.
 const MOMENT: Duration = Duration::from_millis(120);
 
@@ -109,6 +111,36 @@ const CASES: &[Case] = &[
         &["deaf/s1 sC-- 503 3 GET /deaf"],
     )
     .takes(CONNECT.saturating_mul(4)),
+    case(
+        "a client that leaves while we connect",
+        |s| leave(s, "GET /deaf HTTP/1.1\r\nHost: x\r\n\r\n"),
+        &["deaf/s1 CC-- -1 0 GET /deaf"],
+    ),
+    case(
+        "a client with more behind its request that leaves while we connect",
+        |s| leave(s, &"GET /deaf HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2)),
+        &["deaf/s1 CC-- -1 0 GET /deaf"],
+    ),
+    case(
+        "a client that leaves amid its body while we connect",
+        |s| {
+            leave(
+                s,
+                "POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+            )
+        },
+        &["deaf/s1 CC-- -1 0 POST /deaf"],
+    ),
+    case(
+        "a client that ends amid its body while we connect",
+        |s| {
+            end(
+                s.www,
+                "POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+            )
+        },
+        &["deaf/s1 CC-- -1 0 POST /deaf"],
+    ),
     case(
         "refused, then redispatched",
         |s| get(s, "two"),
@@ -256,6 +288,86 @@ const CASES: &[Case] = &[
         &["b-tsilent/s1 K- 0"],
     ),
     case("a session that is reset", reset_session, &["b-tok/s1 CD 0"]),
+    case(
+        "a place that does not come",
+        |s| {
+            let mut first = hold(s, "busy/1");
+            get(s, "busy/2");
+            first.read_end();
+        },
+        &[
+            "busy/<NOSRV> sQ-- 503 0 GET /busy/2 queue 0/1",
+            "busy/s1 sH-- 504 0 GET /busy/1",
+        ],
+    )
+    .takes(PLACE),
+    case(
+        "a client that leaves while it waits for a place",
+        |s| {
+            let mut first = hold(s, "soon/1");
+            let mut second = RawClient::connect(s.www);
+            second.send("GET /soon/2 HTTP/1.1\r\nHost: x\r\n\r\n");
+            let is_waiting = || super::number(&stat(&s.socket), "soon", "BACKEND", "qcur") == 1;
+            wait_until(PATIENCE, "the second in the queue", is_waiting);
+            second.reset();
+            first.read_end();
+        },
+        &[
+            "soon/<NOSRV> CQ-- -1 0 GET /soon/2 queue 0/1",
+            "soon/s1 sH-- 504 0 GET /soon/1",
+        ],
+    ),
+    case(
+        "places that come one by one",
+        |s| {
+            let mut first = hold(s, "soon/1");
+            let mut second = RawClient::connect(s.www);
+            let waiting = || super::number(&stat(&s.socket), "soon", "BACKEND", "qcur");
+            second.send("GET /soon/2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            wait_until(PATIENCE, "the second in the queue", || waiting() == 1);
+            get(s, "soon/3");
+            first.read_end();
+            second.read_end();
+        },
+        &[
+            "soon/s1 sH-- 504 0 GET /soon/1",
+            "soon/s1 sH-- 504 0 GET /soon/2 queue 0/1",
+            "soon/s1 sH-- 504 0 GET /soon/3 queue 0/2",
+        ],
+    )
+    .takes(WAIT),
+    case(
+        "a session that gets no place",
+        |s| {
+            let mut first = RawClient::connect(tcp(s, "tbusy"));
+            until_unanswered(s, || {
+                first.send("GET /x HTTP/1.1\r\n\r\n");
+            });
+            session(s, "tbusy");
+            first.read_end();
+        },
+        &["b-tbusy/<NOSRV> sQ 0 queue 0/1", "b-tbusy/s1 cD 0"],
+    )
+    .takes(PLACE),
+    case(
+        "a session that says nothing and ends while we connect",
+        |s| end(tcp(s, "tdeaf"), ""),
+        &["b-tdeaf/s1 CC 0"],
+    ),
+    case(
+        "a session that is reset while we connect",
+        |s| {
+            let mut client = RawClient::connect(tcp(s, "tdeaf"));
+            client.send("hello");
+            dawdle(MOMENT);
+            client.reset();
+        },
+        &["b-tdeaf/s1 CD 0"],
+    )
+    .but_rlb(
+        &["b-tdeaf/s1 CC 0"],
+        "HAProxy says D of any reset in TCP mode, and C of the same moment where it sees a FIN",
+    ),
 ];
 
 fn get(side: &Side, path: &str) {
@@ -263,6 +375,17 @@ fn get(side: &Side, path: &str) {
         side,
         &format!("GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
     );
+}
+
+/// A request that has reached the server that answers none.
+fn hold(side: &Side, path: &str) -> RawClient {
+    let mut client = RawClient::connect(side.www);
+    until_unanswered(side, || {
+        client.send(format!(
+            "GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ));
+    });
+    client
 }
 
 /// Sends it and waits for the end, whatever comes.
@@ -275,7 +398,7 @@ fn raw(side: &Side, request: &str) {
 /// is not to reach one.
 fn leave(side: &Side, request: &str) {
     let mut client = RawClient::connect(side.www);
-    match request.contains("\r\n\r\n") {
+    match request.contains("\r\n\r\n") && !request.contains("/deaf") {
         true => until_unanswered(side, || {
             client.send(request);
         }),
@@ -285,6 +408,14 @@ fn leave(side: &Side, request: &str) {
         }
     }
     client.reset();
+}
+
+/// Sends it and half closes; comes back with the end of the connection.
+fn end(addr: SocketAddr, request: &str) {
+    let mut client = RawClient::connect(addr);
+    client.send(request);
+    dawdle(MOMENT);
+    client.finish_sending().read_end();
 }
 
 /// Until the request that `send` sends has reached the server that answers none.
@@ -373,7 +504,7 @@ impl Line {
         let timers: Vec<i64> = words[2].split('/').map(|t| t.parse().unwrap()).collect();
         let retries = |conns: &str| conns.rsplit('/').next().unwrap().to_owned();
         let way = words[1];
-        let said = if timers.len() == 5 {
+        let mut said = if timers.len() == 5 {
             let line = rest.split('"').nth(1).unwrap();
             let line = line.trim_end_matches(" HTTP/1.1");
             let (status, end) = (words[3], words[7]);
@@ -381,6 +512,10 @@ impl Line {
         } else {
             format!("{way} {} {}", words[4], retries(words[5]))
         };
+        let queue = words[if timers.len() == 5 { 9 } else { 6 }];
+        if queue != "0/0" {
+            said += &format!(" queue {queue}");
+        }
         Self {
             said,
             way: way.to_owned(),

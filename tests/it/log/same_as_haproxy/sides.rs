@@ -1,17 +1,15 @@
 //! What runs: the servers, and HAProxy and rlb before them.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use socket2::SockRef;
-
 use super::super::Syslog;
 use super::{MOMENT, WAIT};
-use crate::support::{Haproxy, Origin, Rlb, dawdle, free_addr, real};
+use crate::support::{DeafOrigin, Haproxy, Origin, Rlb, dawdle, free_addr, real};
 
 /// One of the two, running.
 pub(super) struct Side {
@@ -35,7 +33,7 @@ pub(super) struct Origins {
     /// Requests that have reached `silent`.
     pub(super) unanswered: Arc<AtomicUsize>,
     _running: Vec<Origin>,
-    _deaf: (TcpListener, Vec<TcpStream>),
+    _deaf: DeafOrigin,
 }
 
 impl Origins {
@@ -90,8 +88,8 @@ impl Origins {
             ("badchunk", badchunk),
         ];
         let mut http: Vec<_> = running.iter().map(|(name, o)| (*name, o.addr())).collect();
-        let deaf = deaf();
-        http.push(("deaf", deaf.0.local_addr().unwrap()));
+        let deaf = DeafOrigin::listen();
+        http.push(("deaf", deaf.addr()));
         http.push(("refused", free_addr()));
         Self {
             http,
@@ -106,19 +104,6 @@ impl Origins {
     }
 }
 
-/// A listener whose queue is full: connects to it are not answered.
-pub(super) fn deaf() -> (TcpListener, Vec<TcpStream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    SockRef::from(&listener).listen(0).unwrap();
-    let addr = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&addr, MOMENT) {
-        waiting.push(stream);
-        assert!(waiting.len() < 16, "its queue never fills");
-    }
-    (listener, waiting)
-}
-
 pub(super) fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut bytes = [0; 4096];
@@ -131,12 +116,23 @@ pub(super) fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&head).into_owned())
 }
 
-const TCP: [(&str, &str); 4] = [
+const TCP: [(&str, &str); 6] = [
+    ("tdeaf", "deaf"),
     ("tok", "ok"),
     ("trefused", "refused"),
     ("tsilent", "silent"),
     ("tnone", ""),
+    ("tbusy", "silent"),
 ];
+
+/// Backends whose server `silent` may have one request at once, and how long a second one
+/// waits for it.
+const BUSY: [(&str, &str); 2] = [("busy", "100ms"), ("soon", "2s")];
+
+/// Of a backend whose server takes one session at once.
+fn maxconn(name: &str, words: &'static str) -> &'static str {
+    if name == "tbusy" { words } else { "" }
+}
 
 pub(super) fn haproxy() -> Option<Side> {
     let origins = Origins::start();
@@ -151,7 +147,8 @@ pub(super) fn haproxy() -> Option<Side> {
          timeout tunnel {wait}ms\nfrontend www\n  bind {www}\n  monitor-uri /monitor\n",
         syslog.addr()
     );
-    for (name, _) in origins.http.iter().chain(&[("none", www), ("two", www)]) {
+    let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
+    for (name, _) in origins.http.iter().chain(&more) {
         text += &format!("  use_backend {name} if {{ path_beg /{name} }}\n");
     }
     for (name, addr) in &tcp {
@@ -165,12 +162,19 @@ pub(super) fn haproxy() -> Option<Side> {
     text += "backend none\n  server s1 127.0.0.1:1 disabled\n";
     let (first, second) = (origins.addr("refused"), origins.addr("ok"));
     text += &format!("backend two\n  server s1 {first}\n  server s2 {second}\n");
+    for (name, patience) in BUSY {
+        let silent = origins.addr("silent");
+        text += &format!(
+            "backend {name}\n  timeout queue {patience}\n  server s1 {silent} maxconn 1\n"
+        );
+    }
     for (name, origin) in TCP {
         let server = match origin {
             "" => "127.0.0.1:1 disabled".to_owned(),
-            origin => origins.addr(origin).to_string(),
+            origin => origins.addr(origin).to_string() + maxconn(name, " maxconn 1"),
         };
         text += &format!("backend b-{name}\n  mode tcp\n  server s1 {server}\n");
+        text += maxconn(name, "  timeout queue 100ms\n");
     }
     let running = real::haproxy_with(&text, www)?;
     Some(Side {
@@ -197,7 +201,8 @@ pub(super) fn rlb(dir: &Path) -> Side {
         socket.display(),
         syslog.addr()
     );
-    for (name, _) in origins.http.iter().chain(&[("none", www), ("two", www)]) {
+    let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
+    for (name, _) in origins.http.iter().chain(&more) {
         text += &format!("[[frontend.route]]\npath_prefix = \"/{name}\"\nbackend = \"{name}\"\n");
     }
     for (name, addr) in &tcp {
@@ -220,6 +225,10 @@ pub(super) fn rlb(dir: &Path) -> Side {
         "two",
         &format!("{}, {}", server("s1", first), server("s2", second)),
     );
+    for (name, patience) in BUSY {
+        text += &backend(name, &server("s1", origins.addr("silent")));
+        text += &format!("server_maxconn = 1\ntimeouts = {{ queue = \"{patience}\" }}\n");
+    }
     for (name, origin) in TCP {
         let server = match origin {
             "" => disabled.to_owned(),
@@ -227,6 +236,10 @@ pub(super) fn rlb(dir: &Path) -> Side {
         };
         text += &backend(&format!("b-{name}"), &server);
         text += "mode = \"tcp\"\n";
+        text += maxconn(
+            name,
+            "server_maxconn = 1\ntimeouts = { queue = \"100ms\" }\n",
+        );
     }
     let running = Rlb::with(text).ready_on(www).start();
     Side {

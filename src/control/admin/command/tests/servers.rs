@@ -85,7 +85,8 @@ fn added_servers_are_held_to_the_rules() {
         "add server b/FRONTEND 10.0.0.1:80",
         "add server b/n1 10.0.0.1",
         "add server b/n1 localhost:80",
-        "add server b/n1 10.0.0.1:80 maxconn 5",
+        "add server b/n1 10.0.0.1:80 maxconn many",
+        "add server b/n1 10.0.0.1:80 maxqueue 5",
         "add server b/n1 10.0.0.1:80 weight",
     ] {
         assert!(added(line).is_err(), "{line}");
@@ -93,6 +94,8 @@ fn added_servers_are_held_to_the_rules() {
     let Reply::Message(_, help) = Added::help() else {
         panic!();
     };
-    assert!(help.starts_with("List of keywords supported for dynamic server:\naddr\nbackup\n"));
+    assert!(
+        help.starts_with("List of keywords supported for dynamic server:\naddr\nalpn\nbackup\n")
+    );
     assert!(matches!(parse("add server help"), Command::AddServer(_, added) if added.help));
 }
