@@ -11,11 +11,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Fault> {
         return Err(Fault::new(format!("{} is not a duration", quoted(text)))
             .help("write a whole number and a unit: \"250ms\", \"5s\", \"1m\", \"1h\" or \"1d\""));
     };
-    let scale = DURATION_UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, scale)| *scale);
-    match scale {
+    match scale(DURATION_UNITS, unit) {
         Some(scale) => number
             .checked_mul(scale)
             .map(Duration::from_millis)
@@ -55,11 +51,7 @@ pub(crate) fn size(text: &str) -> Result<u64, Fault> {
         return Err(Fault::new(format!("{} is not a size", quoted(text)))
             .help("write a whole number and a unit: \"512B\", \"16k\", \"64KiB\", \"1MiB\""));
     };
-    let scale = SIZE_UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, scale)| *scale);
-    match scale {
+    match scale(SIZE_UNITS, unit) {
         Some(scale) => number
             .checked_mul(scale)
             .ok_or_else(|| Fault::new(format!("{} is too large", quoted(text)))),
@@ -113,6 +105,14 @@ pub(crate) fn size_text(size: u64) -> String {
         _ if whole(1 << 10) => format!("{}KiB", size >> 10),
         _ => format!("{size}B"),
     }
+}
+
+/// What one of a unit is in the smallest.
+fn scale(units: &[(&str, u64)], unit: &str) -> Option<u64> {
+    let mut known = units.iter();
+    known
+        .find(|(name, _)| *name == unit)
+        .map(|(_, scale)| *scale)
 }
 
 fn split(text: &str) -> (&str, &str) {

@@ -9,19 +9,10 @@ use crate::config::*;
 
 /// A written server on loopback, port `port`, named `s<port>`.
 pub(crate) fn server(port: u16, weight: u16) -> Server {
+    let address = ServerAddress::Ip(SocketAddr::from(([127, 0, 0, 1], port)));
     Server {
-        name: format!("s{port}").into(),
-        address: ServerAddress::Ip(SocketAddr::from(([127, 0, 0, 1], port))),
         weight,
-        backup: false,
-        group: None,
-        disabled: false,
-        check: None,
-        check_port: None,
-        check_address: None,
-        maxconn: None,
-        tls: TlsChoice::Backend,
-        proxy_protocol: ProxyChoice::Inherit,
+        ..Server::new(format!("s{port}"), address)
     }
 }
 

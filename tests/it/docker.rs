@@ -1,5 +1,5 @@
-//! Servers from Docker: the same tests against the fake and the real one, and what only
-//! a fake can be made to do.
+//! Servers from Docker: the same tests against the fake and the real one, some against
+//! Podman, and what only a fake can be made to do.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,6 +31,26 @@ against_both!(
     members_are_in_and_out_within_milliseconds,
     a_signal_that_does_not_stop_changes_nothing,
     a_paused_container_gets_no_request,
+    an_engine_that_ends_keeps_its_members,
+    interlock_data_makes_a_site,
+);
+
+/// Podman tells of no signal before it is sent, and does not list who is paused.
+macro_rules! against_podman {
+    ($($name:ident),* $(,)?) => {
+        mod real_podman {
+            use super::*;
+            $(#[test] fn $name() {
+                let Some(podman) = real::podman() else { return };
+                super::$name(Docker::Podman(podman));
+            })*
+        }
+    };
+}
+
+against_podman!(
+    a_container_that_announces_a_host_makes_its_site_and_takes_it_along,
+    a_signal_that_does_not_stop_changes_nothing,
     an_engine_that_ends_keeps_its_members,
     interlock_data_makes_a_site,
 );

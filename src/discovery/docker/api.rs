@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 /// One entry of `GET /containers/json`.
@@ -101,6 +102,9 @@ pub(crate) struct ContainerConfig {
     /// `SIGTERM`, `TERM`, `15`; empty = SIGTERM.
     #[serde(deserialize_with = "or_default")]
     pub(crate) stop_signal: String,
+    /// By names like `80/tcp`.
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) exposed_ports: BTreeMap<String, IgnoredAny>,
 }
 
 /// One line of `GET /events`.
@@ -202,6 +206,19 @@ impl Inspected {
         own.next_back().map(|(_, value)| value)
     }
 
+    /// As an entry of Docker's list has them; Podman's has only those that are published.
+    pub(crate) fn exposed(&self) -> impl Iterator<Item = Port> {
+        let names = self.config.exposed_ports.keys();
+        names.filter_map(|name| {
+            let (number, protocol) = name.split_once('/').unwrap_or((name, "tcp"));
+            Some(Port {
+                private_port: number.parse().ok()?,
+                protocol: protocol.to_owned(),
+                ..Port::default()
+            })
+        })
+    }
+
     /// What `docker stop` sends first.
     pub(crate) fn stop_signal(&self) -> u8 {
         signal_number(&self.config.stop_signal).unwrap_or(SIGTERM)
@@ -293,6 +310,17 @@ mod tests {
         assert_eq!(listed[0].name(), "ab");
         assert_eq!(listed[1].name(), "web");
         assert_eq!(listed[1].network_settings.networks["a"].ipv4, "");
+    }
+
+    #[test]
+    fn exposed_ports_are_read_as_the_list_would_have_them() {
+        let text = r#"{"Config":{"ExposedPorts":{"53/udp":{},"80/tcp":{},"x/tcp":{}}}}"#;
+        let inspected: Inspected = serde_json::from_str(text).unwrap();
+        let exposed: Vec<_> = inspected
+            .exposed()
+            .map(|port| (port.private_port, port.protocol, port.public_port))
+            .collect();
+        assert_eq!(exposed, [(53, "udp".into(), 0), (80, "tcp".into(), 0)]);
     }
 
     #[test]

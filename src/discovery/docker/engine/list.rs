@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::{ASK_MAX, Engine, LIST_LATE, Listener, refused};
+use super::{ASK_MAX, Engine, Known, LIST_LATE, Listener, refused};
 use crate::config::DockerConvention;
-use crate::discovery::docker::api::{Inspected, Listed};
+use crate::discovery::docker::api::{Inspected, Listed, Port};
 use crate::discovery::http::{Ask, Client};
 use crate::discovery::{Backoff, Failure, FailureKind};
 
@@ -36,8 +36,11 @@ impl Engine {
                 Err(failure) => return failure,
             };
             self.learn(listed);
-            if self.speaks_by_environment() {
+            if self.speaks_by_environment() || self.is_podman.get() {
                 self.inspect(usize::MAX).await;
+            }
+            if self.is_podman.get() {
+                self.learn_exposed();
             }
             backoff.reset();
             self.say(listener);
@@ -71,6 +74,25 @@ impl Engine {
         known.listed = listed;
     }
 
+    /// Ports that are exposed and not published, which Podman does not list.
+    fn learn_exposed(&self) {
+        let mut known = self.known.borrow_mut();
+        let Known {
+            listed, inspected, ..
+        } = &mut *known;
+        for container in listed {
+            let exposed = inspected.get(&container.id).map(Inspected::exposed);
+            for port in exposed.into_iter().flatten() {
+                let is_it = |known: &Port| {
+                    (known.private_port, &known.protocol) == (port.private_port, &port.protocol)
+                };
+                if !container.ports.iter().any(is_it) {
+                    container.ports.push(port);
+                }
+            }
+        }
+    }
+
     fn speaks_by_environment(&self) -> bool {
         let by_environment = |convention: &DockerConvention| *convention != DockerConvention::Rlb;
         self.settings.conventions.iter().any(by_environment)
@@ -79,7 +101,8 @@ impl Engine {
     /// Asks for what the list does not say, of at most so many containers; false =
     /// there are more.
     async fn inspect(&self, most: usize) -> bool {
-        if !self.speaks_by_environment() && !self.settings.early_drain {
+        let is_wanted = self.speaks_by_environment() || self.is_podman.get();
+        if !is_wanted && !self.settings.early_drain {
             return true;
         }
         let unknown: Vec<String> = {

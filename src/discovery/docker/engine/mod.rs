@@ -37,7 +37,8 @@ pub(crate) struct Engine {
     look_again: Notify,
     /// A container was told to stop: there is another deadline.
     deadline: Notify,
-    /// Filters by name are Docker's: Podman calls its events otherwise.
+    /// Filters by name are Docker's: Podman calls its events otherwise. Its list is
+    /// shorter, too.
     is_podman: Cell<bool>,
 }
 

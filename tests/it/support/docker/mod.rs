@@ -1,4 +1,4 @@
-//! An engine of containers: the fake one, or the real.
+//! An engine of containers: the fake one, the real, or Podman.
 
 mod fake;
 
@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use fake::FakeDocker;
 
-use super::real::RealDocker;
+use super::real::{RealDocker, RealPodman};
 
-/// What both can do. A container answers with its own name.
+/// What all can do. A container answers with its own name.
 #[derive(Debug)]
 pub(crate) enum Docker {
     Fake(FakeDocker),
     Real(RealDocker),
+    Podman(RealPodman),
 }
 
 impl Docker {
@@ -21,6 +22,7 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.socket(),
             Self::Real(real) => real.socket(),
+            Self::Podman(podman) => podman.socket(),
         }
     }
 
@@ -29,6 +31,7 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.run(name, labels, env),
             Self::Real(real) => real.run(name, labels, env),
+            Self::Podman(podman) => podman.run(name, labels, env),
         }
     }
 
@@ -37,6 +40,7 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.stop(name),
             Self::Real(real) => drop(real.docker(["stop", name])),
+            Self::Podman(podman) => drop(podman.podman(["stop", name])),
         }
     }
 
@@ -45,6 +49,9 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.signal(name, signal),
             Self::Real(real) => drop(real.docker(["kill", "-s", &signal.to_string(), name])),
+            Self::Podman(podman) => {
+                drop(podman.podman(["kill", "-s", &signal.to_string(), name]));
+            }
         }
     }
 
@@ -52,6 +59,7 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.set_state(name, "paused", "pause"),
             Self::Real(real) => drop(real.docker(["pause", name])),
+            Self::Podman(podman) => drop(podman.podman(["pause", name])),
         }
     }
 
@@ -59,6 +67,7 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.set_state(name, "running", "unpause"),
             Self::Real(real) => drop(real.docker(["unpause", name])),
+            Self::Podman(podman) => drop(podman.podman(["unpause", name])),
         }
     }
 
@@ -67,6 +76,7 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.go_down(),
             Self::Real(real) => real.go_down(),
+            Self::Podman(podman) => podman.go_down(),
         }
     }
 
@@ -74,6 +84,7 @@ impl Docker {
         match self {
             Self::Fake(fake) => fake.come_up(),
             Self::Real(real) => real.come_up(),
+            Self::Podman(podman) => podman.come_up(),
         }
     }
 }

@@ -166,27 +166,7 @@ impl RealDocker {
     /// The application of the demos, from its one file.
     fn build_web(&self) {
         let context = temp_dir();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo/web/whoami.rs");
-        let mut rustc = Command::new("rustc");
-        rustc
-            .args([
-                "--edition",
-                "2024",
-                "-O",
-                "-C",
-                "panic=abort",
-                "-C",
-                "strip=symbols",
-            ])
-            .args([
-                "-C",
-                "target-feature=+crt-static",
-                "--target",
-                "x86_64-unknown-linux-gnu",
-                "-o",
-            ])
-            .args([&context.path().join("whoami"), &source]);
-        said(&mut rustc);
+        whoami(&context.path().join("whoami"));
         let image = "FROM scratch\nCOPY whoami /whoami\nEXPOSE 80\nENTRYPOINT [\"/whoami\"]\n";
         fs::write(context.path().join("Dockerfile"), image).expect("temporary directory");
         self.build("web", context.path());
@@ -318,9 +298,22 @@ dpkg-deb -x docker-compose_*.deb "$T/root"
 cp "$T/root/usr/libexec/docker/cli-plugins/docker-compose" "$1/cli-plugins/"
 "#;
 
+/// Compiles the application of the demos, with nothing it would need at run time.
+pub(super) fn whoami(to: &Path) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo/web/whoami.rs");
+    let mut rustc = Command::new("rustc");
+    rustc
+        .args(["--edition", "2024", "-O"])
+        .args(["-C", "panic=abort", "-C", "strip=symbols"])
+        .args(["-C", "target-feature=+crt-static"])
+        .args(["--target", "x86_64-unknown-linux-gnu", "-o"])
+        .args([to, &source]);
+    said(&mut rustc);
+}
+
 /// What a command printed; it must end well.
 #[track_caller]
-fn said(command: &mut Command) -> String {
+pub(super) fn said(command: &mut Command) -> String {
     let output: Output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

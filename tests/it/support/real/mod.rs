@@ -13,6 +13,7 @@ mod docker;
 mod haproxy;
 mod knot;
 mod nginx;
+mod podman;
 mod python;
 mod record;
 mod tool;
@@ -28,6 +29,7 @@ pub(crate) use docker::{Compose, RealDocker, docker};
 pub(crate) use haproxy::{Haproxy, haproxy, haproxy_with};
 pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::{Nginx, nginx};
+pub(crate) use podman::{RealPodman, podman};
 pub(crate) use python::{Python, python};
 pub(crate) use tool::{Said, Tool, tool};
 
@@ -50,6 +52,8 @@ pub(crate) enum Part {
     Dockerd,
     Docker,
     DockerCompose,
+    Podman,
+    Runc,
     Hatop,
     Exporter,
     Python,
@@ -75,6 +79,8 @@ impl Part {
             Self::Dockerd => "dockerd",
             Self::Docker => "docker",
             Self::DockerCompose => "docker-compose",
+            Self::Podman => "podman",
+            Self::Runc => "runc",
             Self::Hatop => "hatop",
             Self::Exporter => "prometheus-haproxy-exporter",
             Self::Python => "python3",
@@ -108,6 +114,8 @@ impl Part {
             | Self::Dockerd
             | Self::Docker
             | Self::DockerCompose
+            | Self::Podman
+            | Self::Runc
             | Self::Exporter
             | Self::Hatop
             | Self::Python => "--version",
