@@ -247,6 +247,7 @@ impl Default for StatsServer {
     fn default() -> Self {
         Self {
             binds: Vec::new(),
+            tls: None,
             page: Stats {
                 metrics: Some("/metrics".to_owned()),
                 ..Stats::default()

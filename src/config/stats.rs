@@ -203,7 +203,7 @@ impl Stats {
 impl StatsServer {
     /// Whether others than this machine reach it.
     pub(crate) fn is_exposed(&self) -> bool {
-        self.binds.iter().any(is_exposed)
+        self.binds.iter().any(|bind| is_exposed(&bind.address))
     }
 }
 

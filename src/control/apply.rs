@@ -186,7 +186,7 @@ impl Control {
         self.close_leaving(&change.left_frontends).await;
         // Before the routes to them are in force.
         if let Some(pages) = pages {
-            self.stats.reconcile(&desired, pages);
+            self.stats.reconcile(&desired, pages, &current.tls);
         }
         *self.desired.borrow_mut() = desired;
         self.publish(Arc::clone(&next));

@@ -196,6 +196,10 @@ impl Control {
                 continue;
             }
             let key = (expiry.path.clone(), expiry.at);
+            // Two frontends may hold their clients to one list.
+            if seen.contains_key(&key) {
+                continue;
+            }
             let last = told.get(&key).copied();
             let is_due = last.is_none_or(|last| !only_new && now.saturating_sub(last) >= DAY);
             if is_due {

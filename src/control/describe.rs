@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::difference::Words;
-use crate::config;
+use crate::config::{self, RouteTo};
 use crate::generation::{Desired, Entrance, Generation, Member, Shares};
 
 /// Lines of one change; what is on top is counted.
@@ -130,13 +130,20 @@ fn frontends(before: &Desired, after: &Desired, lines: &mut Lines) {
         // Routes refer to backends by index, which shifts when one is added above.
         let target =
             |d: &Desired, index: usize| d.config.backends.get(index).map(|b| b.name.clone());
-        let same_target = |x, y| target(before, x) == target(after, y);
+        let same_target = |x: Option<usize>, y: Option<usize>| match (x, y) {
+            (Some(x), Some(y)) => target(before, x) == target(after, y),
+            _ => x == y,
+        };
+        let same_way = |x: RouteTo, y: RouteTo| match (x, y) {
+            (RouteTo::Deny(x), RouteTo::Deny(y)) => x == y,
+            _ => same_target(x.backend(), y.backend()),
+        };
         if a.routes.len() != b.routes.len()
             || a.routes.iter().zip(&b.routes).any(|(x, y)| {
-                !same_target(x.backend, y.backend)
+                !same_way(x.to, y.to)
                     || *x
                         != config::Route {
-                            backend: x.backend,
+                            to: x.to,
                             ..y.clone()
                         }
             })

@@ -27,7 +27,7 @@ pub(crate) use desired::{Desired, Entrance, Member, Origin, Shares};
 pub(crate) use groups::{Group, Groups};
 pub(crate) use model::{Backend, Frontend, Generation, Server};
 pub(crate) use publish::{Phase, Published, Report};
-pub(crate) use route::{RequestFacts, without_port};
+pub(crate) use route::{Pass, RequestFacts, without_port};
 #[cfg(test)]
 pub(crate) use status::status_text;
 pub(crate) use status::{check_info, status};

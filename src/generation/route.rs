@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Frontend;
-use crate::config::{HeaderMatch, HostMatch, Route, TlsRoute};
+use crate::config::{HeaderMatch, HostMatch, Route, RouteTo, TlsRoute};
 use crate::tls::ClientHello;
 
 /// What routes look at. Sockets and parsers stay outside.
@@ -69,26 +69,37 @@ impl RouteIndex {
     }
 }
 
+/// Where a connection of tcp mode goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Index of the backend.
+    Backend(usize),
+    /// A rule refuses it.
+    Denied,
+    /// No rule and no default.
+    Nowhere,
+}
+
 impl Frontend {
-    /// Index of the backend for this request; `None` = no rule and no default.
+    /// What becomes of this request; `None` = no rule and no default.
     #[inline]
-    pub(crate) fn route<F>(&self, request: &RequestFacts<'_, F>) -> Option<usize>
+    pub(crate) fn route<F>(&self, request: &RequestFacts<'_, F>) -> Option<RouteTo>
     where
         F: Fn(&HeaderMatch) -> bool,
     {
         match self.matching_route(request) {
-            Some(index) => Some(self.config.routes[index].backend),
-            None => self.config.default_backend,
+            Some(index) => Some(self.config.routes[index].to),
+            None => self.config.default_backend.map(RouteTo::Backend),
         }
     }
 
-    /// Index of the backend for a connection that began so; `None` = no rule and no
-    /// default. What is no ClientHello matches no rule.
-    pub(crate) fn pass(&self, hello: Option<&ClientHello<'_>>) -> Option<usize> {
-        match hello.and_then(|hello| self.passing_route(hello)) {
-            Some(index) => Some(self.config.passed[index].backend),
-            None => self.config.default_backend,
-        }
+    /// Where a connection goes that began so. What is no ClientHello matches no rule.
+    pub(crate) fn pass(&self, hello: Option<&ClientHello<'_>>) -> Pass {
+        let to = match hello.and_then(|hello| self.passing_route(hello)) {
+            Some(index) => self.config.passed[index].backend.ok_or(Pass::Denied),
+            None => self.config.default_backend.ok_or(Pass::Nowhere),
+        };
+        to.map_or_else(|other| other, Pass::Backend)
     }
 
     /// Index of the rule for this ClientHello.
@@ -182,7 +193,7 @@ mod tests {
                 _ => Vec::new(),
             },
             headers: Vec::new(),
-            backend: 0,
+            to: RouteTo::Backend(0),
         };
         (0..60).map(route).collect()
     }

@@ -92,6 +92,6 @@ impl Sites {
             target: b"/",
             has_field: |_: &crate::config::HeaderMatch| false,
         };
-        self.generation.frontends.first()?.route(&facts)
+        self.generation.frontends.first()?.route(&facts)?.backend()
     }
 }

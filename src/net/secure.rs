@@ -167,12 +167,15 @@ impl Stream {
         understood.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
+    /// `last` = a close follows at once behind `slices`: close_notify goes with them, and
+    /// both with the FIN.
     #[inline(never)]
     pub(super) fn poll_write_plain(
         &self,
         tls: &RefCell<Session>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
+        last: bool,
     ) -> Poll<io::Result<usize>> {
         let session = &mut *tls.borrow_mut();
         // What was taken before leaves first: the ciphertext of one write is all that is
@@ -181,28 +184,14 @@ impl Stream {
             ready!(self.poll_flush_session(session, cx))?;
         }
         let written = session.write(slices)?;
-        let _ = self.poll_flush_session(session, cx)?;
-        Poll::Ready(Ok(written))
-    }
-
-    /// The same for the last bytes: close_notify goes with them, and both with the FIN.
-    #[inline(never)]
-    pub(super) fn poll_write_last_plain(
-        &self,
-        tls: &RefCell<Session>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let session = &mut *tls.borrow_mut();
-        if session.owes() {
-            ready!(self.poll_flush_session(session, cx))?;
-        }
-        let written = session.write(&[IoSlice::new(bytes)])?;
-        if written == bytes.len() {
-            session.close();
-        }
         let mut wire = Wire::new(self, cx);
-        wire.flags |= SendFlags::MORE;
+        if last {
+            let len: usize = slices.iter().map(|slice| slice.len()).sum();
+            if written == len {
+                session.close();
+            }
+            wire.flags |= SendFlags::MORE;
+        }
         let _ = flush(session, &mut wire)?;
         Poll::Ready(Ok(written))
     }

@@ -109,7 +109,7 @@ impl Stream {
     #[inline]
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Some(tls) = &self.tls {
-            return self.poll_write_plain(tls, cx, &[IoSlice::new(bytes)]);
+            return self.poll_write_plain(tls, cx, &[IoSlice::new(bytes)], false);
         }
         self.poll_sendto(cx, bytes, SendFlags::NOSIGNAL)
     }
@@ -123,7 +123,7 @@ impl Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if let Some(tls) = &self.tls {
-            return self.poll_write_last_plain(tls, cx, bytes);
+            return self.poll_write_plain(tls, cx, &[IoSlice::new(bytes)], true);
         }
         self.poll_sendto(cx, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
     }
@@ -136,7 +136,7 @@ impl Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if let Some(tls) = &self.tls {
-            return self.poll_write_plain(tls, cx, slices);
+            return self.poll_write_plain(tls, cx, slices, false);
         }
         self.poll_sendmsg(cx, slices, SendFlags::NOSIGNAL)
     }

@@ -10,7 +10,7 @@ use super::account::Asker;
 use super::end::{Cause, During, SessionEnd};
 use super::record::{self, Way};
 use crate::config::Mode;
-use crate::log::{Facts, Kind, NEVER};
+use crate::log::Kind;
 use crate::net::proxy_header::{BadHeader, HEADER_MAX, Said, read};
 
 /// Reads the header, until the session's deadline; `None` = there is nobody to serve.
@@ -99,36 +99,13 @@ async fn receive(client: &Client) -> Result<Said, Failed> {
 
 /// One that came to no request and no session, as far as the log can say it.
 fn log(client: &Client, end: SessionEnd) {
-    let shard = client.shard();
-    if shard.log.wants().is_none() {
+    if client.shard().log.wants().is_none() {
         return;
     }
-    let facts = Facts {
-        kind: match client.frontend.config.mode {
-            Mode::Http => Kind::Http,
-            Mode::Tcp => Kind::Tcp,
-        },
-        tls: false,
-        reused: false,
-        redispatched: false,
-        end: end.letters(),
-        status: 0,
-        retries: 0,
-        ip: client.peer.address.ip(),
-        port: client.peer.address.port(),
-        began_us: client.began_us,
-        request: NEVER,
-        queue: NEVER,
-        connect: NEVER,
-        response: NEVER,
-        total: shard.clock.now_us().saturating_sub(client.began_us) as i64,
-        bytes_out: 0,
-        bytes_in: 0,
-        actconn: 0,
-        feconn: 0,
-        beconn: 0,
-        srvconn: 0,
-        queued: 0,
+    let kind = match client.frontend.config.mode {
+        Mode::Http => Kind::Http,
+        Mode::Tcp => Kind::Tcp,
     };
+    let facts = record::of_session(client, kind, end);
     record::write(&Asker::of(client), Way::Nowhere, facts, b"");
 }

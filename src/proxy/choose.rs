@@ -1,13 +1,14 @@
 //! Where a request goes: frontend, route, backend and server.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, BODY_TOO_LARGE};
 use super::connect::{self, Assigned, Plan};
 use super::upstream::Use;
 use super::{Client, ClientId, Shard};
-use crate::config::{HeaderMatch, Monitor, Protocol, ResponseLimits, ServerHttp2, ServerTimeouts};
+use crate::config::{
+    HeaderMatch, Monitor, Protocol, ResponseLimits, RouteTo, ServerHttp2, ServerTimeouts,
+};
 use crate::generation::{Backend, Frontend, Generation, RequestFacts};
 use crate::http::{Framing, RequestHead};
 use crate::net::Stream;
@@ -89,6 +90,8 @@ pub(crate) enum Found {
     NoServer(Target),
     /// No route and no default.
     NoBackend,
+    /// A route refuses it, with this status.
+    Denied(u16),
     /// It is answered here.
     NotForUs(Answer),
     /// The frontend is asked how it is, and is well or not.
@@ -109,13 +112,18 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
         if let Some(answer) = refusal(client, head) {
             return Found::NotForUs(answer);
         }
-        let Some(backend) = route(generation, &client.frontend, head) else {
+        let backend = match route(&client.frontend, head) {
+            Some(RouteTo::Deny(status)) => return Found::Denied(status),
+            // An index is only good for the generation it came from; a frontend that
+            // left may refer to what is no more.
+            Some(RouteTo::Backend(index)) if !client.frontend.state.is_gone() => {
+                generation.backends.get(index)
+            }
+            _ => None,
+        };
+        let Some(backend) = backend else {
             return Found::NoBackend;
         };
-        if backend.config.protocol == Protocol::Http2 && head.host.is_empty() {
-            // HTTP/1.0 need not name one, the library under us must.
-            return Found::NotForUs(Answer::of(400, "an HTTP/2 server needs a Host"));
-        }
         let target = Target::of(backend);
         match connect::assign(&shard, backend) {
             Assigned::Server(server) => Found::Server(target, Some(server)),
@@ -143,12 +151,8 @@ fn is_well(shard: &Shard, generation: &Generation, monitor: &Monitor) -> bool {
     !shard.published.is_leaving() && monitor.fail_below.iter().all(has_enough)
 }
 
-fn route<'g>(
-    generation: &'g Generation,
-    frontend: &Frontend,
-    head: &RequestHead<'_, '_>,
-) -> Option<&'g Arc<Backend>> {
-    let facts = RequestFacts {
+fn route(frontend: &Frontend, head: &RequestHead<'_, '_>) -> Option<RouteTo> {
+    frontend.route(&RequestFacts {
         method: head.method,
         host: head.host,
         target: head.target,
@@ -161,12 +165,5 @@ fn route<'g>(
                         .is_none_or(|value| field.value == value.as_bytes())
             })
         },
-    };
-    // An index is only good for the generation it came from; a frontend that
-    // left may refer to what is no more.
-    let index = frontend.route(&facts)?;
-    if frontend.state.is_gone() {
-        return None;
-    }
-    generation.backends.get(index)
+    })
 }

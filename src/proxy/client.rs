@@ -12,8 +12,9 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use super::Shard;
+use super::answer::Answer;
 use super::buffers::{Buf, REQUEST};
-use super::end::{Cause, SessionEnd};
+use super::end::{Cause, During, SessionEnd};
 use super::sessions::Slot;
 use crate::generation::{Frontend, Generation};
 use crate::http;
@@ -231,6 +232,13 @@ impl Client {
         if end.cause == Cause::Local {
             self.counters.intercepted.add(1);
         }
+    }
+
+    /// What a route refuses: the answer, and how that ends.
+    pub(crate) fn deny(&self, status: u16) -> (Answer, SessionEnd) {
+        self.counters.denied.add(1);
+        let end = SessionEnd::new(Cause::Proxy, During::Request);
+        (Answer::of(status, "refused by a route"), end)
     }
 
     /// Whether the connection may stay open for another request.

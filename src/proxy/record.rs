@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::Client;
 use super::account::Asker;
 use super::end::{Cause, During, SessionEnd};
 use super::shard::Shard;
 use super::upstream::Upstream;
 use crate::config;
 use crate::http::{RequestHead, Version};
-use crate::log::{Facts, Record};
+use crate::log::{Facts, Kind, NEVER, Record};
 use crate::state::{BackendId, BackendState};
 
 /// Where it went.
@@ -58,6 +59,38 @@ pub(super) fn write(asker: &Asker<'_>, way: Way<'_>, mut facts: Facts, line: &[u
             facts.srvconn = server.saturating_sub(own);
             put(facts, &upstream.backend, &upstream.name);
         }
+    }
+}
+
+/// What a connection comes to that has no request: nothing, until more is known of it.
+pub(super) fn of_session(client: &Client, kind: Kind, end: SessionEnd) -> Facts {
+    Facts {
+        kind,
+        tls: client.stream.is_secure(),
+        reused: false,
+        redispatched: false,
+        end: end.letters(),
+        status: 0,
+        retries: 0,
+        ip: client.peer.address.ip(),
+        port: client.peer.address.port(),
+        began_us: client.began_us,
+        request: NEVER,
+        queue: NEVER,
+        connect: NEVER,
+        response: NEVER,
+        total: client
+            .shard()
+            .clock
+            .now_us()
+            .saturating_sub(client.began_us) as i64,
+        bytes_out: 0,
+        bytes_in: 0,
+        actconn: 0,
+        feconn: 0,
+        beconn: 0,
+        srvconn: 0,
+        queued: 0,
     }
 }
 

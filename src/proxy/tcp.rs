@@ -13,6 +13,7 @@ use super::queue::{self, Waited};
 use super::record::{self, Way};
 use super::tunnel::{self, First, Limits, Relayed};
 use super::upstream::Use;
+use crate::generation::Pass;
 use crate::log::{Facts, Kind, NEVER};
 use crate::tls::{ClientHello, Scan};
 
@@ -29,9 +30,12 @@ pub(crate) async fn serve(mut client: Client) {
             Err(end) => return log(&client, Way::Nowhere, &Session::ended(end), &opening),
         }
     }
-    let Some(found) = assign(&mut client, scan, &mut opening) else {
-        client.stream.reset_on_close();
-        return log(&client, Way::Nowhere, &Session::ended(NO_SERVER), &opening);
+    let found = match assign(&mut client, scan, &mut opening) {
+        Ok(found) => found,
+        Err(end) => {
+            client.stream.reset_on_close();
+            return log(&client, Way::Nowhere, &Session::ended(end), &opening);
+        }
     };
     let Destination { plan, limits, .. } = found;
     let (server, mut waited) = place(&client, plan, found.server).await;
@@ -165,38 +169,24 @@ fn log(client: &Client, way: Way<'_>, session: &Session, opening: &Opening) {
     if client.shard().log.wants().is_none() {
         return;
     }
-    let since = |us: u64| us.saturating_sub(client.began_us) as i64;
-    let shard = client.shard();
     let relayed = &session.relayed;
     let assigned_us = opening.heard_us + session.waited.us;
     let facts = Facts {
-        kind: Kind::Tcp,
-        tls: client.stream.is_secure(),
-        reused: false,
         redispatched: session.redispatched,
-        end: relayed.end.letters(),
-        status: 0,
         retries: u16::try_from(session.retries).unwrap_or(u16::MAX),
-        ip: client.peer.address.ip(),
-        port: client.peer.address.port(),
-        began_us: client.began_us,
-        request: NEVER,
         queue: match (way, session.waited.us) {
-            (Way::Server { .. }, _) | (_, 1..) => since(assigned_us),
+            (Way::Server { .. }, _) | (_, 1..) => {
+                assigned_us.saturating_sub(client.began_us) as i64
+            }
             _ => NEVER,
         },
         connect: session
             .connected_us
             .map_or(NEVER, |us| us.saturating_sub(assigned_us) as i64),
-        response: NEVER,
-        total: since(shard.clock.now_us()),
         bytes_out: relayed.bytes_out,
         bytes_in: relayed.bytes_in,
-        actconn: 0,
-        feconn: 0,
-        beconn: 0,
-        srvconn: 0,
         queued: session.waited.position,
+        ..record::of_session(client, Kind::Tcp, relayed.end)
     };
     record::write(&Asker::of(client), way, facts, &opening.sni);
 }
@@ -225,11 +215,17 @@ struct Destination {
     server: Assigned,
 }
 
-fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Option<Destination> {
+/// # Errors
+/// How it ends: there is no way for it, or none is open to it.
+fn assign(
+    client: &mut Client,
+    scan: Option<Scan>,
+    opening: &mut Opening,
+) -> Result<Destination, SessionEnd> {
     let Some(scan) = scan else {
         return find(client, None);
     };
-    let ahead = client.ahead.take()?;
+    let ahead = client.ahead.take().ok_or(NO_SERVER)?;
     let message = scan.message(ahead.bytes());
     let hello = ClientHello::parse(&message).ok();
     let assigned = find(client, hello.as_ref());
@@ -245,21 +241,28 @@ fn assign(client: &mut Client, scan: Option<Scan>, opening: &mut Opening) -> Opt
     assigned
 }
 
-fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Option<Destination> {
+fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Result<Destination, SessionEnd> {
     let shard = Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
         if client.frontend.state.is_gone() {
-            return None;
+            return Err(NO_SERVER);
         }
-        let backend = generation.backends.get(client.frontend.pass(hello)?)?;
+        let backend = match client.frontend.pass(hello) {
+            Pass::Backend(index) => generation.backends.get(index).ok_or(NO_SERVER)?,
+            Pass::Denied => {
+                client.counters.denied.add(1);
+                return Err(SessionEnd::new(Cause::Proxy, During::Request));
+            }
+            Pass::Nowhere => return Err(NO_SERVER),
+        };
         let timeouts = client.frontend.config.timeouts;
         let limits = Limits {
             idle: backend.config.timeouts.tunnel.unwrap_or(timeouts.tunnel),
             half_closed: timeouts.half_closed,
         };
         let server = connect::assign(&shard, backend);
-        Some(Destination {
+        Ok(Destination {
             plan: Plan::of(backend),
             limits,
             server,

@@ -76,6 +76,11 @@ impl Acceptor {
         Session::server(Preference::clone(&self.config.load()))
     }
 
+    /// The same for who drives rustls another way: all suites in our order.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.config.load().of(&[])
+    }
+
     /// Reads what has changed: certificates, authorities of clients and what these
     /// revoked. Blocks.
     /// Handshakes from now on see what was taken; what was refused stays as it was.

@@ -73,6 +73,10 @@ impl Registry {
                 wrong.extend(errors.into_iter().flatten().map(|error| (place(), error)));
             }
         }
+        if let Some(tls) = config.stats.as_ref().and_then(|stats| stats.tls.as_ref()) {
+            let errors = self.prepare_frontend(tls).err().into_iter().flatten();
+            wrong.extend(errors.map(|error| ("[stats]".to_owned(), error)));
+        }
         for backend in &config.backends {
             if let Some(tls) = &backend.tls
                 && let Err(error) = self.prepare_server(tls)
@@ -194,11 +198,9 @@ impl Registry {
         config: &'a Config,
         servers: impl Iterator<Item = &'a Server>,
     ) {
-        let frontends: HashSet<_> = config
-            .frontends
-            .iter()
-            .filter_map(|f| f.tls.as_ref())
-            .collect();
+        let frontends = config.frontends.iter().filter_map(|f| f.tls.as_ref());
+        let page = config.stats.iter().filter_map(|stats| stats.tls.as_ref());
+        let frontends: HashSet<_> = frontends.chain(page).collect();
         let written = config.backends.iter().flat_map(|b| &b.servers);
         let own = servers
             .chain(written)

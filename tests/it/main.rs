@@ -10,6 +10,7 @@ mod cli;
 mod consul;
 mod control_soak;
 mod ctl;
+mod denied;
 mod dns;
 mod docker;
 mod docker_real;

@@ -192,7 +192,8 @@ pub(super) static ROUTE: Section = Section {
                 grammar::alpn_protocol,
             )),
         ),
-        required("backend", text("the name of a backend", address::name)),
+        key("backend", text("the name of a backend", address::name)),
+        key("deny", Takes::FlagOr(&number(200, 504))),
     ]],
 };
 

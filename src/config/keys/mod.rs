@@ -36,7 +36,7 @@ use http2::{ALL_HTTP2, CLIENT_HTTP2, SERVER_HTTP2};
 use log::LOG;
 use page::{FRONTEND_STATS, STATS};
 use proxy_protocol::{ACCEPTED, SENT};
-use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS};
+use tls::{FRONTEND_TLS, REDIRECT_HTTPS, SERVER_TLS, SHOWN};
 
 /// The keys of one table.
 #[derive(Debug)]

@@ -34,15 +34,34 @@ pub(super) static STATS: Section = Section {
     title: "[stats]",
     short: Some("bind"),
     groups: &[
-        &[required(
-            "bind",
-            Takes::List(&text(
-                "an address: \"127.0.0.1:9000\", \"[::1]:9000\" or \":9000\"",
-                parses!(stats::bind),
-            )),
-        )],
+        &[
+            required("bind", Takes::List(&Takes::Table(&STATS_BIND))),
+            key("tls", Takes::Table(&STATS_TLS)),
+        ],
         PAGE,
     ],
+};
+
+static STATS_BIND: Section = Section {
+    title: "a bind of [stats]",
+    short: Some("address"),
+    groups: &[&[
+        required(
+            "address",
+            text(
+                "an address: \"127.0.0.1:9000\", \"[::1]:9000\" or \":9000\"",
+                parses!(stats::bind),
+            ),
+        ),
+        key("tls", Takes::Flag),
+    ]],
+};
+
+/// The page speaks HTTP/1.1: there is nothing to choose from by ALPN.
+static STATS_TLS: Section = Section {
+    title: "[stats.tls]",
+    short: Some("certificates"),
+    groups: &[SHOWN],
 };
 
 pub(super) static FRONTEND_STATS: Section = Section {

@@ -8,44 +8,46 @@ const PROTOCOLS: Takes = Takes::List(&Takes::Words {
     later: &[],
 });
 
+/// What is shown to clients, and what is asked of them.
+pub(super) const SHOWN: &[Key] = &[
+    required(
+        "certificates",
+        Takes::List(&text(
+            "the path of a PEM file, or of a directory of them",
+            grammar::file_path,
+        )),
+    ),
+    key("strict_sni", Takes::Flag),
+    key(
+        "min_version",
+        Takes::Words {
+            now: &["1.2", "1.3"],
+            later: &[],
+        },
+    ),
+    key(
+        "cipher_suites",
+        Takes::List(&text(
+            "the IANA name of a cipher suite",
+            grammar::cipher_suite,
+        )),
+    ),
+    key("tickets", number(0, 16)),
+    key(
+        "client_auth",
+        Takes::Words {
+            now: &["off", "optional", "required"],
+            later: &[],
+        },
+    ),
+    key("ca_file", PEM),
+    key("crl_file", PEM),
+];
+
 pub(super) static FRONTEND_TLS: Section = Section {
     title: "[frontend.tls]",
     short: Some("certificates"),
-    groups: &[&[
-        required(
-            "certificates",
-            Takes::List(&text(
-                "the path of a PEM file, or of a directory of them",
-                grammar::file_path,
-            )),
-        ),
-        key("strict_sni", Takes::Flag),
-        key("alpn", PROTOCOLS),
-        key(
-            "min_version",
-            Takes::Words {
-                now: &["1.2", "1.3"],
-                later: &[],
-            },
-        ),
-        key(
-            "cipher_suites",
-            Takes::List(&text(
-                "the IANA name of a cipher suite",
-                grammar::cipher_suite,
-            )),
-        ),
-        key("tickets", number(0, 16)),
-        key(
-            "client_auth",
-            Takes::Words {
-                now: &["off", "optional", "required"],
-                later: &[],
-            },
-        ),
-        key("ca_file", PEM),
-        key("crl_file", PEM),
-    ]],
+    groups: &[SHOWN, &[key("alpn", PROTOCOLS)]],
 };
 
 pub(super) static REDIRECT_HTTPS: Section = Section {

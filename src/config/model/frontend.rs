@@ -63,8 +63,8 @@ pub struct Monitor {
 impl Frontend {
     /// Indices of the backends it may lead to, one as often as it is named.
     pub fn leads_to(&self) -> impl Iterator<Item = usize> {
-        let routes = self.routes.iter().map(|route| route.backend);
-        let passed = self.passed.iter().map(|route| route.backend);
+        let routes = self.routes.iter().filter_map(|route| route.to.backend());
+        let passed = self.passed.iter().filter_map(|route| route.backend);
         routes.chain(passed).chain(self.default_backend)
     }
 }
@@ -78,7 +78,7 @@ pub struct RedirectHttps {
     pub port: u16,
 }
 
-/// One rule that sends a request to a backend. All given conditions must hold.
+/// One rule that sends a request to a backend, or refuses it. All given conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Host without port, lower case.
@@ -89,20 +89,45 @@ pub struct Route {
     pub methods: Vec<String>,
     /// All of these header conditions hold.
     pub headers: Vec<HeaderMatch>,
-    /// Index into [`Config::backends`].
-    pub backend: usize,
+    /// What becomes of it.
+    pub to: RouteTo,
+}
+
+/// What becomes of a request that a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteTo {
+    /// A server of this backend gets it: index into [`Config::backends`].
+    Backend(usize),
+    /// It is answered with this status: one of [`Self::STATUSES`].
+    Deny(u16),
+}
+
+impl RouteTo {
+    /// With what a request may be refused: HAProxy's deny_status (manual 4.2), but for 401,
+    /// which must say how to log in (RFC 9110 15.5.2).
+    pub const STATUSES: &[u16] = &[
+        200, 400, 403, 404, 405, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504,
+    ];
+
+    /// Index of the backend; `None` = it gets to none.
+    pub const fn backend(self) -> Option<usize> {
+        match self {
+            Self::Backend(index) => Some(index),
+            Self::Deny(_) => None,
+        }
+    }
 }
 
 /// One rule that sends a connection of TLS, which is not terminated here, to a
-/// backend. All given conditions must hold.
+/// backend, or refuses it. All given conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsRoute {
     /// The host that the ClientHello names (RFC 6066 3).
     pub sni: Option<HostMatch>,
     /// One of these protocols is offered (RFC 7301); empty = any, or none.
     pub alpn: Vec<String>,
-    /// Index into [`Config::backends`].
-    pub backend: usize,
+    /// Index into [`Config::backends`]; `None` = it is closed.
+    pub backend: Option<usize>,
 }
 
 /// A host condition.

@@ -38,10 +38,21 @@ pub struct Config {
 /// `[stats]`: the page on a listener of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatsServer {
-    /// At least one TCP address.
-    pub binds: Vec<BindAddress>,
+    /// At least one.
+    pub binds: Vec<StatsBind>,
+    /// What the binds with TLS show and accept; set if there is one. HTTP/1.1 alone is offered.
+    pub tls: Option<FrontendTls>,
     /// What is shown there, and to whom.
     pub page: Stats,
+}
+
+/// Where the page listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatsBind {
+    /// A TCP address.
+    pub address: BindAddress,
+    /// Clients speak TLS. Default false.
+    pub tls: bool,
 }
 
 /// The stats page, wherever it is shown.

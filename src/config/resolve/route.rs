@@ -5,7 +5,7 @@ use super::frontend::Context;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Node, Reader};
-use crate::config::{HeaderMatch, Mode, Route, TlsRoute};
+use crate::config::{HeaderMatch, Mode, Route, RouteTo, TlsRoute};
 
 pub(super) fn route(
     node: &Node,
@@ -25,7 +25,10 @@ pub(super) fn route(
         path_prefix: reader.text("path_prefix").map(str::to_owned),
         methods: methods.map(str::to_owned).collect(),
         headers: reader.list("header").iter().filter_map(header).collect(),
-        backend: backends.find(reader.node("backend")?, Mode::Http, problems)?,
+        to: match denied(&reader, problems) {
+            Some(status) => RouteTo::Deny(status),
+            None => RouteTo::Backend(backend(&reader, Mode::Http, backends, problems)?),
+        },
     };
     if has_no_condition(&reader) {
         problems.missing(
@@ -36,6 +39,57 @@ pub(super) fn route(
         );
     }
     Some(route)
+}
+
+/// The status that requests are refused with; `None` = they are not.
+fn denied(reader: &Reader<'_>, problems: &Problems) -> Option<u16> {
+    let entry = reader.own("deny")?;
+    let status = match reader.number("deny") {
+        Some(status) => status,
+        None => reader.flag("deny")?.then_some(403)?,
+    };
+    if !RouteTo::STATUSES.contains(&status) {
+        let known: Vec<_> = RouteTo::STATUSES.iter().map(u16::to_string).collect();
+        problems.at(
+            entry.node.place,
+            format!("takes true, or one of {}", known.join(", ")),
+            Diagnostic::error(format!("a request cannot be refused with {status}")),
+        );
+    }
+    if let Some(backend) = reader.own("backend") {
+        problems.at_all(
+            &[
+                (entry.key_place, "refuses".to_owned()),
+                (backend.key_place, "leads to servers".to_owned()),
+            ],
+            Diagnostic::error("a route has a `backend`, or it denies")
+                .help("leave out one of them"),
+        );
+    }
+    Some(status)
+}
+
+/// Where a route leads that refuses nothing.
+fn backend(
+    reader: &Reader<'_>,
+    mode: Mode,
+    backends: &BackendNames<'_>,
+    problems: &Problems,
+) -> Option<usize> {
+    let Some(node) = reader.node("backend") else {
+        let denies_not = reader.own("deny").is_none() || reader.flag("deny") == Some(false);
+        if denies_not && reader.own("backend").is_none() {
+            problems.missing(
+                reader.place(),
+                "",
+                Diagnostic::error("[[frontend.route]] needs `backend`").help(
+                    "it takes the name of a backend; a route that refuses has `deny` instead",
+                ),
+            );
+        }
+        return None;
+    };
+    backends.find(node, mode, problems)
 }
 
 /// The routes of a frontend in tcp mode.
@@ -66,8 +120,15 @@ fn one_passed(node: &Node, backends: &BackendNames<'_>, problems: &Problems) -> 
     let route = TlsRoute {
         sni: reader.parsed("sni", grammar::sni_match),
         alpn: protocols.map(str::to_owned).collect(),
-        backend: backends.find(reader.node("backend")?, Mode::Tcp, problems)?,
+        backend: match denied(&reader, problems) {
+            Some(_) => None,
+            None => Some(backend(&reader, Mode::Tcp, backends, problems)?),
+        },
     };
+    if let (Some(_), Some(entry)) = (reader.number::<u16>("deny"), reader.own("deny")) {
+        let diagnostic = Diagnostic::error("tcp mode has no answer to put a status in");
+        problems.at(entry.node.place, "write true: it is closed", diagnostic);
+    }
     if has_no_condition(&reader) {
         problems.missing(
             reader.place(),

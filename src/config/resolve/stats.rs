@@ -2,24 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tls;
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::stats;
 use crate::config::tree::{Node, Reader};
-use crate::config::{Frontend, Stats, StatsServer};
+use crate::config::{Alpn, Frontend, FrontendTls, Stats, StatsBind, StatsServer};
 
 pub(super) fn server(reader: &Reader<'_>, problems: &Problems) -> Option<StatsServer> {
     let entry = reader.own("stats")?;
     let reader = Reader::of(&entry.node);
     let default = StatsServer::default();
-    let binds = reader.list("bind").iter().filter_map(Node::as_str);
+    let binds: Vec<_> = reader.list("bind").iter().filter_map(bind).collect();
+    let is_secure = binds.iter().any(|bind| bind.tls);
     let server = StatsServer {
-        binds: binds.filter_map(|text| stats::bind(text).ok()).collect(),
+        tls: tls::shown(&reader, is_secure, "a stats page", problems).map(|tls| FrontendTls {
+            alpn: vec![Alpn::Http11],
+            ..tls
+        }),
+        binds,
         page: page(&reader, default.page, problems),
     };
     if server.is_exposed() {
         warn(&reader, &server.page, problems);
     }
     Some(server)
+}
+
+fn bind(node: &Node) -> Option<StatsBind> {
+    let reader = Reader::of(node);
+    Some(StatsBind {
+        address: reader.parsed("address", stats::bind)?,
+        tls: reader.flag("tls").unwrap_or(false),
+    })
 }
 
 pub(super) fn of_frontend(reader: &Reader<'_>, problems: &Problems) -> Option<Stats> {

@@ -17,12 +17,27 @@ pub(super) fn frontend(
     problems: &Problems,
 ) -> Option<FrontendTls> {
     let is_used = binds.iter().any(|bind| bind.tls);
+    let mut tls = shown(reader, is_used, "a frontend", problems)?;
+    if mode == Mode::Tcp && reader.table("tls").node("alpn").is_none() {
+        // What the servers speak is not known here.
+        tls.alpn.clear();
+    }
+    Some(tls)
+}
+
+/// The `tls` beside binds, and whether it fits them: `is_used` = one of them speaks it.
+pub(super) fn shown(
+    reader: &Reader<'_>,
+    is_used: bool,
+    who: &str,
+    problems: &Problems,
+) -> Option<FrontendTls> {
     let Some(node) = reader.node("tls") else {
         if is_used {
             problems.missing(
                 reader.place(),
                 "one of its binds has tls = true",
-                Diagnostic::error("a frontend that speaks TLS needs certificates")
+                Diagnostic::error(format!("{who} that speaks TLS needs certificates"))
                     .help("write tls = { certificates = [\"/etc/rlb/tls/\"] }"),
             );
         }
@@ -36,11 +51,7 @@ pub(super) fn frontend(
                 .help("write bind = { address = \":443\", tls = true }"),
         );
     }
-    let mut tls = certificates(node, &reader.table("tls"), problems);
-    if mode == Mode::Tcp && reader.table("tls").node("alpn").is_none() {
-        // What the servers speak is not known here.
-        tls.alpn.clear();
-    }
+    let tls = certificates(node, &reader.table("tls"), problems);
     is_used.then_some(tls)
 }
 

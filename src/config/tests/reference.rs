@@ -41,7 +41,14 @@ fn what_the_reference_shows_is_the_default() {
             name: "x-canary".to_owned(),
             value: Some("always".to_owned()),
         }],
-        backend: 0,
+        to: RouteTo::Backend(0),
+    };
+    let denied = Route {
+        host: None,
+        path_prefix: Some("/.git".to_owned()),
+        methods: Vec::new(),
+        headers: Vec::new(),
+        to: RouteTo::Deny(404),
     };
     let database = BindAddress::Ip("127.0.0.1:5432".parse().unwrap());
     let servers = ["10.0.0.21:5432", "10.0.0.22:5432"];
@@ -53,7 +60,7 @@ fn what_the_reference_shows_is_the_default() {
         frontends: vec![
             Frontend {
                 binds: vec![Bind::default(), unix],
-                routes: vec![route],
+                routes: vec![route, denied],
                 monitor: Some(Monitor {
                     path: "/health".to_owned(),
                     fail_below: vec![(0, 1)],
@@ -99,7 +106,10 @@ fn what_the_reference_shows_is_the_default() {
             },
         ],
         stats: Some(StatsServer {
-            binds: vec![BindAddress::Ip("127.0.0.1:9000".parse().unwrap())],
+            binds: vec![StatsBind {
+                address: BindAddress::Ip("127.0.0.1:9000".parse().unwrap()),
+                tls: false,
+            }],
             ..StatsServer::default()
         }),
         logs: vec![Log::to(LogTarget::Stdout)],

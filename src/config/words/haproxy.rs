@@ -176,6 +176,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "write client_hello = \"5s\" in `timeouts`; routes with sni or alpn wait for it by themselves",
     ),
     (
+        "http-request deny|deny_status|http-request silent-drop|tcp-request content reject|block",
+        "HAProxy",
+        "write deny = true (or a status, such as 429) in place of `backend` in a [[frontend.route]]",
+    ),
+    (
         "http-request|reqadd|reqset",
         "HAProxy",
         "rules on headers and URLs are not in this version yet",

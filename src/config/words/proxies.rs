@@ -131,7 +131,12 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "there is no such block; a frontend and backend with mode = \"tcp\" relay streams",
     ),
     (
-        "rewrite|return|try_files|root|index",
+        "return|deny|deny all|return 403",
+        "nginx",
+        "write deny = true (or a status, such as 404) in place of `backend` in a [[frontend.route]]; by networks is not in this version yet",
+    ),
+    (
+        "rewrite|try_files|root|index",
         "nginx",
         "rlb forwards and does not serve files; rewriting is not in this version yet",
     ),

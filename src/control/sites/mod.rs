@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::sources::{SourceId, Sources};
 use crate::config::{
-    self, Backend, Balance, Check, Config, Frontend, HostMatch, Probe, Route, Source,
+    self, Backend, Balance, Check, Config, Frontend, HostMatch, Probe, Route, RouteTo, Source,
 };
 use crate::discovery::{Member, Site, SiteCheck};
 
@@ -305,9 +305,7 @@ fn add_routes(
     let mut taken = HashMap::new();
     let is_whole = |route: &&Route| route.methods.is_empty() && route.headers.is_empty();
     for route in frontend.routes.iter().filter(is_whole) {
-        taken
-            .entry(place(route))
-            .or_insert((route.backend, "written"));
+        taken.entry(place(route)).or_insert((route.to, "written"));
     }
     for (name, known, backend) in sites {
         let mut conflict = |why| {
@@ -341,19 +339,22 @@ fn add_routes(
                 path_prefix: site.path_prefix.clone(),
                 methods: Vec::new(),
                 headers: Vec::new(),
-                backend: *backend,
+                to: RouteTo::Backend(*backend),
             };
             match taken.entry(place(&route)) {
                 Entry::Vacant(free) => {
-                    free.insert((*backend, "announced earlier"));
+                    free.insert((route.to, "announced earlier"));
                     routes.push(route);
                 }
                 Entry::Occupied(entry) => {
                     let (owner, how) = *entry.get();
-                    if owner != *backend {
+                    if owner != route.to {
                         let path = site.path_prefix.as_deref().unwrap_or_default();
-                        let owner = &backends[owner].name;
-                        conflict(format!("{text}{path} leads to {owner}, as {how}"));
+                        let way = match owner {
+                            RouteTo::Backend(owner) => format!("leads to {}", backends[owner].name),
+                            RouteTo::Deny(_) => "is denied".to_owned(),
+                        };
+                        conflict(format!("{text}{path} {way}, as {how}"));
                     }
                 }
             }

@@ -48,7 +48,8 @@ fn routes(config: &Config, frontend: usize) -> Vec<String> {
             None => "*".to_owned(),
         };
         let path = route.path_prefix.as_deref().unwrap_or_default();
-        format!("{host}{path} -> {}", config.backends[route.backend].name)
+        let backend = route.to.backend().expect("none denies here");
+        format!("{host}{path} -> {}", config.backends[backend].name)
     });
     text.collect()
 }
@@ -101,7 +102,7 @@ fn a_written_route_wins() {
         path_prefix: None,
         methods: Vec::new(),
         headers: Vec::new(),
-        backend: 0,
+        to: RouteTo::Backend(0),
     });
     let extended = extend(config, &[member("web-1", "site", &["a.b", "c.d"], 1)]);
     assert_eq!(routes(&extended.config, 0), ["a.b -> nodes", "c.d -> site"]);

@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) site: Rc<RefCell<Rc<Site>>>,
     /// Of the connection; `None` = a worker's.
     pub(super) peer: Option<IpAddr>,
+    /// It speaks TLS with us.
+    pub(super) secure: bool,
     /// Its sender is gone when the place closes.
     pub(super) closed: watch::Receiver<()>,
 }
@@ -45,6 +47,7 @@ struct Visit<'a> {
     visitor: Visitor,
     zip: bool,
     is_head: bool,
+    secure: bool,
 }
 
 /// Answers it; every error has an answer, too.
@@ -84,6 +87,7 @@ pub(super) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
         visitor,
         zip: reply::takes_gzip(&head.headers),
         is_head: head.method == Method::HEAD,
+        secure: client.secure,
     };
     if is_form {
         let peer = peer(client.peer, &site, &head.headers);
@@ -262,7 +266,7 @@ impl Visit<'_> {
             return Outcome::Invalid.into();
         };
         let token = form.token.as_deref();
-        if !guard::may_steer(headers, token, &self.control.stats.token) {
+        if !guard::may_steer(headers, token, &self.control.stats.token, self.secure) {
             tracing::warn!(
                 user = asked.user,
                 peer = asked.peer.map(|peer| peer.to_string()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Sites;
-use crate::config::{BUILT_IN, Backend, Config, Mode, Route, Server, ServerAddress};
+use crate::config::{BUILT_IN, Backend, Config, Mode, Route, RouteTo, Server, ServerAddress};
 
 /// Events come each second; a page of many servers takes some milliseconds.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ impl Sites {
                 path_prefix: Some(path.clone()),
                 methods: Vec::new(),
                 headers: Vec::new(),
-                backend: index,
+                to: RouteTo::Backend(index),
             };
             // Before all others: a route for every path must not hide the page.
             let ways = page.metrics.iter().chain([&page.path]).map(route);
@@ -80,7 +80,7 @@ mod tests {
         let routes = &routed.frontends[1].routes;
         let paths: Vec<_> = routes.iter().map(|r| r.path_prefix.as_deref()).collect();
         assert_eq!(paths, [Some("/metrics"), Some("/haproxy?stats")]);
-        assert!(routes.iter().all(|route| route.backend == 1));
+        assert!(routes.iter().all(|route| route.to == RouteTo::Backend(1)));
         assert_eq!(&*routed.backends[1].name, "_stats:www");
     }
 }

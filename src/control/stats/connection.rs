@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,11 +16,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::answer::{self, Client};
 
 /// From one request to the end of the next one's head; browsers keep connections open.
 const HEAD_MAX: Duration = Duration::from_secs(30);
+/// As timeouts.tls_handshake by default: nobody's handshake takes longer.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// A client that takes nothing for so long is cut: its answer is in memory.
 const STALL_MAX: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
@@ -35,12 +40,34 @@ pub(super) async fn serve<S>(stream: S, client: Client)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (stalled, heard) = (Rc::new(Cell::new(None)), Rc::new(Notify::new()));
-    let watched = Watched {
-        stream,
-        stalled: Rc::clone(&stalled),
-        heard: Some(Rc::clone(&heard)),
-    };
+    let (stalled, heard) = (Rc::default(), Rc::default());
+    let watched = Watched::new(stream, &stalled, Some(&heard));
+    talk(watched, client, &stalled, &heard).await;
+}
+
+/// The same over TLS, once its handshake is done. Whether the client takes what it is
+/// sent is seen below TLS, which has a buffer; whether it has asked, above.
+pub(super) async fn serve_tls<S>(stream: S, config: Arc<ServerConfig>, client: Client)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (stalled, heard) = (Rc::default(), Rc::default());
+    let watched = Watched::new(stream, &stalled, None);
+    let shaking = TlsAcceptor::from(config).accept(watched);
+    match timeout(HANDSHAKE_MAX, shaking).await {
+        Ok(Ok(stream)) => {
+            let watched = Watched::new(stream, &Rc::default(), Some(&heard));
+            talk(watched, client, &stalled, &heard).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake with the stats page failed"),
+        Err(_) => tracing::debug!("TLS handshake with the stats page took too long"),
+    }
+}
+
+async fn talk<S>(stream: S, client: Client, stalled: &Cell<Option<Instant>>, heard: &Notify)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut closed = client.closed.clone();
     let client = Rc::new(client);
     let service = service_fn(move |request| {
@@ -51,12 +78,12 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(watched), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         // Whatever went wrong with it, it has gone.
         _ = connection.as_mut() => return,
-        () = until_stalled(&stalled) => return,
+        () = until_stalled(stalled) => return,
         _ = closed.changed() => {}
     }
     let farewell = async {
@@ -87,6 +114,14 @@ struct Watched<S> {
 }
 
 impl<S> Watched<S> {
+    fn new(stream: S, stalled: &Rc<Cell<Option<Instant>>>, heard: Option<&Rc<Notify>>) -> Self {
+        Self {
+            stream,
+            stalled: Rc::clone(stalled),
+            heard: heard.map(Rc::clone),
+        }
+    }
+
     fn note<T>(&self, polled: &Poll<T>) {
         match polled {
             Poll::Ready(_) => self.stalled.set(None),
@@ -144,11 +179,7 @@ mod tests {
     async fn who_takes_nothing_is_noticed_and_who_takes_slowly_is_not() {
         let (near, mut far) = tokio::io::duplex(10);
         let stalled = Rc::new(Cell::new(None));
-        let mut watched = Watched {
-            stream: near,
-            stalled: Rc::clone(&stalled),
-            heard: None,
-        };
+        let mut watched = Watched::new(near, &stalled, None);
         let slow = async {
             let mut buffer = [0; 10];
             for _ in 0..3 {

@@ -103,22 +103,31 @@ impl Door {
     }
 
     fn serve(&self, stream: Stream, clients: &mut JoinSet<()>) {
+        let tls = self.site.borrow().tls.clone();
         let client = |peer| Client {
             control: Weak::clone(&self.control),
             site: Rc::clone(&self.site),
             peer,
+            secure: tls.is_some(),
             closed: self.closed.clone(),
         };
         match stream {
             Stream::Tcp(stream, peer) => {
                 let Some(guest) = self.guests.admit(peer) else {
-                    return too_many(&stream);
+                    // Who speaks TLS would not understand it.
+                    if tls.is_none() {
+                        too_many(&stream);
+                    }
+                    return;
                 };
                 // A client that has gone already shows soon enough.
                 let _ = stream.set_nodelay(true);
                 let client = client(Some(peer));
                 clients.spawn_local(async move {
-                    connection::serve(stream, client).await;
+                    match tls {
+                        None => connection::serve(stream, client).await,
+                        Some(tls) => connection::serve_tls(stream, tls.config(), client).await,
+                    }
                     drop(guest);
                 });
             }

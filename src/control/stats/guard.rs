@@ -6,8 +6,14 @@ use hyper::header::{HOST, HeaderValue, ORIGIN, REFERER, USER_AGENT};
 
 /// A browser says where a request comes from, in one of several ways, and a script
 /// cannot keep it from that; what looks like one must carry the page's token too.
-/// Anything else (curl, HAProxy's clients) acts for nobody but its user.
-pub(super) fn may_steer(headers: &HeaderMap, token: Option<&str>, expected: &str) -> bool {
+/// Anything else (curl, HAProxy's clients) acts for nobody but its user. `secure` = the
+/// page is spoken to by TLS, so its origin has https; without, TLS may end before us.
+pub(super) fn may_steer(
+    headers: &HeaderMap,
+    token: Option<&str>,
+    expected: &str,
+    secure: bool,
+) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin") {
@@ -15,8 +21,10 @@ pub(super) fn may_steer(headers: &HeaderMap, token: Option<&str>, expected: &str
     }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let from_here = |value: &HeaderValue| {
-        let authority = value.to_str().ok().and_then(authority);
-        authority.is_some() && authority == host
+        let origin = value.to_str().ok().and_then(origin);
+        origin.is_some_and(|(scheme, authority)| {
+            Some(authority) == host && (!secure || scheme == "https")
+        })
     };
     let origins = headers.get_all(ORIGIN).iter();
     let referers = headers.get_all(REFERER).iter();
@@ -35,10 +43,10 @@ pub(super) fn may_steer(headers: &HeaderMap, token: Option<&str>, expected: &str
     }
 }
 
-/// `http://host:port/path` -> `host:port`.
-fn authority(url: &str) -> Option<&str> {
-    let (_, behind) = url.split_once("://")?;
-    behind.split(['/', '?', '#']).next()
+/// `http://host:port/path` -> `http`, `host:port`.
+fn origin(url: &str) -> Option<(&str, &str)> {
+    let (scheme, behind) = url.split_once("://")?;
+    Some((scheme, behind.split(['/', '?', '#']).next()?))
 }
 
 /// In a time that depends on the lengths alone.
@@ -52,11 +60,15 @@ mod tests {
     use super::*;
 
     fn may(headers: &[(&'static str, &'static str)], token: Option<&str>) -> bool {
+        may_on(headers, token, false)
+    }
+
+    fn may_on(headers: &[(&'static str, &'static str)], token: Option<&str>, secure: bool) -> bool {
         let headers = headers.iter().map(|(name, value)| {
             let value = HeaderValue::from_static(value);
             (hyper::header::HeaderName::from_static(name), value)
         });
-        may_steer(&headers.collect(), token, "right")
+        may_steer(&headers.collect(), token, "right", secure)
     }
 
     const HERE: (&str, &str) = ("host", "lb:9000");
@@ -101,5 +113,23 @@ mod tests {
             !may(&[("origin", "http://lb:9000")], Some("right")),
             "no Host"
         );
+    }
+
+    #[test]
+    fn a_page_over_tls_is_another_origin_than_one_without() {
+        let host = ("host", "lb");
+        for (origin, secure, may) in [
+            ("https://lb", true, true),
+            ("http://lb", true, false),
+            ("https://lb:443", true, false),
+            ("http://lb", false, true),
+            // TLS ends before us.
+            ("https://lb", false, true),
+        ] {
+            for header in ["origin", "referer"] {
+                let is = may_on(&[host, (header, origin)], Some("right"), secure);
+                assert_eq!(is, may, "{header} {origin} {secure}");
+            }
+        }
     }
 }

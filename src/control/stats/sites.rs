@@ -2,6 +2,7 @@
 //! frontend that shows it.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
@@ -17,11 +18,12 @@ use super::gate::{Gate, HASHES_AT_ONCE};
 use super::guests::Guests;
 use super::live::Live;
 use super::random_text;
-use crate::config::{Bind, BindAddress, ForwardedFor, Stats};
+use crate::config::{Bind, BindAddress, ForwardedFor, FrontendTls, Stats};
 use crate::control::Control;
 use crate::control::supervise::supervise;
 use crate::generation::Desired;
 use crate::net::{ListenError, listen};
+use crate::tls::{Acceptor, Registry};
 
 /// All of them.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub(super) struct Site {
     pub(super) forwarded: bool,
     /// Everything here is the page's, and not a frontend's.
     pub(super) own: bool,
+    /// Clients speak TLS, so.
+    pub(super) tls: Option<Arc<Acceptor>>,
     /// Somebody came in with a password that everybody tries first.
     pub(super) weak: Cell<bool>,
 }
@@ -144,7 +148,8 @@ impl Sites {
 
     /// Makes the sites those of `desired`: fresh sockets are served, what is left
     /// closes, what stays takes its new settings.
-    pub(crate) fn reconcile(&self, desired: &Desired, fresh: Fresh) {
+    /// Their certificates have been loaded.
+    pub(crate) fn reconcile(&self, desired: &Desired, fresh: Fresh, registry: &Registry) {
         let wanted = self.wanted(desired);
         let mut fresh = fresh.0;
         let mut all = self.open.borrow_mut();
@@ -152,14 +157,17 @@ impl Sites {
             wanted.iter().any(|(key, _)| *key == open.key)
         });
         for (key, settings) in wanted {
-            if let Some(open) = all.iter().find(|open| open.key == key) {
-                settings.put(&open.site, &self.hashes);
+            let served = if let Some(open) = all.iter().find(|open| open.key == key) {
+                settings.put(&open.site, &self.hashes, registry)
             } else if let Some(index) = fresh.iter().position(|(fresh, _)| *fresh == key) {
                 let (_, socket) = fresh.swap_remove(index);
-                match self.serve(key, &settings, socket) {
-                    Ok(open) => all.push(open),
-                    Err(error) => tracing::error!(%error, "cannot serve the stats page"),
-                }
+                let opened = self.serve(key, &settings, socket, registry);
+                opened.map(|open| all.push(open))
+            } else {
+                Ok(())
+            };
+            if let Err(error) = served {
+                tracing::error!(%error, "cannot serve the stats page");
             }
         }
     }
@@ -201,9 +209,17 @@ impl Sites {
         leaving.iter().any(is_it)
     }
 
-    fn serve(&self, key: Key, settings: &Place<'_>, socket: OwnedFd) -> std::io::Result<Open> {
+    fn serve(
+        &self,
+        key: Key,
+        settings: &Place<'_>,
+        socket: OwnedFd,
+        registry: &Registry,
+    ) -> io::Result<Open> {
         let local = socket2::SockRef::from(&socket).local_addr()?.as_socket();
-        let site = Rc::new(RefCell::new(Rc::new(settings.site(&self.hashes))));
+        let site = Rc::new(RefCell::new(Rc::new(
+            settings.site(&self.hashes, registry)?,
+        )));
         let listener = match &key {
             Key::Own(_) => Listener::Tcp(TcpListener::from_std(socket.into())?),
             Key::Frontend(_) => Listener::Private(UnixListener::from_std(socket.into())?),
@@ -235,17 +251,19 @@ impl Sites {
             for bind in &server.binds {
                 let place = Place {
                     page: &server.page,
+                    tls: server.tls.as_ref().filter(|_| bind.tls),
                     exposed: server.is_exposed(),
                     forwarded: false,
                     own: true,
                 };
-                wanted.push((Key::Own(bind.clone()), place));
+                wanted.push((Key::Own(bind.address.clone()), place));
             }
         }
         for frontend in desired.frontends.iter().map(|entrance| &entrance.config) {
             if let Some(page) = &frontend.stats {
                 let place = Place {
                     page,
+                    tls: None,
                     exposed: frontend.is_exposed(),
                     forwarded: frontend.forwarded.for_ != ForwardedFor::Off,
                     own: false,
@@ -260,30 +278,46 @@ impl Sites {
 /// A site as it is to be.
 struct Place<'d> {
     page: &'d Stats,
+    tls: Option<&'d FrontendTls>,
     exposed: bool,
     forwarded: bool,
     own: bool,
 }
 
 impl Place<'_> {
-    fn site(&self, hashes: &Arc<Semaphore>) -> Site {
-        Site {
+    fn site(&self, hashes: &Arc<Semaphore>, registry: &Registry) -> io::Result<Site> {
+        let acceptor = |settings| {
+            let missing = || io::Error::other("its certificates are not loaded");
+            registry.acceptor(settings).ok_or_else(missing)
+        };
+        Ok(Site {
             page: self.page.clone(),
             gate: Gate::new(self.page, hashes),
             exposed: self.exposed,
             forwarded: self.forwarded,
             own: self.own,
+            tls: self.tls.map(acceptor).transpose()?,
             weak: Cell::default(),
-        }
+        })
     }
 
     /// One that stays as it was keeps its logins.
-    fn put(&self, site: &RefCell<Rc<Site>>, hashes: &Arc<Semaphore>) {
+    ///
+    /// # Errors
+    /// As for [`Self::site`]: it stays as it was.
+    fn put(
+        &self,
+        site: &RefCell<Rc<Site>>,
+        hashes: &Arc<Semaphore>,
+        registry: &Registry,
+    ) -> io::Result<()> {
         let now = Rc::clone(&site.borrow());
         let is_same = now.page == *self.page
+            && now.tls.as_ref().map(|acceptor| &acceptor.settings) == self.tls
             && (now.exposed, now.forwarded) == (self.exposed, self.forwarded);
         if !is_same {
-            *site.borrow_mut() = Rc::new(self.site(hashes));
+            *site.borrow_mut() = Rc::new(self.site(hashes, registry)?);
         }
+        Ok(())
     }
 }

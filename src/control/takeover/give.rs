@@ -139,7 +139,9 @@ impl Control {
     fn reopen_pages(&self) {
         let desired = Arc::clone(&self.desired.borrow());
         match self.stats.open(&desired) {
-            Ok(pages) => self.stats.reconcile(&desired, pages),
+            Ok(pages) => self
+                .stats
+                .reconcile(&desired, pages, &self.generation().tls),
             Err(error) => tracing::error!("{error}"),
         }
     }

@@ -210,6 +210,7 @@ impl Exchange {
             if is_nonsense {
                 self.server = None;
                 self.target = None;
+                self.connected_us = None;
                 self.understood = false;
                 self.line.clear();
                 self.end.during = During::Request;

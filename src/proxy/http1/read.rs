@@ -216,6 +216,11 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
             exchange.end = NO_SERVER;
             exchange.answer(client, &Answer::of(503, "no route and no default backend"));
         }
+        Found::Denied(status) => {
+            let (answer, end) = client.deny(status);
+            exchange.end = end;
+            exchange.answer(client, &answer);
+        }
         Found::NotForUs(answer) => {
             exchange.end = answer.end();
             client.count_intercepted(exchange.end);

@@ -127,6 +127,11 @@ impl Exchange {
                 self.account.end = NO_SERVER;
                 self.answer(&Answer::of(503, "no route and no default backend"));
             }
+            Found::Denied(status) => {
+                let (answer, end) = client.deny(status);
+                self.account.end = end;
+                self.answer(&answer);
+            }
             Found::NotForUs(answer) => {
                 self.account.end = answer.end();
                 client.count_intercepted(self.account.end);

@@ -188,13 +188,10 @@ fn the_server_is_told_what_an_http1_server_is_told() {
     for gone in ["upgrade", "x-hop", "keep-alive", "connection"] {
         assert_eq!(request.field(gone), None, "{gone}");
     }
-    // HTTP/1.0 may leave the host out, HTTP/2 may not.
+    // HTTP/1.0 may leave the host out, HTTP/2 may not: it is told what HTTP/1.1 would be.
     let (head, _) = lb.client().send("GET / HTTP/1.0\r\n\r\n").read_response();
-    assert_eq!(head.status(), 400);
-    assert_eq!(
-        head.field("x-rlb-reason"),
-        Some("an HTTP/2 server needs a Host")
-    );
+    assert_eq!(head.status(), 200);
+    assert_eq!(origin.requests()[1].head.field("host"), Some("localhost"));
 }
 
 #[test]

@@ -377,3 +377,19 @@ fn streams_of_many_clients_share_few_connections_to_an_http2_server() {
         direct.connections() == 0
     });
 }
+
+#[test]
+fn a_route_that_denies_answers_here() {
+    let origin = Origin::ok("ok");
+    let keys =
+        "route = [{ path_prefix = \"/no\", deny = true }, { path_prefix = \"/many\", deny = 429 }]";
+    let lb = h2c(origin.addr(), keys);
+    let mut client = Client::connect(lb.addr());
+    for (path, status) in [("/no/x", 403), ("/many", 429), ("/", 200)] {
+        let answer = client.ask(request("GET", path), None).unwrap();
+        assert_eq!(answer.head.status(), status, "{path}");
+        let reason = answer.head.headers().get("x-rlb-reason");
+        assert_eq!(reason.is_some(), status != 200);
+    }
+    assert_eq!(origin.requests().len(), 1);
+}

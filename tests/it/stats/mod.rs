@@ -7,6 +7,7 @@ mod everything;
 mod many;
 mod rules;
 mod steer;
+mod tls;
 
 use std::net::SocketAddr;
 

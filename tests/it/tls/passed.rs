@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
+use crate::log::{number, stat};
 use crate::support::authority::{Authority, Kind, ask, tls_client};
 use crate::support::real::{self, Part};
-use crate::support::{Lb, Origin, PATIENCE, connect, free_addr, wait_until};
+use crate::support::{Lb, Origin, PATIENCE, Rlb, connect, free_addr, wait_until};
 
 /// A server that says its name first, then sends back what it gets, FIN for FIN.
 fn echo(name: &'static str) -> Origin {
@@ -472,4 +473,34 @@ fn nginx_is_chosen_by_alpn_for_one_name_and_resumes_sessions() {
         client.conn.complete_io(&mut client.sock).unwrap();
         assert_eq!(client.conn.alpn_protocol(), Some(&b"h2"[..]));
     }
+}
+
+#[test]
+fn names_that_are_denied_are_closed_and_logged() {
+    let servers = servers();
+    let dir = crate::support::temp_dir();
+    let (log, socket) = (dir.path().join("log"), dir.path().join("sock"));
+    let denied = format!("{{ sni = \"b.example.com\", deny = true }}, {ROUTES}");
+    let more = format!(
+        "[global]\nadmin = \"{}\"\n[[log]]\ntarget = \"file:{}\"\n",
+        socket.display(),
+        log.display()
+    );
+    let addr = free_addr();
+    let config = config_on(addr, &denied, "", &addresses(&servers)) + &more;
+    let _rlb = Rlb::with(config).ready_on(addr).start();
+    let mut stream = connect(addr);
+    stream.write_all(&hello("B.example.com", &[])).unwrap();
+    let end = stream.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+    let mut stream = connect(addr);
+    stream.write_all(&hello("a.example.com", &[])).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(answer(stream).0, "wild");
+    wait_until(PATIENCE, "the line of who was closed", || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let mut lines = text.lines();
+        lines.any(|line| line.contains(" tls tls/<NOSRV> ") && line.contains(" PR "))
+    });
+    assert_eq!(number(&stat(&socket), "tls", "FRONTEND", "dreq"), 1);
 }

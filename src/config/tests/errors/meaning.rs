@@ -106,6 +106,30 @@ fn what_cannot_stand_together() {
             "lb.toml:4:9: a route without a condition takes every request",
         ),
         (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { host = \"x\" }\n",
+            "lb.toml:4:9: [[frontend.route]] needs `backend`",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { host = \"x\", deny = false }\n",
+            "lb.toml:4:9: [[frontend.route]] needs `backend`",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { host = \"x\", deny = 401 }\n",
+            "lb.toml:4:30: a request cannot be refused with 401",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { host = \"x\", deny = 600 }\n",
+            "lb.toml:4:30: `deny` takes true, false or a number, 200 to 504",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nbind = \":80\"\nroute = { host = \"x\", deny = true, backend = \"a\" }\n",
+            "lb.toml:4:23: a route has a `backend`, or it denies",
+        ),
+        (
+            "[[listen]]\nname = \"a\"\nmode = \"tcp\"\nbind = \":80\"\nroute = { sni = \"x\", deny = 403 }\n",
+            "lb.toml:5:29: tcp mode has no answer to put a status in",
+        ),
+        (
             "[[backend]]\nname = \"a\"\nmode = \"tcp\"\ncheck = { path = \"/\" }\n",
             "lb.toml:4:11: a tcp check has no `path`: it only connects",
         ),

@@ -67,7 +67,8 @@ pub(super) fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backen
         stats(out, "stats.", page);
     }
     if let Some(tls) = &frontend.tls {
-        frontend_tls(out, tls);
+        shown(out, tls);
+        pair(out, "tls.alpn", list(&tls.alpn, protocol));
     }
     if let Some(redirect) = frontend.redirect_https {
         pair(out, "redirect_https.code", redirect.code);
@@ -75,11 +76,10 @@ pub(super) fn frontend(out: &mut String, frontend: &Frontend, backends: &[Backen
     }
 }
 
-fn frontend_tls(out: &mut String, tls: &FrontendTls) {
+pub(super) fn shown(out: &mut String, tls: &FrontendTls) {
     let path = |path: &PathBuf| text(&path.display().to_string());
     pair(out, "tls.certificates", list(&tls.certificates, path));
     pair(out, "tls.strict_sni", tls.strict_sni);
-    pair(out, "tls.alpn", list(&tls.alpn, protocol));
     let version = match tls.min_version {
         TlsVersion::Tls12 => "1.2",
         TlsVersion::Tls13 => "1.3",
@@ -205,7 +205,10 @@ fn tls_route(route: &TlsRoute, backends: &[Backend]) -> String {
     if !route.alpn.is_empty() {
         keys.push(format!("alpn = {}", list(&route.alpn, |name| text(name))));
     }
-    keys.push(format!("backend = {}", text(&backends[route.backend].name)));
+    keys.push(match route.backend {
+        Some(index) => format!("backend = {}", text(&backends[index].name)),
+        None => "deny = true".to_owned(),
+    });
     inline(&keys)
 }
 
@@ -231,7 +234,11 @@ fn route(route: &Route, backends: &[Backend]) -> String {
     if !route.headers.is_empty() {
         keys.push(format!("header = {}", list(&route.headers, header)));
     }
-    keys.push(format!("backend = {}", text(&backends[route.backend].name)));
+    keys.push(match route.to {
+        RouteTo::Backend(index) => format!("backend = {}", text(&backends[index].name)),
+        RouteTo::Deny(403) => "deny = true".to_owned(),
+        RouteTo::Deny(status) => format!("deny = {status}"),
+    });
     inline(&keys)
 }
 

@@ -31,7 +31,14 @@ pub(super) fn print(config: &Config) -> String {
             BindAddress::Any(port) => format!("\":{port}\""),
             other => format!("\"{other}\""),
         };
-        pair(&mut out, "bind", list(&server.binds, address));
+        let bind = |bind: &StatsBind| match bind.tls {
+            true => format!("{{ address = {}, tls = true }}", address(&bind.address)),
+            false => address(&bind.address),
+        };
+        pair(&mut out, "bind", list(&server.binds, bind));
+        if let Some(tls) = &server.tls {
+            frontends::shown(&mut out, tls);
+        }
         stats(&mut out, "", &server.page);
     }
     discovery(&mut out, &config.discovery);

@@ -78,7 +78,7 @@ fn redirect() -> impl Strategy<Value = RedirectHttps> {
     (code, 1_u16..).prop_map(|(code, port)| RedirectHttps { code, port })
 }
 
-fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
+pub(super) fn frontend_tls() -> impl Strategy<Value = FrontendTls> {
     let auth = prop::sample::select(vec![ClientAuth::Optional, ClientAuth::Required]);
     let alpn = prop::sample::subsequence(vec![Alpn::H2, Alpn::Http11], 0..3);
     (
@@ -259,7 +259,11 @@ fn tls_route() -> impl Strategy<Value = TlsRoute> {
         "[a-z][a-z0-9-]{0,8}(\\.[a-z]{1,5}){0,2}".prop_map(HostMatch::Exact),
         "(\\.[a-z0-9-]{1,8}){1,3}".prop_map(HostMatch::Suffix),
     ];
-    (option::of(sni), vec("[!-~]{1,9}", 0..3), 0_usize..4)
+    (
+        option::of(sni),
+        vec("[!-~]{1,9}", 0..3),
+        option::of(0_usize..4),
+    )
         .prop_map(|(sni, alpn, backend)| TlsRoute { sni, alpn, backend })
         .prop_filter("a condition", |route| {
             route.sni.is_some() || !route.alpn.is_empty()
@@ -278,14 +282,17 @@ fn route() -> impl Strategy<Value = Route> {
         option::of("/[!-\"$->@-~]{0,9}"),
         vec("[A-Z]{1,7}", 0..3),
         vec(header, 0..3),
-        0_usize..4,
+        prop_oneof![
+            (0_usize..4).prop_map(RouteTo::Backend),
+            prop::sample::select(RouteTo::STATUSES).prop_map(RouteTo::Deny),
+        ],
     )
-        .prop_map(|(host, path_prefix, methods, headers, backend)| Route {
+        .prop_map(|(host, path_prefix, methods, headers, to)| Route {
             host,
             path_prefix,
             methods,
             headers,
-            backend,
+            to,
         })
         .prop_filter("a condition", |route| {
             route.host.is_some()

@@ -51,7 +51,8 @@ proptest! {
 }
 
 fn configs() -> impl Strategy<Value = Config> {
-    let stats = option::of((vec(any::<SocketAddr>(), 1..3), page()));
+    let binds = vec((any::<SocketAddr>(), any::<bool>()), 1..3);
+    let stats = option::of((binds, frontends::frontend_tls(), page()));
     let parts = (
         global(),
         vec(backend(), 0..4),
@@ -87,8 +88,18 @@ fn configs() -> impl Strategy<Value = Config> {
                 backends,
                 logs: distinct_logs(logs),
                 discovery,
-                stats: stats.map(|(binds, page)| StatsServer {
-                    binds: binds.into_iter().map(flowless).collect(),
+                stats: stats.map(|(binds, tls, page)| StatsServer {
+                    tls: binds.iter().any(|bind| bind.1).then(|| FrontendTls {
+                        alpn: vec![Alpn::Http11],
+                        ..tls
+                    }),
+                    binds: binds
+                        .into_iter()
+                        .map(|(address, tls)| StatsBind {
+                            address: flowless(address),
+                            tls,
+                        })
+                        .collect(),
                     page,
                 }),
                 register,
@@ -146,12 +157,12 @@ fn settle(frontend: &mut Frontend, backends: &[Backend], ports: &mut impl Iterat
     frontend.default_backend = frontend.default_backend.filter(|index| fits(*index));
     frontend
         .routes
-        .retain(|route| mode == Mode::Http && fits(route.backend));
+        .retain(|route| mode == Mode::Http && route.to.backend().is_none_or(fits));
     // A bind that ends TLS has nothing to pass through.
     let passes = mode == Mode::Tcp && !frontend.binds.iter().any(|bind| bind.tls);
     frontend
         .passed
-        .retain(|route| passes && fits(route.backend));
+        .retain(|route| passes && route.backend.is_none_or(fits));
     if let Some(monitor) = &mut frontend.monitor {
         monitor
             .fail_below

@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, TlsRoute};
+use crate::config::{BindAddress, HeaderMatch, HostMatch, Mode, Route, RouteTo, TlsRoute};
 use crate::control::admin::command::Explained;
-use crate::generation::{Backend, Frontend, Generation, RequestFacts, status};
+use crate::generation::{Backend, Frontend, Generation, Pass, RequestFacts, status};
 use crate::tls::ClientHello;
 
 /// Frontends on the port of the URL (all, without one), the route that each
@@ -87,7 +87,14 @@ fn explain_frontend(
                 }
                 None => "  tcp, passed through: no route for this name without ALPN\n".to_owned(),
             };
-            frontend.pass(Some(&hello))
+            match frontend.pass(Some(&hello)) {
+                Pass::Backend(index) => Some(index),
+                Pass::Denied => {
+                    *text += "  refused: closed\n";
+                    return;
+                }
+                Pass::Nowhere => None,
+            }
         }
         Mode::Http => {
             let has_field = |wanted: &HeaderMatch| {
@@ -105,7 +112,11 @@ fn explain_frontend(
                 Some(index) => {
                     let route = &frontend.config.routes[index];
                     *text += &format!("  route {}: {}\n", index + 1, conditions(route));
-                    Some(route.backend)
+                    if let RouteTo::Deny(status) = route.to {
+                        *text += &format!("  refused: answered with {status}\n");
+                        return;
+                    }
+                    route.to.backend()
                 }
                 None => {
                     if !frontend.config.routes.is_empty() {

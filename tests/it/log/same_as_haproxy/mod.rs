@@ -184,6 +184,36 @@ const CASES: &[Case] = &[
     )
     .takes(WAIT),
     case(
+        "a denied request",
+        |s| get(s, "deny/1"),
+        &["www/<NOSRV> PR-- 403 0 GET /deny/1"],
+    ),
+    case(
+        "a request denied with another status, on a connection that stays",
+        |s| {
+            let mut client = RawClient::connect(s.www);
+            for path in ["/many", "/ok/2"] {
+                client
+                    .send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+                    .read_response();
+            }
+        },
+        &[
+            "www/<NOSRV> PR-- 429 0 GET /many",
+            "ok/s1 ---- 200 0 GET /ok/2",
+        ],
+    ),
+    case(
+        "a denied request with a body",
+        |s| {
+            raw(
+                s,
+                "POST /deny HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+            )
+        },
+        &["www/<NOSRV> PR-- 403 0 POST /deny"],
+    ),
+    case(
         "a bad request",
         |s| raw(s, "GET / HT\r\n\r\n"),
         &["www/<NOSRV> PR-- 400 0 <BADREQ>"],

@@ -144,7 +144,9 @@ pub(super) fn haproxy() -> Option<Side> {
          defaults\n  mode http\n  log global\n  option httplog\n  option dontlognull\n  option http-ignore-probes\n  \
          option abortonclose\n  option redispatch 1\n  retries 3\n  timeout connect 200ms\n  \
          timeout client {wait}ms\n  timeout server {wait}ms\n  timeout http-request {wait}ms\n  \
-         timeout tunnel {wait}ms\nfrontend www\n  bind {www}\n  monitor-uri /monitor\n",
+         timeout tunnel {wait}ms\nfrontend www\n  bind {www}\n  monitor-uri /monitor\n  \
+         http-request deny if {{ path_beg /deny }}\n  \
+         http-request deny deny_status 429 if {{ path_beg /many }}\n",
         syslog.addr()
     );
     let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
@@ -197,7 +199,9 @@ pub(super) fn rlb(dir: &Path) -> Side {
         "[global]\nworkers = 1\nadmin = \"{}\"\n[[log]]\ntarget = \"syslog:udp:{}\"\ntag = \"haproxy\"\n\
          [defaults]\nretries = 3\n[defaults.timeouts]\nconnect = \"200ms\"\nclient = {wait}\nserver = {wait}\n\
          http_request = {wait}\ntunnel = {wait}\nkeep_alive = {wait}\nhalf_closed = {wait}\n\
-         [[frontend]]\nname = \"www\"\nbind = \"{www}\"\nmonitor = \"/monitor\"\n",
+         [[frontend]]\nname = \"www\"\nbind = \"{www}\"\nmonitor = \"/monitor\"\n\
+         [[frontend.route]]\npath_prefix = \"/deny\"\ndeny = true\n\
+         [[frontend.route]]\npath_prefix = \"/many\"\ndeny = 429\n",
         socket.display(),
         syslog.addr()
     );
