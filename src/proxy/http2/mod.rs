@@ -10,7 +10,7 @@
 //!
 //! `connection.rs` is the client's connection: it takes requests, drains, and
 //! sends floods (`guard.rs`) away. Each request is an `Exchange` in a task of its
-//! own (`exchange.rs`), between the client's stream and an `Origin`: a connection
+//! own (`exchange/`), between the client's stream and an `Origin`: a connection
 //! of the HTTP/1 pool (`to_http1.rs`) or a stream to an HTTP/2 server
 //! (`to_http2.rs`, whose connections `pool.rs` shares). Start at [`serve`].
 

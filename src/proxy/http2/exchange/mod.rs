@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use h2::Reason;
@@ -13,26 +12,24 @@ use http::Response;
 use super::connection::Shared;
 use super::ends::{ClientLeft, Sink, Source};
 use super::grpc;
-use super::origin::{Around, Lost, Origin, Part};
-use super::pool;
+use super::origin::{Around, Origin, Part};
 use super::request::{Begun, Request};
-use super::to_http1::ToHttp1;
-use super::to_http2::ToHttp2;
-use crate::config::Protocol;
 use crate::generation::Frontend;
-use crate::http::{self as rules, Framing, Refused, RequestHead};
+use crate::http::{Refused, RequestHead};
 use crate::net::Peer;
 use crate::proxy::account::{Account, Asker};
-use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
+use crate::proxy::answer::Answer;
 use crate::proxy::choose::{Found, Target, find_server};
-use crate::proxy::connect::{self, NO_SERVER, NoConnection, killed};
+use crate::proxy::connect::{self, NO_SERVER, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
-use crate::proxy::queue;
 use crate::proxy::record;
 use crate::proxy::sessions::Slot;
 use crate::proxy::upstream::{Upstream, Use};
 use crate::proxy::{Client, ClientId};
 use crate::state::FrontendCounters;
+
+mod opening;
+mod outcome;
 
 /// A request and its answer. Whatever way it goes, dropping it lets go of the
 /// server, resets what has not ended, and counts.
@@ -196,114 +193,6 @@ impl Exchange {
         self.finish();
     }
 
-    async fn connect(&mut self) -> Result<(), NoConnection> {
-        let Some(target) = self.target else {
-            return Err(SessionEnd::new(Cause::Internal, During::Connect).into());
-        };
-        let server = match self.server.take() {
-            Some(server) => server,
-            None => self.queue(&target).await?,
-        };
-        self.origin = Some(match target.protocol {
-            Protocol::Http1 => {
-                let origin = self.open_http1(&target, server).await?;
-                Origin::Http1(Box::new(origin))
-            }
-            Protocol::Http2 => {
-                let origin = self.open_http2(&target, server).await?;
-                Origin::Http2(Box::new(origin))
-            }
-        });
-        Ok(())
-    }
-
-    /// Waits for a server.
-    async fn queue(&mut self, target: &Target) -> Result<Use, NoConnection> {
-        let before = self.account.end;
-        // Unless it comes to anything else: dropped in line.
-        self.account.end = SessionEnd::new(Cause::Client, During::Queue);
-        let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
-        // Boxed: waiting is rare, and would widen every exchange.
-        let waiting = Box::pin(queue::wait(&self.slot, target.plan.backend, &mut left));
-        let (outcome, waited) = waiting.await;
-        self.account.course.waited.add(waited);
-        self.account.end = before;
-        Ok(outcome?)
-    }
-
-    async fn open_http1(&mut self, target: &Target, server: Use) -> Result<ToHttp1, NoConnection> {
-        let clock = &self.slot.shard().clock;
-        // What must not be sent twice takes only a connection that surely lives, and
-        // what is sent again none of which the same may be true.
-        let pooled = if self.account.resent {
-            None
-        } else {
-            server.take(self.client, clock.now_ms(), !self.request.idempotent)
-        };
-        let reused = pooled.is_some();
-        let (server, stream) = match pooled {
-            Some(stream) => {
-                server.counters.reuses.add(1);
-                self.account.course.reused = true;
-                let waited_us = self.account.course.waited.us;
-                self.account.connected_us = Some(self.account.started_us + waited_us);
-                self.slot.set_server(Some(server.state.id));
-                (server, stream)
-            }
-            None => {
-                let ends = || self.shared.client.borrow().ends();
-                let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
-                let dialled =
-                    connect::establish(&self.slot, target.plan, server, &ends, &mut left).await?;
-                self.account.course.waited.add(dialled.waited);
-                self.account.connected_us = Some(clock.read());
-                self.account.course.reused = false;
-                self.account.course.retries += dialled.retries;
-                self.account.course.redispatched |= dialled.redispatched;
-                (dialled.server, dialled.stream)
-            }
-        };
-        self.server = Some(server);
-        let body = match self.request.framing {
-            _ if self.source.has_ended() => None,
-            framing => Some(framing == Some(Framing::Chunked)),
-        };
-        let text = std::mem::take(&mut self.request.text);
-        let asked = (self.request.asked, target.limits);
-        Ok(ToHttp1::new(stream, reused, text, body, asked))
-    }
-
-    async fn open_http2(
-        &mut self,
-        target: &Target,
-        mut server: Use,
-    ) -> Result<ToHttp2, NoConnection> {
-        let failed = |cause| NoConnection::from(SessionEnd::new(cause, During::Connect));
-        for _ in 0..STALE_MAX {
-            // Boxed: dialling is rare, and its future would widen every exchange's.
-            let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
-            let opening = pool::open(&self.slot, &self.shared, target, server, &mut left);
-            let opened = Box::pin(opening).await?;
-            let (course, lease) = (&mut self.account.course, opened.lease);
-            course.reused = opened.reused;
-            course.retries += opened.retries;
-            course.redispatched |= opened.redispatched;
-            course.waited.add(opened.waited);
-            server = opened.server;
-            self.account.connected_us = Some(self.slot.shard().clock.read());
-            let text = self.request.text.clone();
-            let request = rules::to_h2_request(text, lease.scheme())
-                .ok_or_else(|| failed(Cause::Internal))?;
-            // An error: the connection ends. There is another, or one can be made.
-            if let Ok(origin) = ToHttp2::new(lease, request, self.source.has_ended()) {
-                self.server = Some(server);
-                return Ok(origin);
-            }
-        }
-        self.server = Some(server);
-        Err(failed(Cause::Server))
-    }
-
     /// Moves whatever can be moved.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if let Some(kill) = self.slot.killed() {
@@ -427,133 +316,6 @@ impl Exchange {
         self.sink.head(head, last)
     }
 
-    /// The server gives no (more) answer.
-    fn lost(&mut self, lost: Lost) -> Step {
-        let origin = self.origin.take();
-        if let Some(step) = self.try_again(lost, origin) {
-            return step;
-        }
-        if let Some(server) = &self.server {
-            server.counters.response_errors.add(1);
-        }
-        let cause = if lost == Lost::Bad {
-            Cause::Proxy
-        } else {
-            Cause::Server
-        };
-        let end = SessionEnd::new(cause, self.during());
-        match lost {
-            // Its code means something to both ends of a call.
-            Lost::Reset(reason) if self.sink.has_begun() || self.request.grpc => {
-                self.account.end = end;
-                self.sink.reset(reason);
-            }
-            _ => self.fail(end),
-        }
-        Step::Done
-    }
-
-    /// Another try, where the request cannot have had an effect, or may have it twice.
-    fn try_again(&mut self, lost: Lost, origin: Option<Origin>) -> Option<Step> {
-        let untouched = !self.sink.has_begun() && !self.source.has_begun();
-        if self.account.resent || !untouched {
-            return None;
-        }
-        match origin? {
-            Origin::Http1(origin) => {
-                let stale = origin.reused && self.request.idempotent && lost == Lost::Gone;
-                self.request.text = stale.then(|| origin.into_request())??;
-            }
-            Origin::Http2(_) if lost == Lost::Unprocessed => {}
-            Origin::Http2(_) => {
-                let safe = self.request.idempotent && self.source.has_ended() && lost == Lost::Gone;
-                safe.then_some(())?;
-            }
-        }
-        Some(Step::Again)
-    }
-
-    /// The body is larger than the frontend takes.
-    fn refuse_body(&mut self) {
-        self.counters.request_errors.add(1);
-        let end = SessionEnd::new(Cause::Proxy, During::Data);
-        if self.sink.has_begun() {
-            return self.fail(end);
-        }
-        self.account.end = end;
-        self.origin = None;
-        self.answer(&Answer::closing(413, BODY_TOO_LARGE));
-    }
-
-    /// Ends this way; tells the client if it can still be told.
-    fn fail(&mut self, end: SessionEnd) {
-        self.account.end = end;
-        self.origin = None;
-        match end.status() {
-            Some(status) if !self.sink.has_begun() => {
-                let retry_after = self.target.map(|target| target.retry_after);
-                self.answer(&Answer::to(end, status, retry_after));
-            }
-            _ if end.cause == Cause::ServerTimeout
-                && self.request.grpc
-                && !self.sink.is_pending() =>
-            {
-                let told = self.sink.end(Some(grpc::deadline_exceeded()));
-                debug_assert!(told.is_ok() || self.sink.has_begun(), "the head was sent");
-            }
-            _ => self.sink.reset(Reason::INTERNAL_ERROR),
-        }
-    }
-
-    fn answer(&mut self, answer: &Answer) {
-        self.account.status = answer.status;
-        let date = self.slot.shard().clock.date();
-        match self.sink.answer(answer, &self.request, &date) {
-            Ok(len) => self.account.bytes_out += len as u64,
-            Err(ClientLeft) => {
-                self.account.end = SessionEnd::new(Cause::Client, During::Last);
-            }
-        }
-    }
-
-    fn during(&self) -> During {
-        if self.sink.has_begun() {
-            During::Data
-        } else {
-            During::Headers
-        }
-    }
-
-    /// Whom we wait for: the client if it has to send or take something, else the server.
-    fn waits_for_client(&self) -> bool {
-        let sends = !self.source.has_ended()
-            && !self.up_broken
-            && self.origin.as_ref().is_some_and(Origin::has_room);
-        self.sink.holds() || (sends && !self.sink.has_begun())
-    }
-
-    fn patience(&self) -> Duration {
-        match self.target {
-            Some(target) if !self.waits_for_client() => target.timeouts.server,
-            _ => self.frontend.config.timeouts.client,
-        }
-    }
-
-    fn time_out(&mut self) {
-        let end = if self.sink.holds() {
-            SessionEnd::new(Cause::ClientTimeout, During::Last)
-        } else if self.waits_for_client() {
-            SessionEnd::new(Cause::ClientTimeout, During::Data)
-        } else {
-            let during = self.during();
-            if let (Some(server), During::Headers) = (&self.server, during) {
-                server.counters.response_errors.add(1);
-            }
-            SessionEnd::new(Cause::ServerTimeout, during)
-        };
-        self.fail(end);
-    }
-
     /// All was sent: the connection to the server may be of use to another.
     fn finish(mut self: Box<Self>) {
         if self.origin.is_some() && self.sink.has_ended() && self.account.end.cause == Cause::Client
@@ -591,6 +353,3 @@ impl Drop for Exchange {
 
 /// Bytes of a body that count as some, where more waits.
 const REAL_PROGRESS: usize = 1024;
-
-/// Connections found at their end before one is taken to be a sign of more.
-const STALE_MAX: usize = 3;
