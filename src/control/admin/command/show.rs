@@ -83,6 +83,15 @@ pub(super) fn stat(arguments: &Arguments<'_>) -> Parsed {
     show(Show::Stat(owned(arguments), legends))
 }
 
+/// The rows of servers alone.
+pub(super) fn servers(arguments: &Arguments<'_>) -> Parsed {
+    let backend = subject(arguments).unwrap_or("-1");
+    let mut words: Vec<String> = [backend, "4", "-1"].map(str::to_owned).into();
+    words.extend(json(arguments).then(|| "json".to_owned()));
+    let legends = arguments.level >= AdminLevel::Operator;
+    show(Show::Stat(words, legends))
+}
+
 /// A bare word is a scope; any other part of the query may stand here, too.
 pub(super) fn metrics(arguments: &Arguments<'_>) -> Parsed {
     let parts = arguments.words.iter().map(|word| match *word {

@@ -99,6 +99,7 @@ const ENTRIES: &[Entry] = &[
     entry(Operator, 2, "show peers [dict|-] [section]", "dump some information about all the peers or this peers section", unconfigured::nothing),
     entry(User, 2, "show proc", "show processes status", show::processes),
     entry(User, 3, "show schema json", "report schema used for stats", show::schema),
+    entry(User, 2, "show servers [<backend>] [json]", "servers' states and counters, as 'show stat' has them", show::servers),
     entry(User, 3, "show servers conn [<backend>] [json]", "dump server connections status (all or for a single backend)", show::servers_conn),
     entry(User, 3, "show servers state [<backend>] [json]", "dump volatile server information (all or for a single backend)", show::servers_state),
     entry(Operator, 2, "show sess [<id>|server|backend|...]", "report the list of current sessions", show::sessions),

@@ -173,6 +173,17 @@ fn words_become_commands() {
             Command::Show(Show::Stat(vec!["1".into(), "4".into(), "-1".into()], true)),
         ),
         (
+            "show servers",
+            Command::Show(Show::Stat(vec!["-1".into(), "4".into(), "-1".into()], true)),
+        ),
+        (
+            "show servers web json",
+            Command::Show(Show::Stat(
+                vec!["web".into(), "4".into(), "-1".into(), "json".into()],
+                true,
+            )),
+        ),
+        (
             "show servers state json",
             Command::Show(Show::ServersState(None, true)),
         ),
@@ -219,6 +230,7 @@ fn help_lists_what_the_level_may_do() {
     assert_eq!(
         sentence(&command).unwrap(),
         "The following commands are valid at this level:
+  show servers [<backend>] [json]         : servers' states and counters, as 'show stat' has them
   show servers conn [<backend>] [json]    : dump server connections status (all or for a single backend)
   show servers state [<backend>] [json]   : dump volatile server information (all or for a single backend)
   help [<command>]                        : list matching or all commands
