@@ -72,6 +72,10 @@ fn commands_are_done_refused_or_not_reached() {
     assert_eq!(done(&ctl(&["set", "weight", "web/s1", "7"])), "");
     assert_eq!(done(&ctl(&["get weight web/s1"])), "7 (initial 1)\n");
     assert!(done(&ctl(&["show", "stat"])).starts_with("# pxname,svname,"));
+    let servers = done(&ctl(&["show", "servers", "web"]));
+    let rows: Vec<&str> = servers.lines().collect();
+    assert!(rows[0].starts_with("# pxname,svname,") && rows[1].starts_with("web,s1,"));
+    assert!(rows[2..].iter().all(|row| row.is_empty()), "{servers}");
     assert!(done(&ctl(&["--json", "show", "drain"])).starts_with('['));
     let file = running.file();
     let by_file = Command::new(env!("CARGO_BIN_EXE_rlb"))
