@@ -55,14 +55,14 @@ fn a_token_that_is_deleted_takes_no_server_away() {
     until_served_by(bind, &["a"]);
     as_master(addr, "DELETE", &format!("/v1/acl/token/{accessor}"), "");
     wait_until(PATIENCE, "the token is refused", || {
-        assert_eq!(ask(bind), "a");
+        assert_eq!(ask(bind), "a", "{}", rlb.stderr());
         let log = rlb.stderr();
         log.contains("is lost") && log.contains("403: ACL not found")
     });
     register("web-b", &b);
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(1) {
-        assert_eq!(ask(bind), "a");
+        assert_eq!(ask(bind), "a", "{}", rlb.stderr());
     }
     let log = rlb.stderr();
     assert!(!log.contains("is empty all of a sudden"), "{log}");
