@@ -16,7 +16,7 @@ fn config(certificate: &str, own: SocketAddr, front: SocketAddr, server: SocketA
          tls = {{ certificates = {certificate:?} }}\n\
          stats = {{ path = \"/haproxy_stats\", {page} }}\n\
          server = [{{ name = \"s1\", address = \"{server}\" }}]\n\
-         check = {{ interval = \"100ms\" }}\n\
+         check = {{ interval = \"100ms\", timeout = \"30s\" }}\n\
          [stats]\nauth = \"ann:secret\"\nadmin = true\n\
          bind = [{{ address = \"{own}\", tls = true }}]\ntls = {{ certificates = {certificate:?} }}\n"
     )
