@@ -124,7 +124,7 @@ fn short_connections_pass_a_full_frontend_quickly() {
     });
     // A place that is free wakes who waits: with a timer alone 800 would take 40 s.
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );

@@ -125,7 +125,7 @@ fn a_head_has_to_end_in_time_and_so_has_the_hello() {
         raw.read_end();
         let took = since.elapsed();
         assert!(took >= Duration::from_millis(250), "{took:?}");
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(took < Duration::from_secs(9), "{took:?}");
     };
     let since = Instant::now();
     let mut raw = Raw::connect(lb.addr());
