@@ -175,7 +175,7 @@ fn two_thousand_clients_that_say_nothing_are_sent_away() {
         "web",
         any(),
         &origin,
-        "[listen.timeouts]\nhttp_request = \"500ms\"",
+        "[listen.timeouts]\nhttp_request = \"2s\"",
     );
     let lb = Lb::start_whole(&(global("workers = 2") + &web));
     let mut clients: Vec<TcpStream> = (0..2000).map(|_| connect(lb.addr_of("web"))).collect();
