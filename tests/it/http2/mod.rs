@@ -3,6 +3,7 @@
 mod checks;
 mod client;
 mod drain;
+mod elsewhere;
 mod floods;
 mod frames;
 mod grpc;

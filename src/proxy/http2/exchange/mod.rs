@@ -45,6 +45,8 @@ pub(super) struct Exchange {
     target: Option<Target>,
     server: Option<Use>,
     origin: Option<Origin>,
+    /// It was sent a second time.
+    again: bool,
     /// The server stopped reading.
     up_broken: bool,
     account: Account,
@@ -81,6 +83,7 @@ impl Exchange {
             target: None,
             server: None,
             origin: None,
+            again: false,
             up_broken: false,
             account: Account {
                 // Unless it comes to anything else: dropped half way.
@@ -187,7 +190,7 @@ impl Exchange {
             self.slot.arm(self.patience());
             match poll_fn(|cx| self.poll(cx)).await {
                 Step::Done => break,
-                Step::Again => self.account.resent = true,
+                Step::Again => {}
             }
         }
         self.finish();
