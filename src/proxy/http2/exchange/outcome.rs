@@ -96,6 +96,7 @@ impl Exchange {
     /// Ends this way; tells the client if it can still be told.
     pub(super) fn fail(&mut self, end: SessionEnd) {
         self.account.end = end;
+        self.cut();
         self.origin = None;
         match end.status() {
             Some(status) if !self.sink.has_begun() => {
@@ -109,6 +110,8 @@ impl Exchange {
                 let told = self.sink.end(Some(grpc::deadline_exceeded()));
                 debug_assert!(told.is_ok() || self.sink.has_begun(), "the head was sent");
             }
+            // As a reset of TCP would (RFC 8441 5).
+            _ if self.tunnel.is_some() => self.sink.reset(Reason::CANCEL),
             _ => self.sink.reset(Reason::INTERNAL_ERROR),
         }
     }
@@ -141,6 +144,9 @@ impl Exchange {
     }
 
     pub(super) fn patience(&self) -> Duration {
+        if let Some(limits) = self.tunnel {
+            return self.tunnel_patience(limits);
+        }
         match self.target {
             Some(target) if !self.waits_for_client() => target.timeouts.server,
             _ => self.frontend.config.timeouts.client,
@@ -148,7 +154,9 @@ impl Exchange {
     }
 
     pub(super) fn time_out(&mut self) {
-        let end = if self.sink.holds() {
+        let end = if self.tunnel.is_some() {
+            self.tunnel_end()
+        } else if self.sink.holds() {
             SessionEnd::new(Cause::ClientTimeout, During::Last)
         } else if self.waits_for_client() {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
