@@ -1,10 +1,12 @@
 //! `set server b/s ssl on|off`: from plain to TLS and back, without a reload.
 
-use std::io::{Read as _, Write};
+use std::cell::RefCell;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,15 +14,21 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Client, Running};
 use crate::support::authority::{Authority, Kind};
-use crate::support::{PATIENCE, RawClient, free_addr, real, wait_until};
+use crate::support::{PATIENCE, RawClient, free_addr, real};
 
 /// A server that speaks TLS with who begins so, and plain with others, on one port. It
 /// answers with which of the two it was, and keeps its connections.
 struct Both {
     addr: SocketAddr,
-    /// Connections of each kind: checks, and others.
-    checks: Arc<Mutex<Vec<&'static str>>>,
-    connections: Arc<Mutex<Vec<&'static str>>>,
+    seen: Receiver<Seen>,
+    /// Of each connection that was no check's, so far.
+    connections: RefCell<Vec<&'static str>>,
+}
+
+/// The first request of a connection.
+struct Seen {
+    kind: &'static str,
+    is_check: bool,
 }
 
 impl Both {
@@ -34,44 +42,57 @@ impl Both {
         let builder = builder.with_no_client_auth();
         let config = Arc::new(builder.with_single_cert(chain.unwrap(), key).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let both = Self {
-            addr: listener.local_addr().unwrap(),
-            checks: Arc::default(),
-            connections: Arc::default(),
-        };
-        let seen = [Arc::clone(&both.checks), Arc::clone(&both.connections)];
+        let addr = listener.local_addr().unwrap();
+        let (tell, seen) = channel();
         // Ends with the process of the test.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (config, seen) = (Arc::clone(&config), seen.clone());
-                std::thread::spawn(move || welcome(stream.unwrap(), config, &seen));
+                let (config, tell) = (Arc::clone(&config), tell.clone());
+                std::thread::spawn(move || welcome(stream.unwrap(), config, &tell));
             }
         });
-        both
-    }
-
-    fn connections(&self) -> Vec<&'static str> {
-        self.connections.lock().unwrap().clone()
+        Self {
+            addr,
+            seen,
+            connections: RefCell::default(),
+        }
     }
 
     /// What the checks from now on speak, as far as three of them tell.
     #[track_caller]
     fn checked_by(&self) -> Vec<&'static str> {
-        let checks = || self.checks.lock().unwrap().clone();
-        let before = checks().len();
+        self.look();
+        let mut kinds = Vec::new();
+        while kinds.len() < 4 {
+            kinds.extend(self.note(self.seen.recv_timeout(PATIENCE).expect("a check")));
+        }
         // The first may have been under way.
-        wait_until(PATIENCE, "checks", || checks().len() >= before + 4);
-        let mut kinds = checks()[before + 1..].to_vec();
+        kinds.remove(0);
         kinds.dedup();
         kinds
     }
+
+    fn connections(&self) -> Vec<&'static str> {
+        self.look();
+        self.connections.borrow().clone()
+    }
+
+    fn look(&self) {
+        for seen in self.seen.try_iter() {
+            self.note(seen);
+        }
+    }
+
+    /// What a check spoke, if it was one.
+    fn note(&self, seen: Seen) -> Option<&'static str> {
+        if !seen.is_check {
+            self.connections.borrow_mut().push(seen.kind);
+        }
+        seen.is_check.then_some(seen.kind)
+    }
 }
 
-fn welcome(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-    seen: &[Arc<Mutex<Vec<&'static str>>>; 2],
-) {
+fn welcome(stream: TcpStream, config: Arc<ServerConfig>, tell: &Sender<Seen>) {
     let mut first = [0];
     if !matches!(stream.peek(&mut first), Ok(1)) {
         return;
@@ -79,17 +100,13 @@ fn welcome(
     // A TLS record of a handshake.
     if first[0] == 22 {
         let connection = ServerConnection::new(config).unwrap();
-        serve(StreamOwned::new(connection, stream), "tls", seen);
+        serve(StreamOwned::new(connection, stream), "tls", tell);
     } else {
-        serve(stream, "raw", seen);
+        serve(stream, "raw", tell);
     }
 }
 
-fn serve(
-    mut stream: impl std::io::Read + Write,
-    kind: &'static str,
-    seen: &[Arc<Mutex<Vec<&'static str>>>; 2],
-) {
+fn serve(mut stream: impl std::io::Read + Write, kind: &'static str, tell: &Sender<Seen>) {
     let mut counted = false;
     loop {
         let mut head = Vec::new();
@@ -102,7 +119,7 @@ fn serve(
         }
         let is_check = head.starts_with(b"HEAD /check");
         if !std::mem::replace(&mut counted, true) {
-            seen[usize::from(!is_check)].lock().unwrap().push(kind);
+            let _ = tell.send(Seen { kind, is_check });
         }
         let body = if is_check { "" } else { kind };
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{body}");
