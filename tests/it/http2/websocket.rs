@@ -305,12 +305,13 @@ fn one_that_stands_still_ends_after_its_own_time() {
 fn a_stop_waits_for_it_and_no_longer_than_it_may() {
     let origin = PlayedOrigin::listen();
     let lb = Lb::start_whole(&format!(
-        "[global]\nworkers = 1\nadmin = \"\"\ndrain_timeout = \"1s\"\n[[listen]]\nname = \"web\"\n\
+        "[global]\nworkers = 1\nadmin = \"\"\ndrain_timeout = \"4s\"\n[[listen]]\nname = \"web\"\n\
          bind = {{ address = \"127.0.0.1:0\", protocol = \"h2\" }}\nserver = \"{}\"\n",
         origin.addr()
     ));
     let mut open = Open::through(lb.addr(), &origin);
     lb.stop(StopKind::Drain);
+    // A busy connection looks once a second whether it is to go.
     open.client.read_kind(GOAWAY);
     open.send(b"still here", 0);
     assert_eq!(open.server.read_bytes(10), b"still here");
