@@ -65,7 +65,8 @@ pub(crate) async fn serve(client: Client) {
     if settings.websockets {
         builder.enable_connect_protocol();
     }
-    client.slot.arm(config.timeouts.http_request);
+    let head_wait = config.timeouts.http_request;
+    client.slot.arm(head_wait);
     let shared = Rc::new(Shared::of(client));
     // Boxed: it is dropped before the connection lingers.
     let mut shaking = Box::pin(builder.handshake(ClientWire(Rc::clone(&shared))));
@@ -83,6 +84,8 @@ pub(crate) async fn serve(client: Client) {
     .await;
     drop(shaking);
     let Some(h2) = shaken else { return };
+    // Who is busy from the first moment on is to be told, too, when it is to go.
+    shared.client.borrow().slot.arm(LOOK.min(head_wait));
     let mut session = Box::new(Session {
         h2,
         shared: Rc::clone(&shared),
