@@ -86,6 +86,11 @@ pub(crate) struct Course {
 }
 
 impl Account {
+    /// When a server had a place for it: what came before is its stay in the queue.
+    pub(crate) fn assigned_us(&self) -> u64 {
+        self.started_us + self.course.waited.us
+    }
+
     /// Counts it for its frontend and for its server, or the backend when it reached
     /// none, and logs it. `tried` is a server that could not be reached.
     ///
@@ -148,8 +153,9 @@ impl Account {
         };
         let total = shard.clock.now_us().saturating_sub(self.began_us);
         let times = &counters.times;
-        let assigned = self.started_us + self.course.waited.us;
-        times.connect.add(connected.saturating_sub(assigned));
+        times
+            .connect
+            .add(connected.saturating_sub(self.assigned_us()));
         times.response.add(answered.saturating_sub(connected));
         times.total.add(total);
         times.latency.add(total);
@@ -202,9 +208,9 @@ impl Account {
                 (_, 0) => NEVER,
                 (_, waited) => waited as i64,
             },
-            connect: self.connected_us.map_or(NEVER, |connected| {
-                between(self.started_us + course.waited.us, connected)
-            }),
+            connect: self
+                .connected_us
+                .map_or(NEVER, |connected| between(self.assigned_us(), connected)),
             response: match (self.connected_us, self.answered_us) {
                 (Some(connected), Some(answered)) => between(connected, answered),
                 _ => NEVER,

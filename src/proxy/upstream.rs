@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use super::end::During;
 use super::http2;
 use super::record::Load;
 use super::{ClientId, Shard};
@@ -199,6 +200,13 @@ impl Use {
     /// Whether it is one of so many that the server may have at once.
     pub(super) fn is_limited(&self) -> bool {
         self.entry == Entry::Counted
+    }
+
+    /// Counts an answer that did not come in time, unless its head did.
+    pub(super) fn count_missing(&self, during: During) {
+        if during == During::Headers {
+            self.counters.response_errors.add(1);
+        }
     }
 
     /// Lets go, and says of what.

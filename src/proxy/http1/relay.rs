@@ -70,10 +70,8 @@ impl Exchange {
         // An answer of ours may stand there already: it says the same.
         if self.stage != Stage::Answer {
             let end = killed(kill, self.during());
-            if let (Some(server), Cause::Killed, During::Headers) =
-                (&self.server, end.cause, end.during)
-            {
-                server.counters.response_errors.add(1);
+            if let (Some(server), Cause::Killed) = (&self.server, end.cause) {
+                server.count_missing(end.during);
             }
             self.fail(client, end);
         }
@@ -403,8 +401,8 @@ impl Exchange {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
         } else {
             let during = self.during();
-            if let (Some(server), During::Headers) = (&self.server, during) {
-                server.counters.response_errors.add(1);
+            if let Some(server) = &self.server {
+                server.count_missing(during);
             }
             SessionEnd::new(Cause::ServerTimeout, during)
         };

@@ -65,8 +65,7 @@ impl Exchange {
             Some(stream) => {
                 server.counters.reuses.add(1);
                 self.account.course.reused = true;
-                let waited_us = self.account.course.waited.us;
-                self.account.connected_us = Some(self.account.started_us + waited_us);
+                self.account.connected_us = Some(self.account.assigned_us());
                 self.slot.set_server(Some(server.state.id));
                 (server, stream)
             }

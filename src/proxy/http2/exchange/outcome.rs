@@ -162,8 +162,8 @@ impl Exchange {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
         } else {
             let during = self.during();
-            if let (Some(server), During::Headers) = (&self.server, during) {
-                server.counters.response_errors.add(1);
+            if let Some(server) = &self.server {
+                server.count_missing(during);
             }
             SessionEnd::new(Cause::ServerTimeout, during)
         };
