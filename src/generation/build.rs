@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::handshakes::{Handshakes, is_same};
 use super::route::RouteIndex;
 use super::{
     Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
@@ -17,7 +18,7 @@ use crate::tls;
 /// What a new generation brought, for those who act on it.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
-    /// Servers that are new, or have a new endpoint: their health starts anew.
+    /// Servers that are new, or whose checks have a new endpoint: their health starts anew.
     pub(crate) started: Vec<Arc<Server>>,
     /// Servers that left, with their backend: they drain.
     pub(crate) left: Vec<(Arc<Backend>, Arc<Server>)>,
@@ -361,8 +362,8 @@ fn next_server(
     };
     let is_elsewhere =
         before.address != settings.address || before.proxy_protocol != proxy_protocol;
-    let moved = is_elsewhere || !is_same_tls(&before.tls, &handshakes.traffic);
-    let is_checked_anew = is_elsewhere || !is_same_tls(&before.check_tls, &handshakes.checks);
+    let moved = is_elsewhere || !is_same(&before.tls, &handshakes.traffic);
+    let is_checked_anew = is_elsewhere || !is_same(&before.check_tls, &handshakes.checks);
     let next = |changed, id| if changed { EndpointId::next() } else { id };
     let server = fresh(
         Arc::clone(&before.state),
@@ -377,56 +378,6 @@ fn next_server(
         change.started.push(Arc::clone(&server));
     }
     server
-}
-
-fn is_same_tls(a: &Option<Arc<tls::Origin>>, b: &Option<Arc<tls::Origin>>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-        _ => false,
-    }
-}
-
-/// How a server is spoken to with TLS; `None` = in plain.
-struct Handshakes {
-    traffic: Option<Arc<tls::Origin>>,
-    checks: Option<Arc<tls::Origin>>,
-}
-
-impl Handshakes {
-    /// As before, with the sessions to resume, if address, settings and what was read for
-    /// them are the same.
-    fn of(
-        registry: &tls::Registry,
-        before: Option<&Arc<Server>>,
-        member: &Member,
-        backend: &config::Backend,
-    ) -> Self {
-        let speaks_h2 = backend.protocol == config::Protocol::Http2;
-        let before = before.filter(|before| before.address == member.settings.address);
-        let origin = |settings: &config::ServerTls, known: Option<&Arc<tls::Origin>>| {
-            let connector = registry.connector_or_none_trusted(settings);
-            let is_same = |known: &&Arc<tls::Origin>| {
-                Arc::ptr_eq(&known.connector, &connector) && known.speaks_h2 == speaks_h2
-            };
-            match known.filter(is_same) {
-                Some(known) => Arc::clone(known),
-                None => Arc::new(connector.origin(&member.settings.address, speaks_h2)),
-            }
-        };
-        let written = member.settings.tls.of(backend.tls.as_ref());
-        let known = before.and_then(|before| before.check_tls.as_ref());
-        let checks = written.map(|settings| origin(settings, known));
-        let traffic = match (member.spoken_tls(backend), &checks) {
-            (None, _) => None,
-            (Some(settings), Some(checks)) if written == Some(settings) => Some(Arc::clone(checks)),
-            (Some(settings), _) => {
-                let known = before.and_then(|before| before.tls.as_ref());
-                Some(origin(settings, known))
-            }
-        };
-        Self { traffic, checks }
-    }
 }
 
 fn unchanged(a: &Server, b: &Server) -> bool {
