@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::route::RouteIndex;
 use super::{
-    Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
+    Backend, CookieValue, Cookies, Desired, Entrance, Frontend, Generation, Groups, Member, Origin,
+    Server, Shares,
 };
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
@@ -174,6 +175,7 @@ fn next_backend(
             next_server(
                 before.or_else(back),
                 (member, member.maxconn(&config)),
+                config.cookie.as_ref(),
                 origin(tls, before.or_else(back), member, &config),
                 member.settings.proxy_protocol.of(config.proxy_protocol),
                 shared(member.check(&config), &mut checks),
@@ -251,6 +253,7 @@ fn assemble(
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
         groups,
+        cookies: (config.cookie.as_ref()).map(|cookie| Box::new(Cookies::new(cookie, &servers))),
         is_limited: servers.iter().any(|server| server.maxconn > 0),
         by_name,
         state: before.map_or_else(
@@ -314,6 +317,7 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 fn next_server(
     before: Option<&Arc<Server>>,
     (member, maxconn): (&Member, u32),
+    cookie: Option<&config::Cookie>,
     tls: Option<Arc<tls::Origin>>,
     proxy_protocol: Option<config::ProxyVersion>,
     check: Option<Arc<config::Check>>,
@@ -331,6 +335,7 @@ fn next_server(
         proxy_protocol,
         weight: member.weight,
         maxconn,
+        cookie: CookieValue::of(settings, cookie, before),
         group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
@@ -408,6 +413,7 @@ fn origin(
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
         && a.group == b.group
+        && a.cookie == b.cookie
         && a.weight == b.weight
         && a.maxconn == b.maxconn
         && a.initial_weight == b.initial_weight
