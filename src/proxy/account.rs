@@ -7,6 +7,7 @@ use super::connect::{self, NO_SERVER};
 use super::end::SessionEnd;
 use super::queue::Waited;
 use super::record::{self, Way};
+use super::sticky::{Set, Sticky};
 use super::upstream::{Upstream, Use};
 use super::{Client, Shard};
 use crate::generation::Frontend;
@@ -79,6 +80,8 @@ pub(crate) struct Course {
     pub(crate) reused: bool,
     /// In the queue, which is before `connected_us`.
     pub(crate) waited: Waited,
+    /// What became of the client's cookie; `None` = its backend knows none.
+    pub(crate) cookies: Option<[u8; 2]>,
     /// What a tunnel moved, counted as it did: from the client, to the client.
     pub(crate) tunnelled: (u64, u64),
     /// It is not to be logged.
@@ -86,6 +89,19 @@ pub(crate) struct Course {
 }
 
 impl Account {
+    /// Notes what became of the client's cookie.
+    pub(super) fn told(
+        &mut self,
+        sticky: &Sticky,
+        server: Option<&Use>,
+        tried: Option<&Upstream>,
+        set: Set,
+    ) {
+        let last = server.map(|server| &**server).or(tried);
+        let last = last.map(|upstream| upstream.state.id);
+        self.course.cookies = Some(sticky.letters(last, set));
+    }
+
     /// When a server had a place for it: what came before is its stay in the queue.
     pub(crate) fn assigned_us(&self) -> u64 {
         self.started_us + self.course.waited.us
@@ -193,6 +209,7 @@ impl Account {
             reused: course.reused,
             redispatched: course.redispatched,
             end: self.end.letters(),
+            cookies: course.cookies,
             status: self.status,
             retries: u16::try_from(course.retries).unwrap_or(u16::MAX),
             ip: asker.peer.address.ip(),
@@ -223,6 +240,7 @@ impl Account {
             beconn: 0,
             srvconn: 0,
             queued: course.waited.position,
+            queued_own: course.waited.own_position,
         };
         record::write(asker, way, facts, line);
     }

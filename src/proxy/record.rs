@@ -70,6 +70,7 @@ pub(super) fn of_session(client: &Client, kind: Kind, end: SessionEnd) -> Facts 
         reused: false,
         redispatched: false,
         end: end.letters(),
+        cookies: None,
         status: 0,
         retries: 0,
         ip: client.peer.address.ip(),
@@ -91,6 +92,7 @@ pub(super) fn of_session(client: &Client, kind: Kind, end: SessionEnd) -> Facts 
         beconn: 0,
         srvconn: 0,
         queued: 0,
+        queued_own: 0,
     }
 }
 

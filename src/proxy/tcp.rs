@@ -118,7 +118,7 @@ async fn place(
         Assigned::Queue => {
             let mut left = client.leaving(owed(client));
             // Boxed: waiting is rare, and would widen every session.
-            Box::pin(queue::wait(&client.slot, plan.backend, &mut left)).await
+            Box::pin(queue::wait(&client.slot, (plan.backend, None), &mut left)).await
         }
         Assigned::Nobody => {
             connect::backend_counters(client.shard(), plan.backend, |counters| {
@@ -261,7 +261,7 @@ fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Result<Destinat
             idle: backend.config.timeouts.tunnel.unwrap_or(timeouts.tunnel),
             half_closed: timeouts.half_closed,
         };
-        let server = connect::assign(&shard, backend);
+        let server = connect::assign(&shard, backend, None);
         Ok(Destination {
             plan: Plan::of(backend),
             limits,

@@ -80,7 +80,7 @@ impl Exchange {
     }
 
     fn count(&self, client: &Client) {
-        let account = Account {
+        let mut account = Account {
             status: self.status,
             end: self.end,
             resent: self.resent,
@@ -97,6 +97,7 @@ impl Exchange {
                 redispatched: self.redispatched,
                 reused: self.reused,
                 waited: self.waited,
+                cookies: None,
                 tunnelled: self.tunnelled,
                 unlogged: self.unlogged,
             },
@@ -104,6 +105,9 @@ impl Exchange {
         let asker = Asker::of(client);
         let backend = self.target.map(|target| target.plan.backend);
         let server = self.server.as_ref();
+        if let Some(sticky) = self.target.and_then(|target| target.sticky) {
+            account.told(&sticky, server, self.tried.as_deref(), self.set);
+        }
         account.count(&asker, server, self.tried.as_deref(), backend, &self.line);
     }
 }

@@ -196,6 +196,8 @@ impl Down {
             framing: head.framing,
             date: &around.shard.clock.date(),
             via: around.via,
+            // Set where the head is handed on.
+            cookie: None,
         };
         let response = rules::to_h2_response(buf.bytes(), &head, &reply).ok_or(Lost::Bad)?;
         let len = head.len;
