@@ -14,6 +14,7 @@ mod numbers;
 mod places;
 mod raw;
 mod real;
+mod sticky;
 mod tls;
 
 use std::net::SocketAddr;
