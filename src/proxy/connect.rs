@@ -248,32 +248,33 @@ pub(crate) async fn establish(
             waited,
         };
         let end = match outcome {
-            // A backend that left the configuration while we dialled: nobody else is
-            // left to do it, and what a server that left has in hand it may finish.
-            Attempt::Connected(stream)
-                if server.state.is_usable()
-                    || server.state.is_last_resort()
-                    || plan.keeps(&server)
-                    || is_gone(shard, plan.backend) =>
-            {
-                return Ok(Dialled {
-                    stream,
-                    server,
-                    retries,
-                    redispatched,
-                    waited,
-                });
-            }
-            // It was drained while we dialled: no new work, and nobody's failure.
-            Attempt::Connected(_) => {
-                match pick_again(shard, plan.backend, &server) {
+            Attempt::Connected(stream) => {
+                // A backend that left the configuration while we dialled: nobody else is
+                // left to do it, and what a server that left has in hand it may finish.
+                let may_serve = server.state.may_serve() || plan.keeps(&server);
+                let stays = may_serve || is_gone(shard, plan.backend);
+                // It was drained while we dialled: no new work, and nobody's failure.
+                let next = match stays {
+                    true => Again::Same,
+                    false => pick_again(shard, plan.backend, &server),
+                };
+                match next {
+                    Again::Same => {
+                        return Ok(Dialled {
+                            stream,
+                            server,
+                            retries,
+                            redispatched,
+                            waited,
+                        });
+                    }
                     Again::Other(other) => server = other,
                     Again::Queue => {
                         drop(server);
                         server =
                             queued(slot, plan, left, &mut waited, (retries, redispatched)).await?;
                     }
-                    Again::Same | Again::Nowhere => return Err(failed(NO_SERVER, None)),
+                    Again::Nowhere => return Err(failed(NO_SERVER, None)),
                 }
                 continue;
             }

@@ -131,7 +131,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "on by default; [defaults.forwarded] for = \"append\", \"replace\" or \"off\"",
     ),
     (
-        "option httplog|option tcplog|option dontlognull",
+        "option httplog|option tcplog|option dontlognull|httplog|tcplog",
         "HAProxy",
         "write [[log]] target = \"syslog:/dev/log\"; the format is haproxy unless it says json",
     ),

@@ -201,6 +201,14 @@ fn foreign_words_are_answered_in_ours() {
             "[frontend.web]\nbind = \":80\"\n",
             "several are written [[frontend]] with name = \"web\"",
         ),
+        (
+            "[[frontend]]\nname = \"a\"\nbind = \":80\"\n[[frontend.route]]\npath = \"/a\"\n",
+            "did you mean `path_prefix`?",
+        ),
+        (
+            "[[log]]\ntarget = \"stdout\"\nformat = \"httplog\"\n",
+            "the format is haproxy unless it says json",
+        ),
     ] {
         let errors = refusal(text).render(false);
         assert!(errors.contains(expected), "{errors}");

@@ -22,7 +22,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use browser::{Browser, browser};
+pub(crate) use browser::{Browser, browser, browser_trusting};
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_program, consul_with};
 pub(crate) use docker::{Compose, RealDocker, docker};
