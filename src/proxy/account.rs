@@ -13,7 +13,7 @@ use super::{Client, Shard};
 use crate::generation::Frontend;
 use crate::log::{Facts, Kind, NEVER};
 use crate::net::Peer;
-use crate::state::{BackendId, Counters, FrontendCounters, response_class};
+use crate::state::{BackendId, Counters, FrontendCounters, ServerId, response_class};
 
 /// Who asked, and where.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +82,8 @@ pub(crate) struct Course {
     pub(crate) waited: Waited,
     /// What became of the client's cookie; `None` = its backend knows none.
     pub(crate) cookies: Option<[u8; 2]>,
+    /// The server it named, which kept it.
+    pub(crate) own: Option<ServerId>,
     /// What a tunnel moved, counted as it did: from the client, to the client.
     pub(crate) tunnelled: (u64, u64),
     /// It is not to be logged.
@@ -100,6 +102,7 @@ impl Account {
         let last = server.map(|server| &**server).or(tried);
         let last = last.map(|upstream| upstream.state.id);
         self.course.cookies = Some(sticky.letters(last, set));
+        self.course.own = sticky.own();
     }
 
     /// When a server had a place for it: what came before is its stay in the queue.
@@ -195,7 +198,13 @@ impl Account {
                 upstream,
                 counted: false,
             },
-            (None, None, Some(backend)) => Way::Backend(backend),
+            (None, None, Some(backend)) => {
+                let (own, waited) = (self.course.own, self.course.waited);
+                Way::Backend(
+                    backend,
+                    own.filter(|_| waited.own_position > 0 && waited.position == 0),
+                )
+            }
             (None, None, None) => Way::Nowhere,
         };
         let course = &self.course;

@@ -44,7 +44,7 @@ pub(crate) type Place = (BackendId, Option<ServerId>);
 /// (`CQ`), no server is usable any more (`SC`), the session was ended from outside (`KQ`).
 pub(crate) async fn wait(
     slot: &Slot,
-    (backend, own): Place,
+    (backend, mut own): Place,
     left: &mut Left<'_>,
 ) -> (Result<Use, SessionEnd>, Waited) {
     let shard = slot.shard();
@@ -59,6 +59,7 @@ pub(crate) async fn wait(
         (outcome, waited.own_position) = stay(slot, (backend, own), left).await;
     }
     if matches!(outcome, Err(Stay::Moved)) {
+        own = None;
         (outcome, waited.position) = stay(slot, (backend, None), left).await;
     }
     let outcome = outcome.map_err(|stay| match stay {
@@ -66,7 +67,7 @@ pub(crate) async fn wait(
         Stay::Moved => NO_SERVER,
     });
     if let Err(end) = &outcome {
-        count(slot, backend, *end);
+        count(shard, (backend, own), *end);
     }
     if waited != Waited::default() {
         waited.us = shard.clock.read().saturating_sub(began_us);
@@ -154,13 +155,17 @@ fn keeper(backend: &Backend, own: ServerId) -> Option<&Server> {
     server.state.keeps_clients().then_some(&**server)
 }
 
-/// Who never got a server is an error of the backend's, unless it left by itself.
-fn count(slot: &Slot, backend: BackendId, end: SessionEnd) {
-    if matches!(end, TOO_LONG | TOO_MANY | NO_SERVER) {
-        connect::backend_counters(slot.shard(), backend, |counters| {
-            counters.connect_errors.add(1);
-        });
+/// Who never got a server is an error of the backend's, or of the server it stood in line
+/// for, unless it left by itself.
+fn count(shard: &Shard, (backend, own): Place, end: SessionEnd) {
+    if !matches!(end, TOO_LONG | TOO_MANY | NO_SERVER) {
+        return;
     }
+    with_backend(shard, backend, |backend| {
+        let own = own.and_then(|own| backend.server_of(own));
+        let counters = own.map_or(&backend.state.counters, |own| &own.state.counters);
+        counters.slot(shard.worker).connect_errors.add(1);
+    });
 }
 
 /// `None` = it has left the configuration.

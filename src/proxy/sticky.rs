@@ -210,8 +210,8 @@ fn too_old(dates: CookieDates, config: &config::Cookie, now_s: u64) -> Option<Sa
         })
     };
     match () {
-        () if is_over(dates.last, config.maxidle) => Some(Said::Expired),
         () if is_over(dates.first, config.maxlife) => Some(Said::Old),
+        () if is_over(dates.last, config.maxidle) => Some(Said::Expired),
         () => None,
     }
 }

@@ -45,7 +45,12 @@ pub(crate) async fn serve(mut client: Client) {
             no_server(&client, plan, end);
             let mut session = Session::ended(end);
             session.waited = waited;
-            return log(&client, Way::Backend(plan.backend), &session, &opening);
+            return log(
+                &client,
+                Way::Backend(plan.backend, None),
+                &session,
+                &opening,
+            );
         }
     };
     let dialled = match dial(&client, plan, server).await {
@@ -63,7 +68,7 @@ pub(crate) async fn serve(mut client: Client) {
                     upstream,
                     counted: false,
                 },
-                None => Way::Backend(plan.backend),
+                None => Way::Backend(plan.backend, None),
             };
             return log(&client, way, &session, &opening);
         }

@@ -98,6 +98,7 @@ impl Exchange {
                 reused: self.reused,
                 waited: self.waited,
                 cookies: None,
+                own: None,
                 tunnelled: self.tunnelled,
                 unlogged: self.unlogged,
             },
