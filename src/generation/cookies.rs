@@ -190,3 +190,96 @@ fn attributes(config: &config::Cookie, tls: bool) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generation::testing::{backend, desired, server, serving};
+    use crate::generation::{Desired, Generation};
+    use crate::state::Admin;
+
+    fn sticky(cookies: &[Option<&str>]) -> Desired {
+        let servers = (1..).zip(cookies).map(|(port, cookie)| config::Server {
+            cookie: cookie.map(Into::into),
+            ..server(port, 1)
+        });
+        let web = config::Backend {
+            cookie: Some(config::Cookie::default()),
+            ..backend("web", servers.collect())
+        };
+        desired(Vec::new(), vec![web])
+    }
+
+    fn values(backend: &Backend) -> Vec<String> {
+        let cookies = backend.cookies().unwrap();
+        (0..backend.servers.len())
+            .map(|index| cookies.value(index).to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_value_leads_to_its_server_whatever_that_does() {
+        let desired = sticky(&[Some("a"), None, Some("c")]);
+        let (generation, _) = Generation::first(&desired, 2);
+        let backend = &generation.backends[0];
+        for (index, value) in values(backend).iter().enumerate() {
+            let server = &backend.servers[index];
+            server.state.set_admin(Admin::Maint, 1);
+            let named = backend.named_by_cookie(value.as_bytes()).unwrap();
+            assert!(Arc::ptr_eq(named, server), "{value}");
+            assert!(Arc::ptr_eq(backend.server_of(server.id()).unwrap(), server));
+        }
+        for value in ["", "b", "A", "a ", "\u{ff}"] {
+            assert!(backend.named_by_cookie(value.as_bytes()).is_none());
+        }
+        assert!(backend.named_by_cookie(b"\xff").is_none());
+    }
+
+    #[test]
+    fn who_shares_an_address_is_told_apart_by_name() {
+        let twin = |name: &str| config::Server {
+            name: name.into(),
+            ..server(1, 1)
+        };
+        let web = |servers| config::Backend {
+            cookie: Some(config::Cookie::default()),
+            ..backend("web", servers)
+        };
+        let generation = serving(vec![web(vec![twin("a"), twin("b"), twin("c")])]);
+        let mut all = values(&generation.backends[0]);
+        let alone = serving(vec![web(vec![twin("x")])]);
+        assert_eq!(
+            values(&alone.backends[0])[0],
+            all[0],
+            "of its address alone"
+        );
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn a_value_stays_as_long_as_address_and_key_do() {
+        let mut desired = sticky(&[None, None]);
+        let (first, _) = Generation::first(&desired, 2);
+        desired.members[0][0].weight = 7;
+        let (second, _) = first.next(&desired, 2);
+        assert_eq!(values(&first.backends[0]), values(&second.backends[0]));
+        desired.members[0][0].settings.address = server(9, 1).address;
+        let (moved, _) = second.next(&desired, 2);
+        let (before, after) = (values(&second.backends[0]), values(&moved.backends[0]));
+        assert_ne!(before[0], after[0]);
+        assert_eq!(before[1], after[1]);
+        let config = Arc::make_mut(&mut desired.config);
+        config.backends[0].cookie.as_mut().unwrap().key = "k".into();
+        let (keyed, change) = moved.next(&desired, 2);
+        assert_ne!(values(&keyed.backends[0])[1], after[1]);
+        assert!(change.started.is_empty() && change.left.is_empty());
+        config_gone(&mut desired);
+        assert!(keyed.next(&desired, 2).0.backends[0].cookies().is_none());
+    }
+
+    fn config_gone(desired: &mut Desired) {
+        Arc::make_mut(&mut desired.config).backends[0].cookie = None;
+    }
+}

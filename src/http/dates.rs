@@ -1,13 +1,16 @@
 //! Dates in the value of a balancer's cookie, as HAProxy writes them behind its own:
-//! `value|last`, `value|last|first`, each five digits of base 64 that count four seconds.
+//! `value|last`, `value|last|first`, each five digits of base 64 that count four seconds:
+//! until 2106.
+
+use std::num::NonZeroU32;
 
 /// When a cookie was set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct CookieDates {
     /// Last, Unix seconds.
-    pub(crate) last: Option<u64>,
+    pub(crate) last: Option<NonZeroU32>,
     /// And the first time.
-    pub(crate) first: Option<u64>,
+    pub(crate) first: Option<NonZeroU32>,
 }
 
 impl CookieDates {
@@ -39,17 +42,17 @@ impl CookieDates {
     }
 }
 
-fn read(digits: &[u8]) -> Option<u64> {
+fn read(digits: &[u8]) -> Option<NonZeroU32> {
     let digits = digits.get(..DIGITS)?;
-    let number = digits.iter().try_fold(0_u64, |number, digit| {
+    let number = digits.iter().try_fold(0_u32, |number, digit| {
         let value = TABLE.iter().position(|known| known == digit)?;
-        Some(number << 6 | value as u64)
+        Some(number << 6 | value as u32)
     })?;
-    (number > 0).then_some(number * STEP)
+    NonZeroU32::new(number * STEP)
 }
 
-fn put(seconds: u64, out: &mut [u8]) {
-    let steps = seconds.div_ceil(STEP);
+fn put(seconds: NonZeroU32, out: &mut [u8]) {
+    let steps = seconds.get().div_ceil(STEP);
     for (index, byte) in out.iter_mut().enumerate() {
         *byte = match index.checked_sub(1) {
             None => SEPARATOR,
@@ -62,7 +65,7 @@ const SEPARATOR: u8 = b'|';
 const DIGITS: usize = 5;
 const DATE_LEN: usize = DIGITS + 1;
 /// Seconds that one of them counts.
-const STEP: u64 = 4;
+const STEP: u32 = 4;
 /// Two of them.
 pub(crate) const DATES_MAX: usize = 2 * DATE_LEN;
 const TABLE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -76,7 +79,7 @@ mod tests {
     #[test]
     fn a_date_is_five_digits() {
         let dates = CookieDates {
-            last: Some(1_700_000_000),
+            last: NonZeroU32::new(1_700_000_000),
             first: None,
         };
         assert_eq!(dates.write(&mut [0; DATES_MAX]), "|ZVPxA");
@@ -103,13 +106,16 @@ mod tests {
     proptest! {
         #[test]
         fn dates_are_read_as_they_were_written(
-            last in 1_u64..1 << 32,
-            first in prop::option::of(1_u64..1 << 32),
+            last in 1_u32..u32::MAX - 3,
+            first in prop::option::of(1_u32..u32::MAX - 3),
         ) {
-            let up = |seconds: u64| seconds.div_ceil(4) * 4;
+            let dates = |by: fn(u32) -> u32| CookieDates {
+                last: NonZeroU32::new(by(last)),
+                first: first.and_then(|first| NonZeroU32::new(by(first))),
+            };
             let mut text = [0; DATES_MAX];
-            let written = format!("s1{}", CookieDates { last: Some(last), first }.write(&mut text));
-            let expected = CookieDates { last: Some(up(last)), first: first.map(up) };
+            let written = format!("s1{}", dates(|seconds| seconds).write(&mut text));
+            let expected = dates(|seconds| seconds.div_ceil(4) * 4);
             prop_assert_eq!(CookieDates::split(written.as_bytes()), (&b"s1"[..], expected));
         }
     }

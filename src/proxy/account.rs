@@ -3,11 +3,12 @@
 
 use std::rc::Rc;
 
+use super::choose::Target;
 use super::connect::{self, NO_SERVER};
 use super::end::SessionEnd;
 use super::queue::Waited;
 use super::record::{self, Way};
-use super::sticky::{Set, Sticky};
+use super::sticky::Set;
 use super::upstream::{Upstream, Use};
 use super::{Client, Shard};
 use crate::generation::Frontend;
@@ -91,18 +92,18 @@ pub(crate) struct Course {
 }
 
 impl Account {
-    /// Notes what became of the client's cookie.
+    /// Notes what became of the client's cookie, if its backend knows one.
     pub(super) fn told(
         &mut self,
-        sticky: &Sticky,
+        (target, set): (&Target, Set),
         server: Option<&Use>,
         tried: Option<&Upstream>,
-        set: Set,
     ) {
+        let Some(sticky) = target.sticky else { return };
         let last = server.map(|server| &**server).or(tried);
         let last = last.map(|upstream| upstream.state.id);
-        self.course.cookies = Some(sticky.letters(last, set));
-        self.course.own = sticky.own();
+        self.course.own = target.plan.own;
+        self.course.cookies = Some(sticky.letters((target.plan.own, last), set));
     }
 
     /// When a server had a place for it: what came before is its stay in the queue.

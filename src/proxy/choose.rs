@@ -49,6 +49,11 @@ impl Target {
         }
     }
 
+    /// With what the client's cookie said, if the backend knows one.
+    pub(crate) fn with_sticky(&self) -> Option<(&Self, Sticky)> {
+        Some((self, self.sticky?))
+    }
+
     /// Pools a connection that is at the end of an exchange.
     pub(crate) fn keep(&self, shard: &Shard, server: &Use, client: ClientId, stream: Stream) {
         // Each worker gets its share of the server's pool, at least one.
@@ -135,7 +140,7 @@ pub(crate) fn find_server(client: &mut Client, head: &mut RequestHead<'_, '_>) -
             let (place, cookie) = ((index, &**backend), (cookies, config));
             let (sticky, server) = Sticky::read(place, cookie, head, shard.clock.wall_s());
             target.sticky = Some(sticky);
-            target.plan.own = sticky.own();
+            target.plan.own = server.map(|server| server.id());
             own = server;
         }
         match connect::assign(&shard, backend, own) {

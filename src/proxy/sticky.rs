@@ -2,24 +2,24 @@
 //! The rules are HAProxy's (configuration manual 4.2 "cookie", mode `insert`; 8.5 for
 //! what the log says of them).
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Shard;
+use super::connect::Plan;
 use super::upstream::Use;
 use crate::config;
 use crate::generation::{Backend, Cookies, Server};
 use crate::http::{CookieDates, Crumb, DATES_MAX, RequestHead, SetCookie};
-use crate::state::{BackendId, ServerId};
+use crate::state::ServerId;
 
 /// What a request's cookie said, where its backend has one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sticky {
-    backend: BackendId,
-    /// Where that was found; another may stand there by the time of the answer.
-    index: usize,
+    /// Where the backend was found; another may stand there by the time of the answer.
+    index: u32,
     said: Said,
-    /// The server it names, which may keep the client.
-    own: Option<ServerId>,
     dates: CookieDates,
 }
 
@@ -64,10 +64,8 @@ impl Sticky {
         now_s: u64,
     ) -> (Self, Option<&'g Arc<Server>>) {
         let mut sticky = Self {
-            backend: backend.state.id,
-            index,
+            index: u32::try_from(index).unwrap_or(u32::MAX),
             said: Said::Nothing,
-            own: None,
             dates: CookieDates::default(),
         };
         let mut hidden = None;
@@ -82,7 +80,6 @@ impl Sticky {
                 (Some(said), _) => said,
                 (None, Some(named)) if named.state.keeps_clients() => {
                     server = Some(named);
-                    sticky.own = Some(named.id());
                     sticky.dates = dates;
                     sticky.said = Said::Valid;
                     break;
@@ -101,16 +98,11 @@ impl Sticky {
         (sticky, server)
     }
 
-    /// The server that the client is to stay at.
-    pub(crate) fn own(&self) -> Option<ServerId> {
-        self.own
-    }
-
     /// Writes the head of an answer of this server with what it sets. `theirs` = whether
     /// the server sets the cookie of this name itself.
     pub(super) fn answer<H>(
         &self,
-        shard: &Shard,
+        (shard, plan): (&Shard, &Plan),
         (server, is_secure): (Option<&Use>, bool),
         head: H,
         theirs: impl FnOnce(&H, &str) -> bool,
@@ -118,8 +110,8 @@ impl Sticky {
     ) -> Set {
         shard.with_generation(|generation| {
             let backends = &generation.backends;
-            let is_ours = |backend: &&Arc<Backend>| backend.state.id == self.backend;
-            let backend = backends.get(self.index).filter(is_ours);
+            let is_ours = |backend: &&Arc<Backend>| backend.state.id == plan.backend;
+            let backend = backends.get(self.index as usize).filter(is_ours);
             let backend = backend.or_else(|| backends.iter().find(is_ours));
             let cookie = backend.and_then(|b| Some((b.cookies()?, b.config.cookie.as_ref()?)));
             let (Some((cookies, config)), Some(server)) = (cookie, server) else {
@@ -127,7 +119,7 @@ impl Sticky {
                 return Set::No;
             };
             let has_theirs = theirs(&head, &cookies.name);
-            let is_direct = self.own == Some(server.state.id);
+            let is_direct = plan.own == Some(server.state.id);
             let now_s = shard.clock.wall_s();
             let mut text = [0; DATES_MAX];
             let value = match has_theirs && config.preserve {
@@ -161,7 +153,7 @@ impl Sticky {
     /// Whether a cookie that is valid has other dates than it should.
     fn is_to_renew(&self, config: &config::Cookie, now_s: u64) -> bool {
         let CookieDates { last, first } = self.dates;
-        let is_past = last.is_none_or(|last| last < now_s);
+        let is_past = last.is_none_or(|last| u64::from(last.get()) < now_s);
         (config.maxidle.is_some() || last.is_some()) && is_past
             || config.maxlife.is_some() != first.is_some()
     }
@@ -171,16 +163,21 @@ impl Sticky {
         if config.maxidle.is_none() && config.maxlife.is_none() {
             return CookieDates::default();
         }
-        let first = self.dates.first.filter(|_| is_direct).unwrap_or(now_s);
+        let now = u32::try_from(now_s).ok().and_then(NonZeroU32::new);
+        let first = self.dates.first.filter(|_| is_direct).or(now);
         CookieDates {
-            last: Some(now_s),
-            first: config.maxlife.map(|_| first),
+            last: now,
+            first: first.filter(|_| config.maxlife.is_some()),
         }
     }
 
-    /// The third and fourth letter of the termination state, of a request that came to
-    /// this server, or tried it last.
-    pub(super) fn letters(&self, server: Option<ServerId>, set: Set) -> [u8; 2] {
+    /// The third and fourth letter of the termination state, of a request whose cookie
+    /// named `own`, and that came to `server`, or tried it last.
+    pub(super) fn letters(
+        &self,
+        (own, server): (Option<ServerId>, Option<ServerId>),
+        set: Set,
+    ) -> [u8; 2] {
         let said = match self.said {
             Said::Nothing => b'N',
             Said::Invalid => b'I',
@@ -188,7 +185,7 @@ impl Sticky {
             Said::Expired => b'E',
             Said::Old => b'O',
             // It could not be reached.
-            Said::Valid if server.is_some() && server != self.own => b'D',
+            Said::Valid if server.is_some() && server != own => b'D',
             Said::Valid => b'V',
         };
         let set = match set {
@@ -204,8 +201,9 @@ impl Sticky {
 
 /// Whether a cookie has outlived itself, or comes from further ahead than clocks differ.
 fn too_old(dates: CookieDates, config: &config::Cookie, now_s: u64) -> Option<Said> {
-    let is_over = |date: Option<u64>, most: Option<std::time::Duration>| {
+    let is_over = |date: Option<NonZeroU32>, most: Option<Duration>| {
         date.zip(most).is_some_and(|(date, most)| {
+            let date = u64::from(date.get());
             now_s.saturating_sub(date) > most.as_secs() || date > now_s + AHEAD_MAX_S
         })
     };

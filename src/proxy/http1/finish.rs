@@ -106,8 +106,8 @@ impl Exchange {
         let asker = Asker::of(client);
         let backend = self.target.map(|target| target.plan.backend);
         let server = self.server.as_ref();
-        if let Some(sticky) = self.target.and_then(|target| target.sticky) {
-            account.told(&sticky, server, self.tried.as_deref(), self.set);
+        if let Some(target) = &self.target {
+            account.told((target, self.set), server, self.tried.as_deref());
         }
         account.count(&asker, server, self.tried.as_deref(), backend, &self.line);
     }

@@ -9,6 +9,7 @@ use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead
 use crate::proxy::Client;
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::buffers::Buf;
+use crate::proxy::choose::Target;
 use crate::proxy::connect::{UNWATCHED, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
@@ -343,13 +344,13 @@ impl Exchange {
         reply: Reply<'_>,
         out: &mut Vec<u8>,
     ) {
-        let Some(sticky) = self.target.and_then(|target| target.sticky) else {
+        let Some((target, sticky)) = self.target.as_ref().and_then(Target::with_sticky) else {
             return http::write_response(head, &reply, out);
         };
         let whom = (self.server.as_ref(), client.stream.is_secure());
         let theirs = |head: &&ResponseHead<'_, '_>, name: &str| head.sets_cookie(name);
-        let shard = client.slot.shard();
-        self.set = sticky.answer(shard, whom, head, theirs, |head, cookie| {
+        let place = (&**client.slot.shard(), &target.plan);
+        self.set = sticky.answer(place, whom, head, theirs, |head, cookie| {
             http::write_response(head, &Reply { cookie, ..reply }, out);
         });
     }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Bench, named, request};
-use crate::support::{Answer, Origin, RawClient};
+use crate::support::authority::{Authority, GET, ask};
+use crate::support::{Answer, Lb, Origin, RawClient};
 
 #[test]
 fn a_first_answer_sets_the_cookie_and_later_ones_do_not() {
@@ -51,6 +52,26 @@ fn attributes_are_those_that_are_written() {
 }
 
 #[test]
+fn over_tls_it_is_secure() {
+    let (ca, server) = (Authority::new("ca"), named("s1"));
+    let file = ca.write("a.pem", &["a.test"]);
+    for (keys, is_secure) in [("", true), ("secure = false", false)] {
+        let lb = Lb::start(&format!(
+            "[[listen]]\nname = \"web\"\nbind = {{ address = \"127.0.0.1:0\", tls = true }}\n\
+             tls = {{ certificates = [{file:?}] }}\nserver = \"{}\"\ncookie = {{ {keys} }}\n",
+            server.addr()
+        ));
+        let mut client = ca.connect(lb.addr(), "a.test");
+        let (head, _) = ask(&mut client, GET).unwrap();
+        assert_eq!(
+            head.contains("; path=/; HttpOnly; Secure\r\n"),
+            is_secure,
+            "{head}"
+        );
+    }
+}
+
+#[test]
 fn servers_see_every_cookie_but_ours() {
     let server = named("s1");
     let sent = [
@@ -70,8 +91,7 @@ fn servers_see_every_cookie_but_ours() {
         ),
         ("", sent.to_vec()),
     ] {
-        let text = keys.replace("cookie = \"c1\"", "");
-        let bench = Bench::start(&[server.addr()], &text);
+        let bench = Bench::start(&[server.addr()], keys);
         let before = server.requests().len();
         assert_eq!(bench.get(&sent).body, "s1");
         let seen = &server.requests()[before].head;

@@ -323,13 +323,13 @@ impl Exchange {
 
     /// Sets the client's cookie.
     fn stick(&mut self, fields: &mut HeaderMap) {
-        let Some(sticky) = self.target.and_then(|target| target.sticky) else {
+        let Some((target, sticky)) = self.target.as_ref().and_then(Target::with_sticky) else {
             return;
         };
         let theirs = |fields: &&mut HeaderMap, name: &str| h2_sets_cookie(fields, name);
         let whom = (self.server.as_ref(), self.is_secure);
-        let shard = self.slot.shard();
-        self.set = sticky.answer(shard, whom, fields, theirs, |fields, cookie| {
+        let place = (&**self.slot.shard(), &target.plan);
+        self.set = sticky.answer(place, whom, fields, theirs, |fields, cookie| {
             if let Some(cookie) = cookie {
                 set_h2_cookie(fields, &cookie);
             }
@@ -366,8 +366,8 @@ impl Drop for Exchange {
             is_secure: self.is_secure,
         };
         let (server, tried) = (self.server.as_ref(), self.tried.as_deref());
-        if let Some(sticky) = self.target.and_then(|target| target.sticky) {
-            self.account.told(&sticky, server, tried, self.set);
+        if let Some(target) = &self.target {
+            self.account.told((target, self.set), server, tried);
         }
         self.account
             .count(&asker, server, tried, backend, &self.line);
