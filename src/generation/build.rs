@@ -174,10 +174,8 @@ fn next_backend(
             let back = || returning.get(&(Arc::clone(&config.name), Arc::clone(&member.key)));
             next_server(
                 before.or_else(back),
-                (member, member.maxconn(&config)),
-                config.cookie.as_ref(),
+                (member, &config),
                 origin(tls, before.or_else(back), member, &config),
-                member.settings.proxy_protocol.of(config.proxy_protocol),
                 shared(member.check(&config), &mut checks),
                 workers,
                 change,
@@ -316,15 +314,15 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 
 fn next_server(
     before: Option<&Arc<Server>>,
-    (member, maxconn): (&Member, u32),
-    cookie: Option<&config::Cookie>,
+    (member, backend): (&Member, &config::Backend),
     tls: Option<Arc<tls::Origin>>,
-    proxy_protocol: Option<config::ProxyVersion>,
     check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
 ) -> Arc<Server> {
     let settings = &member.settings;
+    let maxconn = member.maxconn(backend);
+    let proxy_protocol = settings.proxy_protocol.of(backend.proxy_protocol);
     let starts_unproven = member.origin != Origin::Written && check.is_some();
     let fresh = |state: Arc<ServerState>, endpoint| Server {
         key: Arc::clone(&member.key),
@@ -335,7 +333,7 @@ fn next_server(
         proxy_protocol,
         weight: member.weight,
         maxconn,
-        cookie: CookieValue::of(settings, cookie, before),
+        cookie: CookieValue::of(settings, backend.cookie.as_ref(), before),
         group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,

@@ -144,7 +144,7 @@ fn join(shard: &Shard, (backend, own): Place) -> Result<Waiting, Stay> {
             Some(own) => &keeper(backend, own).ok_or(Stay::Moved)?.state.line,
         };
         let joined = line.join(backend.config.maxqueue);
-        joined.ok_or(TOO_MANY.into())
+        joined.ok_or(Stay::Ended(TOO_MANY))
     });
     joined.unwrap_or(Err(NO_SERVER.into()))
 }

@@ -60,7 +60,10 @@ fn of_table(reader: &Reader<'_>, problems: &Problems) -> Cookie {
 
 /// Cookies that browsers do not take (RFC 6265bis 5.7).
 fn refused_by_browsers(reader: &Reader<'_>, cookie: &Cookie, problems: &Problems) {
-    let place = |key: &str| reader.entry(key).map_or(reader.place(), |e| e.key_place);
+    let place = |key: &str| {
+        let entry = reader.entry(key);
+        entry.map_or_else(|| reader.place(), |entry| entry.key_place)
+    };
     if (cookie.same_site, cookie.secure) == (Some(SameSite::None), CookieSecure::Never) {
         problems.at_all(
             &[
