@@ -331,7 +331,7 @@ fn the_demo_serves_and_ends_at_once() {
     let asked = std::time::Instant::now();
     assert_eq!(demo.wait_exit().code(), Some(0));
     assert!(
-        asked.elapsed() < Duration::from_secs(2),
+        asked.elapsed() < Duration::from_secs(10),
         "{:?}",
         asked.elapsed()
     );

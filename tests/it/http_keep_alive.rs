@@ -369,7 +369,7 @@ fn a_reset_while_waiting_ends_the_exchange_at_the_server() {
 #[test]
 fn a_connection_with_nothing_to_say_is_closed_without_a_word() {
     let origin = Origin::ok("hello");
-    let lb = Lb::with(origin.addr(), "timeouts = { http_request = \"100ms\" }");
+    let lb = Lb::with(origin.addr(), "timeouts = { http_request = \"1s\" }");
     let mut silent = lb.client();
     assert_eq!(silent.read_end(), (Vec::new(), End::Fin));
     let mut empty_lines = lb.client();

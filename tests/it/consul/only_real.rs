@@ -199,7 +199,7 @@ fn a_client_of_consuls_dns_does_not_notice_that_one_of_two_stops() {
         let bind = free_addr();
         let text = format!(
             "[global]\nworkers = 1\nadmin = \"\"\ndrain_delay = \"1s\"\n{}\
-             [[register]]\nconsul = \"lb\"\naddress = \"{bind}\"\nfrontend = \"web\"\nttl = \"2s\"\n",
+             [[register]]\nconsul = \"lb\"\naddress = \"{bind}\"\nfrontend = \"web\"\nttl = \"10s\"\n",
             file(consul.addr(), WEB).replace("127.0.0.1:0", &bind.to_string())
         );
         (bind, Rlb::with(&*text).ready_on(bind).start())

@@ -46,7 +46,7 @@ fn states_change_live_and_a_click_drains() {
         "[stats]\nbind = \"{addr}\"\nauth = \"ann:secret\"\nadmin = true\n\
          [[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\nserver = [\n\
          {{ name = \"s1\", address = \"{}\" }},\n{{ name = \"s2\", address = \"{}\" }},\n]\n\
-         check = {{ interval = \"100ms\" }}\n",
+         check = {{ interval = \"100ms\", timeout = \"30s\" }}\n",
         first.addr(),
         second.addr()
     ));

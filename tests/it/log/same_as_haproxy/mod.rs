@@ -21,10 +21,11 @@ use counters::compare;
 use line::Line;
 use sides::{Side, haproxy, rlb};
 
-/// Client and server timeouts of both.
-const WAIT: Duration = Duration::from_millis(400);
+/// Client and server timeouts of both: what a test, an origin or a client does in between
+/// takes less, on a busy machine too.
+const WAIT: Duration = Duration::from_secs(1);
 /// The time for one connect, of both.
-const CONNECT: Duration = Duration::from_millis(200);
+const CONNECT: Duration = Duration::from_millis(400);
 /// The time a place at a busy server is waited for, of both.
 const PLACE: Duration = Duration::from_millis(100);
 /// Long enough that what was sent is there, and no timeout is near.
