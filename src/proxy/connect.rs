@@ -58,7 +58,7 @@ impl Plan {
 /// A fresh connection, or whatever leads to a server.
 #[derive(Debug)]
 pub(crate) struct Dialled<L = Stream> {
-    /// The socket.
+    /// The socket, or what stands for one.
     pub(crate) stream: L,
     /// The server, counted as in use.
     pub(crate) server: Use,

@@ -161,6 +161,26 @@ fn the_server_gets_the_handshake_of_http1_and_then_each_byte() {
 }
 
 #[test]
+fn one_that_both_sides_end_at_once_is_over_at_once() {
+    let origin = PlayedOrigin::listen();
+    let lb = Lb::start(&format!(
+        "[[listen]]\nname = \"web\"\nbind = {{ address = \"127.0.0.1:0\", protocol = \"h2\" }}\n\
+         server = {{ name = \"s1\", address = \"{}\" }}\n",
+        origin.addr()
+    ));
+    let mut client = Raw::connect(lb.addr());
+    wanted(1, &mut client, END_STREAM);
+    let mut server = origin.accept();
+    let asked = server.read_head();
+    server.send(format!("{}bye", switching(&asked)));
+    server.finish_sending();
+    assert!(matches!(client.verdict(), Verdict::Answer(1, 0x88)));
+    assert_eq!(client.body(1), b"bye");
+    assert_eq!(server.read_end(), (Vec::new(), End::Fin));
+    wait_until(PATIENCE, "its end", || lb.server("web", "s1").current == 0);
+}
+
+#[test]
 fn a_reset_of_one_side_is_one_of_the_other() {
     let origin = PlayedOrigin::listen();
     let lb = h2c(origin.addr(), "");

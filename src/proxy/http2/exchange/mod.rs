@@ -254,6 +254,9 @@ impl Exchange {
         if self.tunnel.is_some() && !had_tunnel && step.is_pending() {
             // What the client sends is of interest from now on.
             self.poll_up(cx)?;
+            if self.is_over() {
+                return Ok(Poll::Ready(Step::Done));
+            }
         }
         Ok(step)
     }
