@@ -38,6 +38,8 @@ fn servers(name: &str) -> Servers {
         "moved" => &[("refused", "ca", PLAIN), ("ok", "cb", PLAIN)],
         "given" | "kept" => &[("setter", "ca", PLAIN)],
         "stuck" => &[("ok", "ca", DISABLED)],
+        // The second is there to be passed by, and answers nobody: HAProxy's averages of
+        // a backend shrink with each request that got no answer.
         "lined" => &[
             ("silent", "ca", ["maxconn 1", ", maxconn = 1"]),
             ("ok", "cb", PLAIN),
