@@ -269,6 +269,12 @@ fn server(old: &Member, new: &Member) -> String {
         old.check_enabled.words(),
         new.check_enabled.words(),
     );
+    let tls = |member: &Member| {
+        member
+            .tls
+            .map_or_else(|| "as written".to_owned(), |on| on.words())
+    };
+    say("tls", tls(old), tls(new));
     say("health", old.health.words(), new.health.words());
     if words.is_empty() {
         "settings".to_owned()

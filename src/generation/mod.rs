@@ -11,6 +11,7 @@ mod build;
 mod claim;
 mod desired;
 mod groups;
+mod handshakes;
 mod model;
 mod pick;
 mod publish;

@@ -219,6 +219,10 @@ pub(crate) struct Server {
     pub(crate) check_enabled: bool,
     /// It starts as unproven: its first check must pass before it serves beside others.
     pub(crate) starts_unproven: bool,
+    /// Names what checks speak to: as `endpoint`, but for TLS that was switched at run time.
+    pub(crate) check_endpoint: EndpointId,
+    /// Handshakes of checks; differs from `tls` when that was switched at run time.
+    pub(crate) check_tls: Option<Arc<tls::Origin>>,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
     /// The PROXY header its checks begin with.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use httparse::Header;
 
 use super::field::Kinds;
-use super::{FieldKind, Framing, RequestHead, Version};
+use super::{FieldKind, Framing, RequestHead, Version, WebSocketKey};
 use crate::config::{Forwarded, ForwardedFor, ForwardedPort};
 
 /// What is known of the client's connection.
@@ -21,6 +21,8 @@ pub(crate) struct Client<'a> {
     pub(crate) trusted: bool,
     /// Made by the caller when [`Forwarded::request_id`] names a field.
     pub(crate) request_id: Option<&'a [u8]>,
+    /// Made by the caller for an Upgrade that has none: its client speaks HTTP/2 (RFC 8441).
+    pub(crate) websocket_key: Option<WebSocketKey>,
     /// X-SSL-Client-* lines, each with its end; `None` = clients are not asked for certificates.
     pub(crate) certificate: Option<&'a [u8]>,
 }
@@ -93,6 +95,9 @@ pub(crate) fn write_request(
                 out,
                 &[b"Connection: Upgrade\r\nUpgrade: ", protocols, b"\r\n"],
             );
+            if let Some(key) = &client.websocket_key {
+                put(out, &[b"Sec-WebSocket-Key: ", key.as_bytes(), b"\r\n"]);
+            }
         }
     }
     out.extend_from_slice(b"\r\n");

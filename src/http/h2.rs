@@ -16,9 +16,10 @@ use super::reply::{END_TO_END, Reply};
 use super::request::{RequestHead, max_forwards};
 use super::target::{Target, is_authority};
 use super::trailer::may_pass;
+use super::websocket::{ACCEPT_FIELD, KEY_FIELD, WEBSOCKET};
 use super::{
     Canned, FieldKind, Framing, MethodKind, Refused, ResponseFraming, ResponseHead, Slots, Version,
-    write_canned,
+    WebSocketKey, write_canned,
 };
 use crate::config::RequestLimits;
 
@@ -41,12 +42,15 @@ pub(crate) fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// Holds the head of a request against the rules. `ended` = no DATA follows.
+/// Holds the head of a request against the rules. `ended` = no DATA follows; `protocol` is
+/// that of an extended CONNECT (RFC 8441 4), which reads as the request that opens a WebSocket
+/// in HTTP/1.1: GET with Upgrade.
 ///
 /// # Errors
 /// As for HTTP/1.1, and where the two ways to name the host disagree.
 pub(crate) fn read_h2_request<'h, 'b>(
     parts: &'b request::Parts,
+    protocol: Option<&str>,
     ended: bool,
     limits: &RequestLimits,
     slots: &'h mut Slots<'b>,
@@ -64,13 +68,21 @@ pub(crate) fn read_h2_request<'h, 'b>(
         if let [b' ' | b'\t', ..] | [.., b' ' | b'\t'] = value {
             return Err(Refused::FieldValue);
         }
+        // The handshake that it is of is ours.
+        if protocol.is_some() && name == KEY_FIELD {
+            continue;
+        }
         len += name.len() + value.len() + 4;
         fields.push(Header { name, value });
     }
     let fields = &fields[..];
     let kinds = &mut slots.kinds[..fields.len()];
     let section = Section::of_fields(fields, kinds)?;
-    let method = parts.method.as_str();
+    let (method, upgrade) = match protocol {
+        None => (parts.method.as_str(), None),
+        Some(protocol) if protocol.eq_ignore_ascii_case(WEBSOCKET) => ("GET", Some(WEBSOCKET)),
+        Some(_) => return Err(Refused::Protocol),
+    };
     let kind = MethodKind::of(method);
     let target = read_target(parts, kind)?;
     if method.len() + target.len() > limits.uri {
@@ -80,6 +92,9 @@ pub(crate) fn read_h2_request<'h, 'b>(
         return Err(Refused::Expectation);
     }
     let framing = match (section.body.content_length, ended) {
+        // What follows is no body.
+        (None, _) if upgrade.is_some() => Framing::None,
+        (Some(_), _) if upgrade.is_some() => return Err(Refused::ContentLength),
         (Some(length), _) => Framing::Length(length),
         // Some servers want to be told (9110 8.6).
         (None, true) if matches!(kind, MethodKind::Post | MethodKind::Put) => Framing::Length(0),
@@ -98,7 +113,7 @@ pub(crate) fn read_h2_request<'h, 'b>(
         framing,
         keep_alive: true,
         expect_continue: framing.has_body() && section.seen.has(FieldKind::Expect),
-        upgrade: None,
+        upgrade: upgrade.map(str::as_bytes),
         max_forwards: match kind {
             MethodKind::Options if section.seen.has(FieldKind::MaxForwards) => {
                 Some(max_forwards(fields, kinds)?)
@@ -204,6 +219,30 @@ pub(crate) fn to_h2_response(
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     finish_response(head.status, head.version, reply.date, reply.via, fields);
+    Some(response)
+}
+
+/// The answer of an HTTP/1.1 server that switched to WebSocket, for the client that asked
+/// for it by extended CONNECT (RFC 8441 5). `None` as for [`to_h2_response`], and if it is not
+/// the answer to this key.
+pub(crate) fn to_h2_tunnel(
+    raw: &[u8],
+    head: &ResponseHead<'_, '_>,
+    key: &WebSocketKey,
+    reply: &Reply<'_>,
+) -> Option<Response<()>> {
+    let mut response = to_h2_response(raw, head, reply)?;
+    let fields = response.headers_mut();
+    let mut accepts = fields.get_all(ACCEPT_FIELD).iter();
+    let is_answer = accepts
+        .next()
+        .is_some_and(|accept| key.is_answered_by(accept.as_bytes()));
+    if !is_answer || accepts.next().is_some() {
+        return None;
+    }
+    fields.remove(ACCEPT_FIELD);
+    fields.remove(header::CONTENT_LENGTH);
+    *response.status_mut() = StatusCode::OK;
     Some(response)
 }
 

@@ -25,6 +25,7 @@ mod request;
 mod response;
 mod target;
 mod trailer;
+mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -37,12 +38,13 @@ pub(crate) use forward::{Client, request_bound, write_request};
 pub(crate) use framing::{Framing, ResponseFraming};
 pub(crate) use h2::{
     filter_trailers, join_cookies, read_h2_request, read_trailers, relay_h2_response, to_h2_answer,
-    to_h2_request, to_h2_response, write_trailers,
+    to_h2_request, to_h2_response, to_h2_tunnel, write_trailers,
 };
 pub(crate) use lower::{lowered_framing, write_lowered};
 pub(crate) use reply::{Reply, reply_framing, response_bound, write_response};
 pub(crate) use request::{MethodKind, RequestHead, Scheme, may_complete, parse_request};
 pub(crate) use response::{Asked, ResponseHead, parse_response};
+pub(crate) use websocket::WebSocketKey;
 
 /// Version of a message as received; ours is always 1.1, in both directions (9110 2.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

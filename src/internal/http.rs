@@ -316,6 +316,7 @@ fn client(trusted: bool) -> Client<'static> {
         https: false,
         trusted,
         request_id: Some(b"0123456789abcdef"),
+        websocket_key: None,
         certificate: None,
     }
 }

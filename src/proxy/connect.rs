@@ -1,5 +1,6 @@
 //! A server for a piece of work: pick, dial, try again elsewhere.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -43,11 +44,11 @@ impl Plan {
     }
 }
 
-/// A fresh connection.
+/// A fresh connection, or whatever leads to a server.
 #[derive(Debug)]
-pub(crate) struct Dialled {
+pub(crate) struct Dialled<L = Stream> {
     /// The socket.
-    pub(crate) stream: Stream,
+    pub(crate) stream: L,
     /// The server, counted as in use.
     pub(crate) server: Use,
     /// Failed tries before this one.
@@ -56,6 +57,15 @@ pub(crate) struct Dialled {
     pub(crate) redispatched: bool,
     /// In the queue, between two tries.
     pub(crate) waited: Waited,
+}
+
+/// What leads to a server.
+#[derive(Debug)]
+pub(crate) enum Link<O> {
+    /// A connection of nobody's yet.
+    Fresh(Stream),
+    /// One that was there.
+    Open(O),
 }
 
 /// No connection came about.
@@ -98,7 +108,7 @@ pub(crate) enum Assigned {
 }
 
 /// Where a failed try goes next.
-enum Again {
+pub(super) enum Again {
     Same,
     Other(Use),
     /// Others could do it, and have enough to do.
@@ -108,7 +118,7 @@ enum Again {
 
 /// Picks another server than the one that failed; that one if it is the only one,
 /// which is neither counted as picked again nor as a second session of it.
-fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
+pub(super) fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
     shard.with_generation(|generation| {
         let mut backends = generation.backends.iter();
         let Some(backend) = backends.find(|b| b.state.id == backend) else {
@@ -193,12 +203,45 @@ pub(crate) async fn establish(
     ends: &dyn Fn() -> Option<Ends>,
     left: &mut Left<'_>,
 ) -> Result<Dialled, NoConnection> {
+    let open = |_: &Use| None::<Infallible>;
+    let dialled = reach(slot, plan, first, ends, left, &open).await?;
+    let Link::Fresh(stream) = dialled.stream;
+    Ok(Dialled {
+        stream,
+        server: dialled.server,
+        retries: dialled.retries,
+        redispatched: dialled.redispatched,
+        waited: dialled.waited,
+    })
+}
+
+/// The same, where a connection that is `open` to a server serves as well as a fresh one.
+///
+/// # Errors
+/// As for [`establish`].
+pub(super) async fn reach<O>(
+    slot: &Slot,
+    plan: Plan,
+    first: Use,
+    ends: &dyn Fn() -> Option<Ends>,
+    left: &mut Left<'_>,
+    open: &dyn Fn(&Use) -> Option<O>,
+) -> Result<Dialled<Link<O>>, NoConnection> {
     let shard = slot.shard();
     let mut server = first;
     let (mut retries, mut redispatched) = (0, false);
     let mut waited = Waited::default();
     loop {
         slot.set_server(Some(server.state.id));
+        if let Some(open) = open(&server) {
+            return Ok(Dialled {
+                stream: Link::Open(open),
+                server,
+                retries,
+                redispatched,
+                waited,
+            });
+        }
         server.counters.connects.add(1);
         let outcome = attempt(slot, plan.connect, &server, ends, left).await;
         let failed = |end, server| NoConnection {
@@ -221,7 +264,7 @@ pub(crate) async fn establish(
                 match next {
                     Again::Same => {
                         return Ok(Dialled {
-                            stream,
+                            stream: Link::Fresh(stream),
                             server,
                             retries,
                             redispatched,

@@ -279,6 +279,17 @@ impl Gather<'_> {
             self.compare(&name, "check port", &settings.check_port, &some);
             settings.check_port = some.value;
         }
+        if let Some(tls) = &set.tls {
+            let shared = self.backend.tls.as_ref();
+            let written = settings.tls.of(shared).is_some();
+            if written || shared.is_some() {
+                self.compare(&name, "tls", &written, tls);
+                member.tls = Some(tls.value);
+            } else if tls.value {
+                let why = "TLS was switched on at run time, but nothing written says any more how it is spoken: it is spoken to in plain";
+                self.warn(&name, why);
+            }
+        }
         if let Some(enabled) = &set.check_enabled
             && has_check
         {

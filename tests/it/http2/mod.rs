@@ -1,8 +1,10 @@
 //! HTTP/2: clients of both kinds of server, as frames, through real programs, and gRPC.
 
+mod browser;
 mod checks;
 mod client;
 mod drain;
+mod elsewhere;
 mod floods;
 mod frames;
 mod grpc;
@@ -15,6 +17,7 @@ mod places;
 mod raw;
 mod real;
 mod tls;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 

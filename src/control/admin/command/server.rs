@@ -144,10 +144,12 @@ pub(super) fn set(arguments: &Arguments<'_>) -> Parsed {
         } else {
             "set server <b>/<s> fqdn failed because no resolution is configured.".into()
         }),
-        "ssl" => Err(
-            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings"
-                .into(),
-        ),
+        // Whether it can be set at all is looked at first, when the server is known.
+        "ssl" => Ok(ServerChange::Tls(match value {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        })),
         "name" => Err("Renaming a server is not in this version yet.".into()),
         _ => Err(Reply::refused(USAGE)),
     };

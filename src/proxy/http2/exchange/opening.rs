@@ -84,12 +84,15 @@ impl Exchange {
         };
         self.server = Some(server);
         let body = match self.request.framing {
+            // A tunnel is no body.
+            None | Some(Framing::None) => None,
             _ if self.source.has_ended() => None,
             framing => Some(framing == Some(Framing::Chunked)),
         };
         let text = std::mem::take(&mut self.request.text);
         let asked = (self.request.asked, target.limits);
-        Ok(ToHttp1::new(stream, reused, text, body, asked))
+        let websocket = self.request.websocket;
+        Ok(ToHttp1::new(stream, reused, text, body, asked, websocket))
     }
 
     async fn open_http2(

@@ -31,7 +31,7 @@ pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::{Nginx, nginx};
 pub(crate) use podman::{RealPodman, podman};
 pub(crate) use python::{Python, python};
-pub(crate) use tool::{Said, Tool, tool};
+pub(crate) use tool::{Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
