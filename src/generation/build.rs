@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::handshakes::{Handshakes, is_same};
 use super::route::RouteIndex;
 use super::{
-    Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
+    Backend, CookieValue, Cookies, Desired, Entrance, Frontend, Generation, Groups, Member, Origin,
+    Server, Shares,
 };
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
@@ -174,9 +175,8 @@ fn next_backend(
             let back = || returning.get(&(Arc::clone(&config.name), Arc::clone(&member.key)));
             next_server(
                 before.or_else(back),
-                (member, member.maxconn(&config)),
+                (member, &config),
                 Handshakes::of(tls, before.or_else(back), member, &config),
-                member.settings.proxy_protocol.of(config.proxy_protocol),
                 shared(member.check(&config), &mut checks),
                 workers,
                 change,
@@ -252,6 +252,7 @@ fn assemble(
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
         groups,
+        cookies: (config.cookie.as_ref()).map(|cookie| Box::new(Cookies::new(cookie, &servers))),
         is_limited: servers.iter().any(|server| server.maxconn > 0),
         by_name,
         state: before.map_or_else(
@@ -314,14 +315,15 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 
 fn next_server(
     before: Option<&Arc<Server>>,
-    (member, maxconn): (&Member, u32),
+    (member, backend): (&Member, &config::Backend),
     handshakes: Handshakes,
-    proxy_protocol: Option<config::ProxyVersion>,
     check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
 ) -> Arc<Server> {
     let settings = &member.settings;
+    let maxconn = member.maxconn(backend);
+    let proxy_protocol = settings.proxy_protocol.of(backend.proxy_protocol);
     let starts_unproven = member.origin != Origin::Written && check.is_some();
     let fresh = |state: Arc<ServerState>, endpoint, check_endpoint| Server {
         key: Arc::clone(&member.key),
@@ -332,6 +334,7 @@ fn next_server(
         proxy_protocol,
         weight: member.weight,
         maxconn,
+        cookie: CookieValue::of(settings, backend.cookie.as_ref(), before),
         group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
@@ -383,6 +386,7 @@ fn next_server(
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
         && a.group == b.group
+        && a.cookie == b.cookie
         && a.weight == b.weight
         && a.maxconn == b.maxconn
         && a.initial_weight == b.initial_weight

@@ -9,6 +9,7 @@
 
 mod build;
 mod claim;
+mod cookies;
 mod desired;
 mod groups;
 mod handshakes;
@@ -24,6 +25,7 @@ mod tests;
 
 pub(crate) use build::{Change, Returning};
 pub(crate) use claim::Claim;
+pub(crate) use cookies::{CookieValue, Cookies};
 pub(crate) use desired::{Desired, Entrance, Member, Origin, Shares};
 pub(crate) use groups::{Group, Groups};
 pub(crate) use model::{Backend, Frontend, Generation, Server};

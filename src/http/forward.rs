@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use httparse::Header;
 
+use super::cookie;
 use super::field::Kinds;
 use super::{FieldKind, Framing, RequestHead, Version, WebSocketKey};
 use crate::config::{Forwarded, ForwardedFor, ForwardedPort};
@@ -114,6 +115,7 @@ fn write_end_to_end(
     let mut pass = Kinds::of(&[FieldKind::Other, FieldKind::Date, FieldKind::Via]);
     // To be ignored in 1.0 (9110 10.1.1), and what we send is 1.1.
     pass.add_if(FieldKind::Expect, head.version != Version::Http10);
+    pass.add_if(FieldKind::Cookie, head.hidden_cookie.is_none());
     pass.add_if(FieldKind::MaxForwards, head.max_forwards.is_none());
     pass.add_if(FieldKind::XForwardedFor, rules.for_ == ForwardedFor::Off);
     pass.add_if(FieldKind::XForwardedProto, client.trusted);
@@ -128,6 +130,9 @@ fn write_end_to_end(
     let mut has_id = false;
     for (field, kind) in head.fields.iter().zip(head.kinds) {
         if !pass.has(*kind) {
+            if let (FieldKind::Cookie, Some(name)) = (*kind, head.hidden_cookie) {
+                cookie::put_without(out, field, name);
+            }
             continue;
         }
         if let Some(name) = id_name

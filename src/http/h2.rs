@@ -10,6 +10,7 @@ use ::http::{Method, Request, Response, StatusCode, Uri, request};
 use bytes::Bytes;
 use httparse::{EMPTY_HEADER, Header};
 
+use super::cookie::set_name;
 use super::field::{FIELDS_MAX, Section};
 use super::forward::{put, put_via};
 use super::reply::{END_TO_END, Reply};
@@ -18,8 +19,8 @@ use super::target::{Target, is_authority};
 use super::trailer::may_pass;
 use super::websocket::{ACCEPT_FIELD, KEY_FIELD, WEBSOCKET};
 use super::{
-    Canned, FieldKind, Framing, MethodKind, Refused, ResponseFraming, ResponseHead, Slots, Version,
-    WebSocketKey, write_canned,
+    Canned, FieldKind, Framing, MethodKind, Refused, ResponseFraming, ResponseHead, SetCookie,
+    Slots, Version, WebSocketKey, write_canned,
 };
 use crate::config::RequestLimits;
 
@@ -114,6 +115,7 @@ pub(crate) fn read_h2_request<'h, 'b>(
         keep_alive: true,
         expect_continue: framing.has_body() && section.seen.has(FieldKind::Expect),
         upgrade: upgrade.map(str::as_bytes),
+        hidden_cookie: None,
         max_forwards: match kind {
             MethodKind::Options if section.seen.has(FieldKind::MaxForwards) => {
                 Some(max_forwards(fields, kinds)?)
@@ -250,6 +252,36 @@ pub(crate) fn to_h2_tunnel(
 pub(crate) fn relay_h2_response(response: &mut Response<()>, date: &[u8; 29], via: Option<&str>) {
     let status = response.status().as_u16();
     finish_response(status, Version::Http2, date, via, response.headers_mut());
+}
+
+/// Whether it sets the cookie of this name.
+pub(crate) fn h2_sets_cookie(fields: &HeaderMap, name: &str) -> bool {
+    let mut lines = fields.get_all(header::SET_COOKIE).iter();
+    lines.any(|line| set_name(line.as_bytes()) == name.as_bytes())
+}
+
+/// What keeps the client at its server, in a head of either version.
+pub(crate) fn set_h2_cookie(fields: &mut HeaderMap, cookie: &SetCookie<'_>) {
+    if cookie.replaces && h2_sets_cookie(fields, cookie.name) {
+        let lines: Vec<_> = fields.get_all(header::SET_COOKIE).iter().cloned().collect();
+        fields.remove(header::SET_COOKIE);
+        for line in lines {
+            if set_name(line.as_bytes()) != cookie.name.as_bytes() {
+                fields.append(header::SET_COOKIE, line);
+            }
+        }
+    }
+    let Some(crumb) = cookie.crumb else { return };
+    let (value, suffix) = (crumb.value, crumb.suffix);
+    let line = [cookie.name, "=", value, suffix, crumb.attributes].concat();
+    // All of it is visible ASCII.
+    if let Ok(line) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
+        fields.append(header::SET_COOKIE, line);
+    }
+    if crumb.private {
+        let private = HeaderValue::from_static("private");
+        fields.append(header::CACHE_CONTROL, private);
+    }
 }
 
 /// Date where there is none (9110 6.6.1), and Via.

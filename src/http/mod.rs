@@ -14,6 +14,8 @@
 mod body;
 mod canned;
 mod chunked;
+mod cookie;
+mod dates;
 mod error;
 mod field;
 mod forward;
@@ -32,13 +34,16 @@ mod tests;
 
 pub(crate) use body::{CHUNK_HEAD_MAX, Decoded, Decoder, LAST_CHUNK, chunk_head};
 pub(crate) use canned::{Canned, write_canned, write_date};
+pub(crate) use cookie::{Crumb, SetCookie};
+pub(crate) use dates::{CookieDates, DATES_MAX};
 pub(crate) use error::{BadResponse, BodyError, Refused};
 pub(crate) use field::{FieldKind, Slots};
 pub(crate) use forward::{Client, request_bound, write_request};
 pub(crate) use framing::{Framing, ResponseFraming};
 pub(crate) use h2::{
-    filter_trailers, join_cookies, read_h2_request, read_trailers, relay_h2_response, to_h2_answer,
-    to_h2_request, to_h2_response, to_h2_tunnel, write_trailers,
+    filter_trailers, h2_sets_cookie, join_cookies, read_h2_request, read_trailers,
+    relay_h2_response, set_h2_cookie, to_h2_answer, to_h2_request, to_h2_response, to_h2_tunnel,
+    write_trailers,
 };
 pub(crate) use lower::{lowered_framing, write_lowered};
 pub(crate) use reply::{Reply, reply_framing, response_bound, write_response};

@@ -178,7 +178,9 @@ fn end_to_end(
     kinds: &[FieldKind],
     also: &[FieldKind],
 ) -> Vec<(String, Vec<u8>)> {
-    let passes = |kind: &FieldKind| *kind == FieldKind::Other || also.contains(kind);
+    let passes = |kind: &FieldKind| {
+        matches!(kind, FieldKind::Other | FieldKind::Cookie) || also.contains(kind)
+    };
     let kept: Vec<_> = fields
         .iter()
         .zip(kinds)
@@ -329,6 +331,7 @@ fn reply(head: &ResponseHead<'_, '_>, version: Version) -> Reply<'static> {
         framing,
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         via: None,
+        cookie: None,
     }
 }
 

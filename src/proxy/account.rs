@@ -3,16 +3,18 @@
 
 use std::rc::Rc;
 
+use super::choose::Target;
 use super::connect::{self, NO_SERVER};
 use super::end::SessionEnd;
 use super::queue::Waited;
 use super::record::{self, Way};
+use super::sticky::Set;
 use super::upstream::{Upstream, Use};
 use super::{Client, Shard};
 use crate::generation::Frontend;
 use crate::log::{Facts, Kind, NEVER};
 use crate::net::Peer;
-use crate::state::{BackendId, Counters, FrontendCounters, response_class};
+use crate::state::{BackendId, Counters, FrontendCounters, ServerId, response_class};
 
 /// Who asked, and where.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +81,10 @@ pub(crate) struct Course {
     pub(crate) reused: bool,
     /// In the queue, which is before `connected_us`.
     pub(crate) waited: Waited,
+    /// What became of the client's cookie; `None` = its backend knows none.
+    pub(crate) cookies: Option<[u8; 2]>,
+    /// The server it named, which kept it.
+    pub(crate) own: Option<ServerId>,
     /// What a tunnel moved, counted as it did: from the client, to the client.
     pub(crate) tunnelled: (u64, u64),
     /// It is not to be logged.
@@ -86,6 +92,20 @@ pub(crate) struct Course {
 }
 
 impl Account {
+    /// Notes what became of the client's cookie, if its backend knows one.
+    pub(super) fn told(
+        &mut self,
+        (target, set): (&Target, Set),
+        server: Option<&Use>,
+        tried: Option<&Upstream>,
+    ) {
+        let Some(sticky) = target.sticky else { return };
+        let last = server.map(|server| &**server).or(tried);
+        let last = last.map(|upstream| upstream.state.id);
+        self.course.own = target.plan.own;
+        self.course.cookies = Some(sticky.letters((target.plan.own, last), set));
+    }
+
     /// When a server had a place for it: what came before is its stay in the queue.
     pub(crate) fn assigned_us(&self) -> u64 {
         self.started_us + self.course.waited.us
@@ -179,7 +199,13 @@ impl Account {
                 upstream,
                 counted: false,
             },
-            (None, None, Some(backend)) => Way::Backend(backend),
+            (None, None, Some(backend)) => {
+                let (own, waited) = (self.course.own, self.course.waited);
+                Way::Backend(
+                    backend,
+                    own.filter(|_| waited.own_position > 0 && waited.position == 0),
+                )
+            }
             (None, None, None) => Way::Nowhere,
         };
         let course = &self.course;
@@ -193,6 +219,7 @@ impl Account {
             reused: course.reused,
             redispatched: course.redispatched,
             end: self.end.letters(),
+            cookies: course.cookies,
             status: self.status,
             retries: u16::try_from(course.retries).unwrap_or(u16::MAX),
             ip: asker.peer.address.ip(),
@@ -223,6 +250,7 @@ impl Account {
             beconn: 0,
             srvconn: 0,
             queued: course.waited.position,
+            queued_own: course.waited.own_position,
         };
         record::write(asker, way, facts, line);
     }

@@ -13,9 +13,10 @@ use super::upstream::{Upstream, Use};
 use crate::generation::{Backend, Claim, Report, Server};
 use crate::net::proxy_header::{Ends, Header};
 use crate::net::{Stream, dial};
-use crate::state::{BackendId, Entry};
+use crate::state::{BackendId, Entry, ServerId};
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What dialling needs to know of a backend; copied, so that no generation is held.
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) connect: Duration,
     /// A failed connect counts for the server's health.
     pub(crate) observe: bool,
+    /// The server that the client's cookie names: it may keep it while it drains.
+    pub(crate) own: Option<ServerId>,
 }
 
 impl Plan {
@@ -40,7 +43,15 @@ impl Plan {
             retries: backend.config.retries,
             connect: backend.config.timeouts.connect,
             observe: backend.config.observe_connect,
+            own: None,
         }
+    }
+}
+
+impl Plan {
+    /// Whether the client may stay at this server, new work or not.
+    fn keeps(&self, server: &Use) -> bool {
+        self.own == Some(server.state.id) && server.state.keeps_clients()
     }
 }
 
@@ -141,11 +152,16 @@ pub(super) fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Aga
     })
 }
 
-/// Picks a server of this backend and counts it as in use.
+/// Picks a server of this backend and counts it as in use: its `own` for a client that
+/// has one, which is no choice of the algorithm's, and not counted as one.
 #[inline]
-pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Assigned {
+pub(crate) fn assign(shard: &Shard, backend: &Backend, own: Option<&Arc<Server>>) -> Assigned {
     if backend.is_limited() {
-        return assign_place(shard, backend);
+        return assign_place(shard, backend, own);
+    }
+    if let Some(server) = own {
+        let upstream = shard.upstreams.get(shard, backend, server);
+        return Assigned::Server(Use::new(upstream, Entry::Free));
     }
     match backend.pick(None) {
         Some(server) => Assigned::Server(give(shard, backend, server, Entry::Free)),
@@ -154,7 +170,10 @@ pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Assigned {
 }
 
 /// As [`assign`], where servers have limits.
-fn assign_place(shard: &Shard, backend: &Backend) -> Assigned {
+fn assign_place(shard: &Shard, backend: &Backend, own: Option<&Arc<Server>>) -> Assigned {
+    if let Some(server) = own {
+        return assign_own(shard, backend, server);
+    }
     // Who waits already comes first.
     if backend.state.queue.is_awaited() {
         return Assigned::Queue;
@@ -166,7 +185,27 @@ fn assign_place(shard: &Shard, backend: &Backend) -> Assigned {
     }
 }
 
-/// The same for the first in line. What is given out there is no choice of the
+/// As [`assign`], of a client's own server that has a limit. Whoever waits for any
+/// server does not come first, as in HAProxy.
+fn assign_own(shard: &Shard, backend: &Backend, server: &Server) -> Assigned {
+    match server.state.line.is_awaited() {
+        true => Assigned::Queue,
+        false => enter_own(shard, backend, server),
+    }
+}
+
+/// The same for the first in its line.
+pub(super) fn enter_own(shard: &Shard, backend: &Backend, server: &Server) -> Assigned {
+    match server.state.slots.enter() {
+        Some(entry) => {
+            let upstream = shard.upstreams.get(shard, backend, server);
+            Assigned::Server(Use::new(upstream, entry))
+        }
+        None => Assigned::Queue,
+    }
+}
+
+/// As [`assign`] for the first in line. What is given out there is no choice of the
 /// algorithm's to HAProxy, and is not counted as one.
 pub(super) fn assign_first(shard: &Shard, backend: &Backend) -> Assigned {
     match backend.claim(None) {
@@ -255,7 +294,8 @@ pub(super) async fn reach<O>(
             Attempt::Connected(stream) => {
                 // A backend that left the configuration while we dialled: nobody else is
                 // left to do it, and what a server that left has in hand it may finish.
-                let stays = server.state.may_serve() || is_gone(shard, plan.backend);
+                let may_serve = server.state.may_serve() || plan.keeps(&server);
+                let stays = may_serve || is_gone(shard, plan.backend);
                 // It was drained while we dialled: no new work, and nobody's failure.
                 let next = match stays {
                     true => Again::Same,
@@ -329,7 +369,8 @@ async fn queued(
     (retries, redispatched): (u32, bool),
 ) -> Result<Use, NoConnection> {
     // Boxed: as a dial.
-    let (outcome, took) = Box::pin(queue::wait(slot, plan.backend, left)).await;
+    let line = (plan.backend, None);
+    let (outcome, took) = Box::pin(queue::wait(slot, line, left)).await;
     waited.add(took);
     outcome.map_err(|end| NoConnection {
         retries,

@@ -229,7 +229,9 @@ impl Drop for Use {
         self.upstream.backend_counters.busy.down();
         if self.entry == Entry::Counted {
             self.upstream.state.slots.leave();
+            // Whoever is first in either line looks, and one of them finds it.
             self.upstream.queue.wake();
+            self.upstream.state.line.wake();
         }
     }
 }

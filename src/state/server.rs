@@ -1,11 +1,12 @@
 //! What a server keeps over generations: its status, its last check, its counters.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, PerWorker, ServerId, Slots};
+use super::{Counters, PerWorker, Queue, ServerId, Slots};
 
 /// What the checks say (the operational axis).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub(crate) struct ServerState {
     /// How much it may have to do at once. On a line of its own: workers write there, and
     /// read the status for each pick.
     pub(crate) slots: CachePadded<Slots>,
+    /// Clients that wait for this server alone: whom a cookie binds to it.
+    pub(crate) line: Arc<Queue>,
     /// Operational x administrative x life x source, and whether that makes it
     /// usable, so that a pick costs one load. Control writes, workers read;
     /// relaxed, since a command that promises an effect waits for every worker
@@ -84,6 +87,7 @@ impl ServerState {
             id: ServerId::next(),
             counters: PerWorker::new(workers),
             slots: CachePadded::default(),
+            line: Arc::default(),
             status: AtomicU16::new(0),
             health: AtomicU32::new(0),
             last_check: AtomicU64::new(0),
@@ -99,6 +103,18 @@ impl ServerState {
     #[inline]
     pub(crate) fn is_usable(&self) -> bool {
         self.status.load(Relaxed) & UNUSABLE == 0
+    }
+
+    /// Whether clients that are its own may stay: one that takes no new work keeps them,
+    /// and so does one whose first check is still to come, or they all would move when
+    /// their balancer starts anew.
+    pub(crate) fn keeps_clients(&self) -> bool {
+        let status = self.status.load(Relaxed);
+        let against = match status & PARDONED {
+            0 => status,
+            _ => status & !DOWN,
+        };
+        against & !(UNUSABLE | PARDONED | UNPROVEN | DRAIN | STOPPING) == 0
     }
 
     /// Whether it is usable, or nothing is known of it but that it is there: to be used if

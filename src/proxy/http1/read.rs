@@ -172,7 +172,7 @@ fn begin(client: &Client) -> Box<Exchange> {
 fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let mut slots = Slots::new();
     let limits = client.frontend.config.limits;
-    let head = match http::parse_request(buf.bytes(), &limits, &mut slots) {
+    let mut head = match http::parse_request(buf.bytes(), &limits, &mut slots) {
         Ok(Some(head)) => head,
         Ok(None) => return Prepared::Incomplete(buf),
         Err(Refused::Http2) if client.may_speak_http2 && client.requests == 0 => {
@@ -195,7 +195,7 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
     exchange.describe(client, &head);
-    match find_server(client, &head) {
+    match find_server(client, &mut head) {
         Found::Server(target, server) if target.protocol == Protocol::Http2 => {
             client.shard().give_exchange(exchange);
             let (len, lifted) = (head.len, Lifted::new(client, head, target, server));

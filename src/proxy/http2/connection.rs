@@ -185,7 +185,7 @@ impl Session {
         let limits = client.frontend.config.limits;
         let mut slots = Slots::new();
         match read_h2_request(&parts, protocol, ended, &limits, &mut slots) {
-            Ok(head) => exchange.begin(&mut client, &head),
+            Ok(mut head) => exchange.begin(&mut client, &mut head),
             Err(refused) => exchange.refuse(&client, refused),
         }
         tokio::task::spawn_local(exchange.run());

@@ -233,6 +233,8 @@ impl Down {
             framing: head.framing,
             date: &around.shard.clock.date(),
             via: around.via,
+            // Set where the head is handed on.
+            cookie: None,
         };
         let len = head.len;
         if let Some(key) = &self.websocket {

@@ -16,6 +16,7 @@ mod numbers;
 mod places;
 mod raw;
 mod real;
+mod sticky;
 mod tls;
 pub(crate) mod websocket;
 

@@ -1,5 +1,6 @@
 //! What an operator is told.
 
+mod cookies;
 mod meaning;
 
 use super::*;

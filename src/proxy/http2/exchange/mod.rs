@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use crossbeam_utils::CachePadded;
 use h2::Reason;
-use http::Response;
+use http::{HeaderMap, Response};
 
 use super::connection::Shared;
 use super::ends::{ClientLeft, Sink, Source};
@@ -16,7 +16,7 @@ use super::origin::{Around, Origin, Part};
 use super::request::{Begun, Request};
 use crate::config::Protocol;
 use crate::generation::Frontend;
-use crate::http::{Refused, RequestHead};
+use crate::http::{Refused, RequestHead, h2_sets_cookie, set_h2_cookie};
 use crate::net::Peer;
 use crate::proxy::account::{Account, Asker};
 use crate::proxy::answer::Answer;
@@ -25,6 +25,7 @@ use crate::proxy::connect::{self, NO_SERVER, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::record;
 use crate::proxy::sessions::Slot;
+use crate::proxy::sticky::Set;
 use crate::proxy::upstream::{Upstream, Use};
 use crate::proxy::{Client, ClientId};
 use crate::state::FrontendCounters;
@@ -59,6 +60,8 @@ pub(super) struct Exchange {
     client: ClientId,
     peer: Peer,
     is_secure: bool,
+    /// What the answer did with the client's cookie.
+    set: Set,
     /// The request line, if somebody logs.
     line: Vec<u8>,
     progress: bool,
@@ -101,13 +104,14 @@ impl Exchange {
             client: client.id,
             peer: client.peer,
             is_secure: client.stream.is_secure(),
+            set: Set::No,
             line: Vec::new(),
             progress: false,
         }
     }
 
     /// Chooses a server and writes what it is sent, or answers.
-    pub(super) fn begin(&mut self, client: &mut Client, head: &RequestHead<'_, '_>) {
+    pub(super) fn begin(&mut self, client: &mut Client, head: &mut RequestHead<'_, '_>) {
         self.account.bytes_in = head.len as u64;
         self.account.course.understood = true;
         if let Some(line_max) = client.shard().log.wants() {
@@ -339,10 +343,26 @@ impl Exchange {
         Ok(Poll::Ready(()))
     }
 
-    fn head(&mut self, head: Response<()>, last: bool) -> Result<(), ClientLeft> {
+    fn head(&mut self, mut head: Response<()>, last: bool) -> Result<(), ClientLeft> {
+        self.stick(head.headers_mut());
         self.account.status = head.status().as_u16();
         self.account.answered_us = Some(self.slot.shard().clock.now_us());
         self.sink.head(head, last)
+    }
+
+    /// Sets the client's cookie.
+    fn stick(&mut self, fields: &mut HeaderMap) {
+        let Some((target, sticky)) = self.target.as_ref().and_then(Target::with_sticky) else {
+            return;
+        };
+        let theirs = |fields: &&mut HeaderMap, name: &str| h2_sets_cookie(fields, name);
+        let whom = (self.server.as_ref(), self.is_secure);
+        let place = (&**self.slot.shard(), &target.plan);
+        self.set = sticky.answer(place, whom, fields, theirs, |fields, cookie| {
+            if let Some(cookie) = cookie {
+                set_h2_cookie(fields, &cookie);
+            }
+        });
     }
 
     /// All was sent: the connection to the server may be of use to another.
@@ -376,6 +396,9 @@ impl Drop for Exchange {
             is_secure: self.is_secure,
         };
         let (server, tried) = (self.server.as_ref(), self.tried.as_deref());
+        if let Some(target) = &self.target {
+            self.account.told((target, self.set), server, tried);
+        }
         self.account
             .count(&asker, server, tried, backend, &self.line);
     }

@@ -44,7 +44,8 @@ impl Exchange {
         self.account.end = SessionEnd::new(Cause::Client, During::Queue);
         let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
         // Boxed: waiting is rare, and would widen every exchange.
-        let waiting = Box::pin(queue::wait(&self.slot, target.plan.backend, &mut left));
+        let line = (target.plan.backend, target.plan.own);
+        let waiting = Box::pin(queue::wait(&self.slot, line, &mut left));
         let (outcome, waited) = waiting.await;
         self.account.course.waited.add(waited);
         self.account.end = before;

@@ -11,6 +11,7 @@ mod counters;
 mod line;
 mod page;
 mod sides;
+mod sticky;
 
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,10 @@ fn run(side: &Side) -> Vec<Vec<Line>> {
         } else {
             Duration::from_millis(60)
         }) {
+            // HAProxy says here, too, what becomes of its servers: at other levels.
+            if !line.starts_with("<134>") {
+                continue;
+            }
             lines.push(Line::read(&line, start.elapsed()));
         }
         lines

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::super::Syslog;
-use super::{CONNECT, MOMENT, WAIT};
+use super::{CONNECT, MOMENT, WAIT, sticky};
 use crate::support::{DeafOrigin, Haproxy, Origin, Rlb, dawdle, free_addr, real};
 
 /// One of the two, running.
@@ -77,8 +77,15 @@ impl Origins {
                 }
             }
         });
+        let setter = Origin::raw(|mut stream, _| {
+            read_head(&mut stream);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\
+                Set-Cookie: SRV=own\r\n\r\nok";
+            let _ = stream.write_all(answer);
+        });
         let running = vec![
             ("ok", ok),
+            ("setter", setter),
             ("close", closing("", Duration::ZERO)),
             ("garbage", closing("garbage garbage\r\n\r\n", MOMENT)),
             ("silent", silent),
@@ -99,7 +106,7 @@ impl Origins {
         }
     }
 
-    fn addr(&self, name: &str) -> SocketAddr {
+    pub(super) fn addr(&self, name: &str) -> SocketAddr {
         self.http.iter().find(|(n, _)| *n == name).unwrap().1
     }
 }
@@ -150,7 +157,8 @@ pub(super) fn haproxy() -> Option<Side> {
         syslog.addr()
     );
     let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
-    for (name, _) in origins.http.iter().chain(&more) {
+    let sticky = sticky::NAMES.map(|name| (name, www));
+    for (name, _) in origins.http.iter().chain(&more).chain(&sticky) {
         text += &format!("  use_backend {name} if {{ path_beg /{name} }}\n");
     }
     for (name, addr) in &tcp {
@@ -178,6 +186,7 @@ pub(super) fn haproxy() -> Option<Side> {
         text += &format!("backend b-{name}\n  mode tcp\n  server s1 {server}\n");
         text += maxconn(name, "  timeout queue 100ms\n");
     }
+    text += &sticky::haproxy(&origins);
     let running = real::haproxy_with(&text, www)?;
     Some(Side {
         www,
@@ -206,7 +215,8 @@ pub(super) fn rlb(dir: &Path) -> Side {
         syslog.addr()
     );
     let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
-    for (name, _) in origins.http.iter().chain(&more) {
+    let sticky = sticky::NAMES.map(|name| (name, www));
+    for (name, _) in origins.http.iter().chain(&more).chain(&sticky) {
         text += &format!("[[frontend.route]]\npath_prefix = \"/{name}\"\nbackend = \"{name}\"\n");
     }
     for (name, addr) in &tcp {
@@ -245,6 +255,7 @@ pub(super) fn rlb(dir: &Path) -> Side {
             "server_maxconn = 1\ntimeouts = { queue = \"100ms\" }\n",
         );
     }
+    text += &sticky::rlb(&origins);
     let running = Rlb::with(text).ready_on(www).start();
     Side {
         www,

@@ -4,6 +4,7 @@ mod acts;
 mod http;
 mod places;
 mod sessions;
+mod sticky;
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Case {
 
 /// Each row of the map of termination states, and some that stand beside it.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
-    let of_subjects = [http::CASES, sessions::CASES, places::CASES];
+    let of_subjects = [http::CASES, sessions::CASES, places::CASES, sticky::CASES];
     of_subjects.into_iter().flatten()
 }
 
