@@ -205,8 +205,13 @@ impl Events {
     /// From an event to the line in rlb's log that follows from it.
     #[track_caller]
     fn until(&self, log: &str, action: &str, line: &str) -> Duration {
-        let seen = self.0.lock().unwrap();
-        let (_, event) = seen.iter().find(|(seen, _)| seen == action).expect(action);
+        let mut event = None;
+        wait_until(PATIENCE, action, || {
+            let seen = self.0.lock().unwrap();
+            event = seen.iter().find(|(seen, _)| seen == action).map(|e| e.1);
+            event.is_some()
+        });
+        let event = event.expect("waited for");
         let line = log
             .lines()
             .find(|text| text.contains(line))

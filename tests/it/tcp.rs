@@ -1,7 +1,7 @@
 //! TCP mode: bytes, ends and silences pass as they come.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,9 @@ use rustix::net::SendFlags;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Lb, Origin, PATIENCE, Rlb, connect, free_addr, small_pages, wait_until};
+use crate::support::{
+    DeafOrigin, Lb, Origin, PATIENCE, Rlb, connect, free_addr, small_pages, wait_until,
+};
 
 /// One TCP frontend before these servers.
 fn config(servers: &[SocketAddr], more: &str) -> String {
@@ -359,17 +361,10 @@ fn a_refused_connect_goes_to_another_server_at_once() {
 
 #[test]
 fn a_server_that_does_not_answer_its_connect_is_left_for_another() {
-    // A full backlog: the kernel drops the SYN.
-    let full = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::net::listen(&full, 0).unwrap();
-    let addr = full.local_addr().unwrap();
-    let filler: Vec<TcpStream> = (0..4)
-        .filter_map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(50)).ok())
-        .collect();
-    assert!(filler.len() < 4, "the backlog takes them all");
+    let full = DeafOrigin::listen();
     let origin = Origin::raw(|mut stream, _| stream.write_all(b"here").unwrap());
     let lb = Lb::start_whole(&config(
-        &[addr, origin.addr()],
+        &[full.addr(), origin.addr()],
         &timeouts("connect = \"200ms\""),
     ));
     for _ in 0..2 {

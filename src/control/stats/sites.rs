@@ -88,8 +88,8 @@ impl Drop for Open {
 #[derive(Debug, Default)]
 pub(in crate::control) struct Fresh(Vec<(Key, OwnedFd)>);
 
-/// At the end of the process, for answers under way.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// At the end of the process, for answers under way: on a busy machine each takes its time.
+const FAREWELL: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(5);
 
 impl Sites {
@@ -184,10 +184,13 @@ impl Sites {
         self.close(&mut self.open.borrow_mut(), is_private);
     }
 
-    /// Waits until the last who asked is answered, but not for long.
+    /// Waits until the last who asked is answered, but not for long. Who has connected
+    /// may still stand before a door that closes.
     pub(crate) async fn wait_for_guests(&self) {
+        let is_shut = |(_, door): &(Key, Weak<Door>)| door.strong_count() == 0;
+        let have_gone = || self.leaving.borrow().iter().all(is_shut) && self.guests.is_empty();
         let deadline = Instant::now() + FAREWELL;
-        while !self.guests.is_empty() && Instant::now() < deadline {
+        while !have_gone() && Instant::now() < deadline {
             sleep(LOOK).await;
         }
     }

@@ -253,13 +253,7 @@ fn the_last_good_set_outlives_consul_and_rlb(mut consul: Consul) {
 
 /// The answer of the admin socket in this directory.
 fn admin(directory: &std::path::Path, command: &str) -> String {
-    use std::io::{Read, Write};
-    let socket = directory.join("admin.sock");
-    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
-    stream.write_all(format!("{command}\n").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    crate::log::ask(&directory.join("admin.sock"), command)
 }
 
 /// From the moment an instance is registered until a request reaches it.

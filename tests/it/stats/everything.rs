@@ -1,8 +1,6 @@
 //! The page with all it can show: groups, a file source, certificates, overrides, and
 //! something that drains.
 
-use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::browser::{keep, log_in};
@@ -67,11 +65,7 @@ fn config(
 }
 
 fn ask(dir: &Path, command: &str) -> String {
-    let mut stream = UnixStream::connect(dir.join("admin.sock")).unwrap();
-    stream.write_all(format!("{command}\n").as_bytes()).unwrap();
-    let mut reply = String::new();
-    std::io::Read::read_to_string(&mut stream, &mut reply).unwrap();
-    reply
+    crate::log::ask(&dir.join("admin.sock"), command)
 }
 
 #[test]

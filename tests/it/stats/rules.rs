@@ -398,7 +398,8 @@ fn a_successor_shows_the_page_and_nobody_is_refused_meanwhile() {
     );
     let mut old = Rlb::with(&config).ready_on(stats).start();
     let pid = |addr, target: &str| {
-        let (_, state) = get(addr, target, "");
+        let (head, state) = get(addr, target, "");
+        assert_eq!(head.status(), 200, "{}: {state}", head.0);
         let state: serde_json::Value = serde_json::from_str(&state).unwrap();
         state["parts"]["head"]["pid"].as_i64().unwrap()
     };

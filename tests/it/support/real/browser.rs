@@ -137,7 +137,10 @@ impl Browser {
     pub(crate) fn wait(&self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
         while self.eval(expression) != true {
-            assert!(Instant::now() < deadline, "never: {expression}");
+            if Instant::now() > deadline {
+                let page = self.eval("document.body.innerText");
+                panic!("never: {expression}; the page says: {page}");
+            }
             dawdle(Duration::from_millis(50));
         }
     }

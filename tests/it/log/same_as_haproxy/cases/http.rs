@@ -1,6 +1,7 @@
 //! One request at a time, as far as each of them may get.
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use super::super::sides::Side;
 use super::super::{CONNECT, WAIT};
@@ -258,6 +259,13 @@ fn end_answer_by_operator(side: &Side) {
     client
         .send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
         .read_bytes(1000);
-    ask(&side.socket, "shutdown sessions server big/s1");
-    client.read_end();
+    std::thread::scope(|scope| {
+        // It reads on, or it is cut for that; but never to the end.
+        scope.spawn(|| {
+            while client.try_read_bytes(1000).is_some() {
+                dawdle(Duration::from_millis(1));
+            }
+        });
+        ask(&side.socket, "shutdown sessions server big/s1");
+    });
 }
