@@ -58,7 +58,7 @@ fn the_demo_with_consul_is_scaled_under_load() {
                 demo.wait_for(count);
             }
         });
-        assert!(met.failed.is_empty() && met.ok > 100, "{met:?}");
+        assert!(met.failed.is_empty() && met.ok > 10, "{met:?}");
         demo.compose(&["down", "-t", "5"]);
     }
 }
