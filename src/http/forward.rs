@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use httparse::Header;
-
-use super::field::Kinds;
+use super::field::{Field, Kinds};
 use super::{FieldKind, Framing, RequestHead, Version};
 use crate::config::{Forwarded, ForwardedFor, ForwardedPort};
 
@@ -119,22 +117,16 @@ fn write_end_to_end(
     let is_told = client.trusted && client.certificate.is_none();
     pass.add_if(FieldKind::ClientCertificate, is_told);
 
-    let id_name = rules.request_id.as_deref();
+    let Some(id_name) = &rules.request_id else {
+        put_fields(out, head.plain, head.fields, |field| pass.has(field.kind));
+        return false;
+    };
     let mut has_id = false;
-    for (field, kind) in head.fields.iter().zip(head.kinds) {
-        if !pass.has(*kind) {
-            continue;
-        }
-        if let Some(name) = id_name
-            && name.eq_ignore_ascii_case(field.name)
-        {
-            if !client.trusted {
-                continue;
-            }
-            has_id = true;
-        }
-        put_field(out, field);
-    }
+    put_fields(out, head.plain, head.fields, |field| {
+        let is_id = id_name.as_bytes().eq_ignore_ascii_case(field.name);
+        has_id |= is_id && client.trusted;
+        pass.has(field.kind) && (client.trusted || !is_id)
+    });
     has_id
 }
 
@@ -154,8 +146,8 @@ fn write_forwarded(
             && (client.trusted || rules.for_ == ForwardedFor::Append)
         {
             // One line: many servers look at the first alone.
-            for (field, kind) in head.fields.iter().zip(head.kinds) {
-                if *kind == FieldKind::XForwardedFor && !field.value.is_empty() {
+            for field in head.fields {
+                if field.kind == FieldKind::XForwardedFor && !field.value.is_empty() {
                     put(out, &[field.value, b", "]);
                 }
             }
@@ -231,11 +223,43 @@ pub(super) fn put(out: &mut Vec<u8>, pieces: &[&[u8]]) {
     }
 }
 
-/// Piece by piece; to copy neighbours that stand in the buffer as they would be
-/// written in one go was no faster (browser's head: 302 ns against 307).
+/// Appends the fields that pass, each asked for once and in order. Neighbours in a head that
+/// is `plain` leave in one go: there they stand as they would be written.
 #[inline]
-pub(super) fn put_field(out: &mut Vec<u8>, field: &Header<'_>) {
-    put(out, &[field.name.as_bytes(), b": ", field.value, b"\r\n"]);
+pub(super) fn put_fields(
+    out: &mut Vec<u8>,
+    plain: Option<&[u8]>,
+    fields: &[Field<'_>],
+    mut passes: impl FnMut(&Field<'_>) -> bool,
+) {
+    let Some(text) = plain else {
+        for field in fields {
+            if passes(field) {
+                put_field(out, field);
+            }
+        }
+        return;
+    };
+    let base = text.as_ptr().addr();
+    // Lines that pass and were not written yet.
+    let mut run = 0..0;
+    for field in fields {
+        if !passes(field) {
+            continue;
+        }
+        let start = field.name.as_ptr().addr() - base;
+        if start != run.end {
+            out.extend_from_slice(&text[run]);
+            run = start..start;
+        }
+        run.end = start + field.name.len() + b": ".len() + field.value.len() + b"\r\n".len();
+    }
+    out.extend_from_slice(&text[run]);
+}
+
+#[inline]
+pub(super) fn put_field(out: &mut Vec<u8>, field: &Field<'_>) {
+    put(out, &[field.name, b": ", field.value, b"\r\n"]);
 }
 
 #[inline]

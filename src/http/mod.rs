@@ -20,6 +20,7 @@ mod forward;
 mod framing;
 mod h2;
 mod lower;
+mod plain;
 mod reply;
 mod request;
 mod response;
@@ -32,7 +33,7 @@ mod tests;
 pub(crate) use body::{CHUNK_HEAD_MAX, Decoded, Decoder, LAST_CHUNK, chunk_head};
 pub(crate) use canned::{Canned, write_canned, write_date};
 pub(crate) use error::{BadResponse, BodyError, Refused};
-pub(crate) use field::{FieldKind, Slots};
+pub(crate) use field::{Field, FieldKind, Slots};
 pub(crate) use forward::{Client, request_bound, write_request};
 pub(crate) use framing::{Framing, ResponseFraming};
 pub(crate) use h2::{
