@@ -7,8 +7,9 @@
 //! cannot be represented is refused, not repaired.
 //!
 //! This room must not know sockets, clocks, tasks or who proxies for whom; it
-//! allocates only for what is rare (trailers, `HTTP/1.2`). Start reading at
-//! [`parse_request`], then [`write_request`]; bodies begin at [`Decoder`].
+//! allocates only for what is rare (trailers). Heads as nearly everybody writes them
+//! are read by `plain.rs`; every other, and every refusal, is by way of httparse. Start
+//! reading at [`parse_request`], then [`write_request`]; bodies begin at [`Decoder`].
 //! "9110", "9112" in comments are RFC numbers.
 
 mod body;
