@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use paced::{Result, Seen, Site, number};
+use paced::{Ratios, Result, Seen, Site, number};
 
 const BETWEEN_CHANGES: Duration = Duration::from_millis(20);
 /// Changes to each reload.
@@ -37,8 +37,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<f64> {
-    let rounds = number("RLB_BENCH_ROUNDS", 5)?;
-    let seconds = number("RLB_BENCH_SECONDS", 5)?;
+    let rounds = number("RLB_BENCH_ROUNDS", 30)?;
+    let seconds = number("RLB_BENCH_SECONDS", 3)?;
     let (site, origins) = Site::start(|dir, bind, origins| text(dir, bind, origins, 1))?;
     let changing = Changing { site, origins };
     let site = &changing.site;
@@ -46,7 +46,7 @@ fn run() -> Result<f64> {
     println!(
         "round  quiet p99  changing p99  ratio  changes  requests/s  latest tick quiet, changing"
     );
-    let mut ratios = Vec::new();
+    let mut ratios = Ratios::default();
     for round in 1..=rounds {
         let quiet = site.load(seconds)?;
         let late_quiet = site.latest_tick()?;
@@ -61,10 +61,8 @@ fn run() -> Result<f64> {
         );
         ratios.push(ratio);
     }
-    ratios.sort_by(f64::total_cmp);
-    let median = ratios[ratios.len() / 2];
-    println!("median ratio {median:.2}, to be held at {RATIO_MAX}");
-    Ok(median)
+    println!("{}", ratios.verdict(RATIO_MAX));
+    Ok(ratios.median())
 }
 
 /// One whose servers change.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use paced::{Result, Seen, Site, free_addr, number};
+use paced::{Ratios, Result, Seen, Site, free_addr, number};
 
 const SERVERS: usize = 1000;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -38,8 +38,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<f64> {
-    let rounds = number("RLB_BENCH_ROUNDS", 5)?;
-    let seconds = number("RLB_BENCH_SECONDS", 10)?;
+    let rounds = number("RLB_BENCH_ROUNDS", 30)?;
+    let seconds = number("RLB_BENCH_SECONDS", 3)?;
     let stats = free_addr()?;
     let (site, _) = Site::start(|dir, bind, origins| text(dir, bind, stats, origins))?;
     // Each server has its connections before the first round.
@@ -48,7 +48,7 @@ fn run() -> Result<f64> {
         "round  unseen p99  watched p99  ratio  looks  slowest page  slowest ;csv  requests/s  \
          latest tick unseen, watched"
     );
-    let mut ratios = Vec::new();
+    let mut ratios = Ratios::default();
     for round in 1..=rounds {
         let unseen = site.load(seconds)?;
         let late_unseen = site.latest_tick()?;
@@ -66,11 +66,8 @@ fn run() -> Result<f64> {
         );
         ratios.push(ratio);
     }
-    ratios.sort_by(f64::total_cmp);
-    let median = ratios[ratios.len() / 2];
-    let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
-    println!("median ratio {median:.2} ({least:.2}-{most:.2}), to be held at {RATIO_MAX}");
-    Ok(median)
+    println!("{}", ratios.verdict(RATIO_MAX));
+    Ok(ratios.median())
 }
 
 /// What those who look have got.

@@ -21,6 +21,8 @@ const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: test\r\nUser-Agent: alloc\r\nAccep
 const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKED: &[u8] =
     b"POST /a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+const STICKY: &[u8] =
+    b"GET /a HTTP/1.1\r\nHost: test\r\nCookie: a=b; SERVERID=c1; c=d\r\nAccept: */*\r\n\r\n";
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nServer: alloc\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nworld";
 const CHUNKED_ANSWER: &[u8] =
@@ -40,6 +42,12 @@ fn requests_on_kept_connections_allocate_nothing() {
         let name = String::from_utf8_lossy(request).into_owned();
         let allocations = allocations_of(1_000, request, answer, "");
         assert_eq!(allocations, 0, "in 1,000 requests: {name}");
+    }
+    // One client that is kept, and one that is given a cookie by each answer.
+    for (request, answer) in [(STICKY, ANSWER), (GET, ANSWER)] {
+        let name = String::from_utf8_lossy(request).into_owned();
+        let allocations = allocations_of(1_000, request, answer, "cookie = { maxidle = \"1h\" }\n");
+        assert_eq!(allocations, 0, "in 1,000 requests with a cookie: {name}");
     }
     // The thread that writes the log allocates for each chunk of lines, and nobody for
     // a line: 50 looks a second, with a few allocations each.
@@ -67,14 +75,14 @@ fn allocations_of(
     let server = origin.local_addr().unwrap();
     let config = format!(
         "[global]\nworkers = 1\nadmin = \"\"\n\
-         [[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\nserver = \"{server}\"\n\
+         [[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\nserver = {{ address = \"{server}\", cookie = \"c1\" }}\n\
          forwarded = {{ rfc7239 = true, via = \"lb\", request_id = \"X-Request-Id\" }}\n{more}"
     );
     let engine = Engine::start(Config::parse("alloc.toml", &config).unwrap().config).unwrap();
     let serving = thread::spawn(move || {
         let (mut stream, _) = origin.accept().unwrap();
         let body: &[u8] = match request {
-            GET => b"\r\n\r\n",
+            GET | STICKY => b"\r\n\r\n",
             POST => b"hello",
             _ => b"0\r\n\r\n",
         };

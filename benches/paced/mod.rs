@@ -36,6 +36,39 @@ pub(crate) struct Seen {
     pub(crate) per_second: f64,
 }
 
+/// What rounds say together: quotients of two p99s of one round each.
+#[derive(Default)]
+pub(crate) struct Ratios(Vec<f64>);
+
+impl Ratios {
+    pub(crate) fn push(&mut self, ratio: f64) {
+        self.0.push(ratio);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.0[self.0.len() / 2]
+    }
+
+    /// The median with the interval that holds the true one in 95 of 100 runs, by the sign
+    /// test: half of the rounds lie below it, give or take 1.96 standard deviations of a
+    /// fair coin.
+    pub(crate) fn verdict(&self, max: f64) -> String {
+        let count = self.0.len();
+        let half = 1.96 * (count as f64).sqrt() / 2.0;
+        let least = ((count as f64 / 2.0 - half).floor().max(1.0) as usize) - 1;
+        let median = self.median();
+        format!(
+            "median ratio of {count} rounds {median:.2}, 95 % interval {:.2}-{:.2}, all {:.2}-{:.2}, \
+             to be held at {max}",
+            self.0[least],
+            self.0[count - 1 - least],
+            self.0[0],
+            self.0[count - 1],
+        )
+    }
+}
+
 /// A number of the environment.
 pub(crate) fn number(name: &str, default: u32) -> Result<u32> {
     Ok(std::env::var(name).map_or(Ok(default), |text| text.parse())?)

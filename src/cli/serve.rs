@@ -123,9 +123,11 @@ fn tell(engine: &Engine, config: &Config) {
         say(backend_line(backend));
     }
     if let Some(stats) = &config.stats {
-        for address in engine.stats_addresses() {
+        // Opened in the order of the file.
+        for (bind, address) in stats.binds.iter().zip(engine.stats_addresses()) {
+            let scheme = if bind.tls { "https" } else { "http" };
             say(format_args!(
-                "stats page: http://{address}{}",
+                "stats page: {scheme}://{address}{}",
                 stats.page.path
             ));
         }

@@ -9,7 +9,7 @@ use super::shares::SHARE_MAX;
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Table, Value};
 use super::units::{self, quoted, size_text};
-use super::{grammar, unknown};
+use super::{grammar, unknown, words};
 
 /// Checks the keys and values of one table, all below included.
 pub(crate) fn table(
@@ -326,8 +326,10 @@ fn quoted_value(node: &Node, is_meant: impl Fn(&str) -> bool) -> Fault {
 
 fn unknown_word(text: &str, now: &'static [&'static str]) -> Fault {
     let fault = Fault::new("no such word");
-    match nearest(text, now.iter().copied()) {
-        Some(near) => fault.help(format!("did you mean \"{near}\"?")),
+    let near = nearest(text, now.iter().copied());
+    let meant = near.map(|near| format!("did you mean \"{near}\"?"));
+    match meant.or_else(|| words::foreign(text)) {
+        Some(help) => fault.help(help),
         None => fault,
     }
 }

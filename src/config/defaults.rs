@@ -198,6 +198,7 @@ impl Backend {
             protocol: Protocol::default(),
             http2: ServerHttp2::default(),
             groups: None,
+            cookie: None,
         }
     }
 }
@@ -287,6 +288,29 @@ impl Server {
             maxconn: None,
             tls: TlsChoice::Backend,
             proxy_protocol: ProxyChoice::Inherit,
+            cookie: None,
+        }
+    }
+}
+
+impl Default for Cookie {
+    /// What `cookie = true` is.
+    fn default() -> Self {
+        Self {
+            // The one of HAProxy's manual, which operators know.
+            name: "SERVERID".into(),
+            indirect: true,
+            nocache: true,
+            preserve: false,
+            httponly: true,
+            secure: CookieSecure::Auto,
+            same_site: None,
+            domain: None,
+            path: "/".into(),
+            max_age: None,
+            maxidle: None,
+            maxlife: None,
+            key: "".into(),
         }
     }
 }

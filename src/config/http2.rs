@@ -33,6 +33,8 @@ pub struct ClientHttp2 {
     pub window: u32,
     /// The same for a whole connection. Default 1 MiB.
     pub connection_window: u32,
+    /// Clients are told that they may open WebSockets on it (RFC 8441). Default true.
+    pub websockets: bool,
     /// What ends a connection for being a nuisance.
     pub floods: Floods,
 }
@@ -84,6 +86,7 @@ impl Default for ClientHttp2 {
             streams,
             window,
             connection_window,
+            websockets: true,
             floods: Floods::default(),
         }
     }

@@ -49,7 +49,7 @@ pub use discovery::{
 pub use docker::{
     Docker, DockerAddress, DockerConvention, DockerExpose, DockerHealth, DockerSource,
 };
-pub(crate) use grammar::{host_match, path_prefix, request_path, tls_host, tls_name};
+pub(crate) use grammar::{cookie_value, host_match, path_prefix, request_path, tls_host, tls_name};
 pub use http2::*;
 pub use load::Loaded;
 pub(crate) use load::{parse_servers, process_environment};

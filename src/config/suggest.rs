@@ -16,12 +16,20 @@ pub(crate) fn nearest<'c>(
             let valid = normal(candidate);
             // The distance is at least the difference in length: most words cost no more.
             let near = valid.chars().count().abs_diff(length) <= allowed;
-            near.then(|| (distance(&wanted, &valid), candidate))
+            if near {
+                return Some((distance(&wanted, &valid), candidate));
+            }
+            // The first word of a name of two: `path` for `path_prefix`.
+            let begins = candidate.strip_prefix(word)?.starts_with('_');
+            (begins && length >= WORD_MIN).then_some((allowed, candidate))
         })
         .filter(|(distance, candidate)| *distance <= allowed.min(candidate.len() / 2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
+
+/// Shorter ones begin too much.
+const WORD_MIN: usize = 4;
 
 /// Insertions, deletions, replacements and swaps of neighbours between two
 /// words (optimal string alignment).
@@ -71,6 +79,8 @@ mod tests {
             ("max_conn", Some("maxconn")),
             ("nmae", Some("name")),
             ("binds", Some("bind")),
+            ("default", Some("default_backend")),
+            ("def", None),
             ("server", None),
             ("x", None),
         ] {

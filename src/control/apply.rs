@@ -319,6 +319,9 @@ pub(crate) fn set_states(
 fn wake_queues(before: &Generation, now: &Generation) {
     for backend in before.backends.iter().chain(&now.backends) {
         backend.state.queue.wake();
+        for server in &backend.servers {
+            server.state.line.wake();
+        }
     }
 }
 

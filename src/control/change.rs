@@ -262,6 +262,23 @@ impl Control {
         .await
     }
 
+    /// `set server ... ssl`: what is pooled the other way is closed, checks stay as they are.
+    /// [`Refusal::NoTls`] where nothing says how TLS would be spoken.
+    pub(crate) async fn set_tls(
+        &self,
+        backend: &str,
+        server: &str,
+        on: bool,
+    ) -> Result<(), Refusal> {
+        let words = format!("set server {backend}/{server} ssl {}", on.words());
+        self.change_server(words, backend, server, |server| {
+            let written = server.tls.ok_or(Refusal::NoTls)?;
+            Set::put(&mut server.set.tls, on, &written, &server.stamp);
+            Ok(())
+        })
+        .await
+    }
+
     /// `add server`.
     pub(crate) async fn add_server(
         &self,

@@ -199,7 +199,7 @@ fn backends(before: &Desired, after: &Desired, lines: &mut Lines) {
         let names = differing!(
             a, new; mode, balance, retries, sources, check, timeouts, limits, pool_max,
             server_maxconn, maxqueue, queue_timeout,
-            observe_connect, drain_timeout, retry_after, protocol, http2, groups, check_discovered, panic
+            observe_connect, drain_timeout, retry_after, protocol, http2, groups, check_discovered, panic, cookie
         );
         if !names.is_empty() {
             lines.push(|| format!("backend {}: {}", new.name, names.join(", ")));
@@ -262,6 +262,8 @@ fn server(old: &Member, new: &Member) -> String {
     say("name", a.name.to_string(), b.name.to_string());
     say("weight", old.weight.words(), new.weight.words());
     say("maxconn", a.maxconn.words(), b.maxconn.words());
+    let cookie = |settings: &config::Server| settings.cookie.as_deref().unwrap_or("-").to_owned();
+    say("cookie", cookie(a), cookie(b));
     say("state", old.admin.words(), new.admin.words());
     say("address", a.address.words(), b.address.words());
     say(
@@ -269,6 +271,12 @@ fn server(old: &Member, new: &Member) -> String {
         old.check_enabled.words(),
         new.check_enabled.words(),
     );
+    let tls = |member: &Member| {
+        member
+            .tls
+            .map_or_else(|| "as written".to_owned(), |on| on.words())
+    };
+    say("tls", tls(old), tls(new));
     say("health", old.health.words(), new.health.words());
     if words.is_empty() {
         "settings".to_owned()

@@ -26,6 +26,8 @@ pub(crate) struct EditServer<'a> {
     pub(crate) maxconn: u32,
     /// Where it listens now.
     pub(crate) address: ServerAddress,
+    /// Whether TLS is written for it; `None` = nothing says how it would be spoken.
+    pub(crate) tls: Option<bool>,
     /// Whether a check is configured, made or not.
     pub(crate) has_check: bool,
     /// To be changed.
@@ -77,6 +79,10 @@ impl<'a> Edit<'a> {
         Ok(EditServer {
             has_check: member.has_check(settings),
             maxconn: written.maxconn.unwrap_or(settings.server_maxconn),
+            tls: match (written.tls.of(settings.tls.as_ref()), &settings.tls) {
+                (None, None) => None,
+                (written, _) => Some(written.is_some()),
+            },
             written,
             address: member.settings.address.clone(),
             set: self.inputs.overrides.server_mut(backend, &member.key),

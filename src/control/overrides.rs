@@ -66,6 +66,9 @@ pub(crate) struct ServerOverride {
     /// Where checks go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check_port: Option<Set<u16>>,
+    /// Whether it is spoken to with TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<Set<bool>>,
     /// Of a server that is not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<Set<Operational>>,
@@ -183,6 +186,7 @@ impl ServerOverride {
             address,
             check_address,
             check_port,
+            tls,
             health,
             check_enabled,
             added,
@@ -195,6 +199,7 @@ impl ServerOverride {
             && address.is_none()
             && check_address.is_none()
             && check_port.is_none()
+            && tls.is_none()
             && health.is_none()
             && check_enabled.is_none()
             && added.is_none()
@@ -249,6 +254,7 @@ mod tests {
         server.maxconn = Some(Set::new(7, &stamp(1)));
         server.admin = Some(Set::new(Admin::Drain, &stamp(2)));
         server.address = Some(Set::new(([10, 0, 0, 1], 80).into(), &stamp(3)));
+        server.tls = Some(Set::new(false, &stamp(3)));
         server.health = Some(Set::new(Operational::Stopping, &stamp(4)));
         server.deleted = Some(Set::new((), &stamp(5)));
         let frontend = overrides.frontend_mut("www");

@@ -24,6 +24,9 @@ pub(crate) enum Refusal {
     /// No health check is configured for this server.
     #[error("no health check is configured for this server")]
     NoCheck,
+    /// Nothing says how the server would be spoken to with TLS.
+    #[error("neither the server nor its backend has `tls`, which says how it is spoken")]
+    NoTls,
     /// The frontend is enabled, or disabled, already.
     #[error("the frontend is so already")]
     AlreadySo,

@@ -38,6 +38,8 @@ struct Written {
     tls: TlsChoice,
     #[serde(default, skip_serializing_if = "is_inherited")]
     proxy_protocol: ProxyChoice,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cookie: Option<String>,
 }
 
 fn is_the_backends(tls: &TlsChoice) -> bool {
@@ -78,6 +80,7 @@ impl From<Spec> for Written {
             maxconn: server.maxconn,
             tls: server.tls,
             proxy_protocol: server.proxy_protocol,
+            cookie: server.cookie.map(|value| value.to_string()),
         }
     }
 }
@@ -101,6 +104,7 @@ impl From<Written> for Spec {
             maxconn: written.maxconn,
             tls: written.tls,
             proxy_protocol: written.proxy_protocol,
+            cookie: written.cookie.map(Into::into),
             ..config::Server::new(written.name, address)
         })
     }
@@ -176,6 +180,7 @@ mod tests {
                     ..config::ServerTls::default()
                 })),
                 proxy_protocol: ProxyChoice::Own(config::ProxyVersion::V2),
+                cookie: Some("ca".into()),
                 ..config::Server::new("s1", address)
             });
             let text = serde_json::to_string(&spec).unwrap();

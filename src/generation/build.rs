@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::handshakes::{Handshakes, is_same};
 use super::route::RouteIndex;
 use super::{
-    Backend, Desired, Entrance, Frontend, Generation, Groups, Member, Origin, Server, Shares,
+    Backend, CookieValue, Cookies, Desired, Entrance, Frontend, Generation, Groups, Member, Origin,
+    Server, Shares,
 };
 use crate::balance::Schedule;
 use crate::config::{self, ServerAddress};
@@ -17,7 +19,7 @@ use crate::tls;
 /// What a new generation brought, for those who act on it.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
-    /// Servers that are new, or have a new endpoint: their health starts anew.
+    /// Servers that are new, or whose checks have a new endpoint: their health starts anew.
     pub(crate) started: Vec<Arc<Server>>,
     /// Servers that left, with their backend: they drain.
     pub(crate) left: Vec<(Arc<Backend>, Arc<Server>)>,
@@ -173,9 +175,8 @@ fn next_backend(
             let back = || returning.get(&(Arc::clone(&config.name), Arc::clone(&member.key)));
             next_server(
                 before.or_else(back),
-                (member, member.maxconn(&config)),
-                origin(tls, before.or_else(back), member, &config),
-                member.settings.proxy_protocol.of(config.proxy_protocol),
+                (member, &config),
+                Handshakes::of(tls, before.or_else(back), member, &config),
                 shared(member.check(&config), &mut checks),
                 workers,
                 change,
@@ -251,6 +252,7 @@ fn assemble(
         schedule: unchanged.map_or_else(|| Schedule::new(&weights), |b| b.schedule.clone()),
         active,
         groups,
+        cookies: (config.cookie.as_ref()).map(|cookie| Box::new(Cookies::new(cookie, &servers))),
         is_limited: servers.iter().any(|server| server.maxconn > 0),
         by_name,
         state: before.map_or_else(
@@ -313,24 +315,26 @@ fn same(before: &Backend, fresh: &Backend) -> bool {
 
 fn next_server(
     before: Option<&Arc<Server>>,
-    (member, maxconn): (&Member, u32),
-    tls: Option<Arc<tls::Origin>>,
-    proxy_protocol: Option<config::ProxyVersion>,
+    (member, backend): (&Member, &config::Backend),
+    handshakes: Handshakes,
     check: Option<Arc<config::Check>>,
     workers: usize,
     change: &mut Change,
 ) -> Arc<Server> {
     let settings = &member.settings;
+    let maxconn = member.maxconn(backend);
+    let proxy_protocol = settings.proxy_protocol.of(backend.proxy_protocol);
     let starts_unproven = member.origin != Origin::Written && check.is_some();
-    let fresh = |state: Arc<ServerState>, endpoint| Server {
+    let fresh = |state: Arc<ServerState>, endpoint, check_endpoint| Server {
         key: Arc::clone(&member.key),
         name: Arc::clone(&settings.name),
         address: settings.address.clone(),
         endpoint,
-        tls: tls.clone(),
+        tls: handshakes.traffic.clone(),
         proxy_protocol,
         weight: member.weight,
         maxconn,
+        cookie: CookieValue::of(settings, backend.cookie.as_ref(), before),
         group: member.group.clone(),
         initial_weight: settings.weight,
         backup: settings.backup,
@@ -340,6 +344,8 @@ fn next_server(
         },
         check_enabled: member.check_enabled,
         starts_unproven,
+        check_endpoint,
+        check_tls: handshakes.checks.clone(),
         check_address: check_address(settings),
         check_proxy_protocol: check_proxy_protocol(settings, check.as_deref(), proxy_protocol),
         state,
@@ -352,62 +358,35 @@ fn next_server(
         state.set_refused(member.refused);
         state.slots.set_limit(maxconn);
         state.set_unproven(starts_unproven && member.check_enabled);
-        let server = Arc::new(fresh(Arc::new(state), EndpointId::next()));
+        let endpoint = EndpointId::next();
+        let server = Arc::new(fresh(Arc::new(state), endpoint, endpoint));
         change.started.push(Arc::clone(&server));
         return server;
     };
-    let is_same_tls = match (&before.tls, &tls) {
-        (None, None) => true,
-        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-        _ => false,
-    };
-    let moved = before.address != settings.address
-        || !is_same_tls
-        || before.proxy_protocol != proxy_protocol;
-    let endpoint = if moved {
-        EndpointId::next()
-    } else {
-        before.endpoint
-    };
-    let server = fresh(Arc::clone(&before.state), endpoint);
-    if !moved && unchanged(before, &server) {
+    let is_elsewhere =
+        before.address != settings.address || before.proxy_protocol != proxy_protocol;
+    let moved = is_elsewhere || !is_same(&before.tls, &handshakes.traffic);
+    let is_checked_anew = is_elsewhere || !is_same(&before.check_tls, &handshakes.checks);
+    let next = |changed, id| if changed { EndpointId::next() } else { id };
+    let server = fresh(
+        Arc::clone(&before.state),
+        next(moved, before.endpoint),
+        next(is_checked_anew, before.check_endpoint),
+    );
+    if !moved && !is_checked_anew && unchanged(before, &server) {
         return Arc::clone(before);
     }
     let server = Arc::new(server);
-    if moved {
+    if is_checked_anew {
         change.started.push(Arc::clone(&server));
     }
     server
 }
 
-/// How the server is spoken to with TLS; as before, with the sessions to resume, if
-/// address, settings and what was read for them are the same.
-fn origin(
-    registry: &tls::Registry,
-    before: Option<&Arc<Server>>,
-    member: &Member,
-    backend: &config::Backend,
-) -> Option<Arc<tls::Origin>> {
-    let settings = member.settings.tls.of(backend.tls.as_ref())?;
-    let connector = registry.connector_or_none_trusted(settings);
-    let known = before.filter(|before| before.address == member.settings.address);
-    let known = known.and_then(|before| before.tls.as_ref());
-    let speaks_h2 = backend.protocol == config::Protocol::Http2;
-    let is_same = |known: &&Arc<tls::Origin>| {
-        Arc::ptr_eq(&known.connector, &connector) && known.speaks_h2 == speaks_h2
-    };
-    match known.filter(is_same) {
-        Some(known) => Some(Arc::clone(known)),
-        None => {
-            let origin = connector.origin(&member.settings.address, speaks_h2);
-            Some(Arc::new(origin))
-        }
-    }
-}
-
 fn unchanged(a: &Server, b: &Server) -> bool {
     a.name == b.name
         && a.group == b.group
+        && a.cookie == b.cookie
         && a.weight == b.weight
         && a.maxconn == b.maxconn
         && a.initial_weight == b.initial_weight

@@ -44,6 +44,9 @@ pub(crate) struct Member {
     pub(crate) weight: u16,
     /// Its group, in a backend that makes groups.
     pub(crate) group: Option<Arc<str>>,
+    /// The operator's word on whether it is spoken to with TLS; `None` = as its settings say.
+    /// Checks go by the settings alone, as in HAProxy.
+    pub(crate) tls: Option<bool>,
     /// What the operator wants of it.
     pub(crate) admin: Admin,
     /// Whether the check it has, if any, is made.
@@ -74,6 +77,7 @@ impl Member {
             key: Arc::clone(&settings.name),
             weight: settings.weight,
             group: settings.group.clone(),
+            tls: None,
             admin: if settings.disabled {
                 Admin::Maint
             } else {
@@ -99,6 +103,19 @@ impl Member {
                 ..config::Check::default()
             }),
             (None, _) => None,
+        }
+    }
+
+    /// How it is spoken to with TLS in this backend; `None` = in plain.
+    pub(crate) fn spoken_tls<'a>(
+        &'a self,
+        backend: &'a config::Backend,
+    ) -> Option<&'a config::ServerTls> {
+        let shared = backend.tls.as_ref();
+        match self.tls {
+            None => self.settings.tls.of(shared),
+            Some(false) => None,
+            Some(true) => self.settings.tls.of(shared).or(shared),
         }
     }
 

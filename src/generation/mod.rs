@@ -9,8 +9,10 @@
 
 mod build;
 mod claim;
+mod cookies;
 mod desired;
 mod groups;
+mod handshakes;
 mod model;
 mod pick;
 mod publish;
@@ -23,6 +25,7 @@ mod tests;
 
 pub(crate) use build::{Change, Returning};
 pub(crate) use claim::Claim;
+pub(crate) use cookies::{CookieValue, Cookies};
 pub(crate) use desired::{Desired, Entrance, Member, Origin, Shares};
 pub(crate) use groups::{Group, Groups};
 pub(crate) use model::{Backend, Frontend, Generation, Server};

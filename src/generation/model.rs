@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::route::RouteIndex;
-use super::{Group, Groups};
+use super::{CookieValue, Cookies, Group, Groups};
 use crate::balance::Schedule;
 use crate::config;
 use crate::state::{
@@ -95,6 +95,8 @@ pub(crate) struct Backend {
     pub(super) active: Box<[u32]>,
     /// The groups its servers form. Then `schedule` and `active` are empty.
     pub(super) groups: Option<Box<Groups>>,
+    /// What keeps clients at its servers; boxed: few backends have it.
+    pub(super) cookies: Option<Box<Cookies>>,
     /// Whether any of its servers has a limit. Without one no request looks for places.
     pub(super) is_limited: bool,
     /// Server index by name.
@@ -209,6 +211,8 @@ pub(crate) struct Server {
     pub(crate) initial_weight: u16,
     /// Most requests (tcp: sessions) at once; 0 = no limit.
     pub(crate) maxconn: u32,
+    /// What names it in its backend's cookie, unless another has the same.
+    pub(crate) cookie: Option<CookieValue>,
     /// Its group, in a backend that makes groups.
     pub(crate) group: Option<Arc<str>>,
     /// Used only when no other server is usable.
@@ -219,6 +223,10 @@ pub(crate) struct Server {
     pub(crate) check_enabled: bool,
     /// It starts as unproven: its first check must pass before it serves beside others.
     pub(crate) starts_unproven: bool,
+    /// Names what checks speak to: as `endpoint`, but for TLS that was switched at run time.
+    pub(crate) check_endpoint: EndpointId,
+    /// Handshakes of checks; differs from `tls` when that was switched at run time.
+    pub(crate) check_tls: Option<Arc<tls::Origin>>,
     /// Checks go here; differs from `address` when the file says so.
     pub(crate) check_address: config::ServerAddress,
     /// The PROXY header its checks begin with.

@@ -119,10 +119,11 @@ impl Backend {
             .or_else(|| self.unproven(true).next())
     }
 
-    /// Those whose first check is still to come: better than an error.
+    /// Those whose first check is still to come: better than an error. Nobody was usable
+    /// a moment ago; one that is by now is among them.
     fn unproven(&self, backup: bool) -> impl Iterator<Item = &Arc<Server>> + Clone {
         self.weighted(backup)
-            .filter(|server| server.state.is_last_resort())
+            .filter(|server| server.state.may_serve())
     }
 
     /// One of the groups that have somebody usable, by share, and one of those.

@@ -52,7 +52,8 @@ impl HealthEvent {
             _ => "",
         };
         let came = server.filter(|_| self.to == Operational::Up);
-        let queue = backend.map(|backend| Requeued::of(backend, came));
+        let queue =
+            backend.map(|backend| Requeued::of(backend, server.map(|server| &**server), came));
         let Requeued { moved, left } = queue.unwrap_or_default();
         let _ = match self.to {
             Operational::Down => {
@@ -124,7 +125,7 @@ pub(crate) fn admin_line(backend: &Backend, server: &Server, from: Admin) -> Str
         (0, 1..) => " Running on backup.",
         _ => "",
     };
-    let Requeued { moved, left } = Requeued::of(backend, None);
+    let Requeued { moved, left } = Requeued::of(backend, Some(server), None);
     // Writing to a String cannot fail.
     let _ = match server.state.admin() {
         Admin::Maint => {
@@ -146,18 +147,19 @@ pub(crate) fn admin_line(backend: &Backend, server: &Server, from: Admin) -> Str
     line
 }
 
-/// What becomes of those who wait in a backend's queue. HAProxy counts a server's own
-/// queue here, which ours have not.
+/// What becomes of those who wait in a backend's queue, and of the clients of a server
+/// that wait for it alone. HAProxy counts only these.
 #[derive(Debug, Clone, Copy, Default)]
 struct Requeued {
-    /// Leave it now: for the server that came, or because nobody is usable any more.
+    /// Leave it now: for the server that came, because nobody is usable any more, or
+    /// because their server does not keep them.
     moved: usize,
     /// Wait on.
     left: usize,
 }
 
 impl Requeued {
-    fn of(backend: &Backend, came: Option<&Arc<Server>>) -> Self {
+    fn of(backend: &Backend, server: Option<&Server>, came: Option<&Arc<Server>>) -> Self {
         let waiting = backend.state.queue.len();
         let room = match came {
             _ if usable(backend) == (0, 0) => usize::MAX,
@@ -165,8 +167,9 @@ impl Requeued {
             Some(server) => server.state.slots.room() as usize,
         };
         let moved = waiting.min(room);
+        let loses = server.filter(|server| !server.state.keeps_clients());
         Self {
-            moved,
+            moved: moved + loses.map_or(0, |server| server.state.line.len()),
             left: waiting - moved,
         }
     }
@@ -243,6 +246,13 @@ mod tests {
         let drained = admin_line(web, &web.servers[0], Admin::Ready);
         assert!(drained.ends_with("3 sessions requeued, 0 total in queue."));
         drop(waiting);
+        // A server that drains keeps its own.
+        let _own = web.servers[0].state.line.join(9);
+        let drained = admin_line(web, &web.servers[0], Admin::Ready);
+        assert!(drained.ends_with("0 sessions requeued, 0 total in queue."));
+        states[0].set_admin(Admin::Maint, 1);
+        let gone = admin_line(web, &web.servers[0], Admin::Drain);
+        assert!(gone.ends_with("0 sessions active, 1 requeued, 0 remaining in queue."));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Subject {
         Some(Self {
             backend: Arc::clone(&backend.name),
             server: Arc::clone(&server.name),
-            endpoint: server.endpoint,
+            endpoint: server.check_endpoint,
             observe_connect: backend.config.observe_connect,
             target: Rc::new(Target::new(server, server.check.as_ref()?)),
         })

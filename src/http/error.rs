@@ -25,6 +25,8 @@ pub(crate) enum Refused {
     Target,
     /// CONNECT and TRACE are not for a reverse proxy.
     Method,
+    /// Extended CONNECT (RFC 8441) for another protocol than WebSocket.
+    Protocol,
     /// The field name is no token, or the line has no colon (9112 5.1); also obs-fold (9112 5.2).
     FieldName,
     /// A control character in a value (9110 5.5).
@@ -81,6 +83,7 @@ impl Refused {
             Self::LineEnd => (400, "bad line end"),
             Self::Target => (400, "bad request target"),
             Self::Method => (501, "method not implemented"),
+            Self::Protocol => (501, "protocol not implemented"),
             Self::FieldName => (400, "bad field name"),
             Self::FieldValue => (400, "bad field value"),
             Self::HostMissing => (400, "Host is missing"),

@@ -71,6 +71,7 @@ pub(crate) enum FieldKind {
     Forwarded,
     Via,
     Date,
+    Cookie,
     MaxForwards,
     /// Named by Connection: not passed on (9110 7.6.1).
     Nominated,
@@ -90,6 +91,7 @@ impl FieldKind {
             (3, b'v') => (b"via", Self::Via),
             (4, b'h') => (b"host", Self::Host),
             (4, b'd') => (b"date", Self::Date),
+            (6, b'c') => (b"cookie", Self::Cookie),
             (6, b'e') => (b"expect", Self::Expect),
             (7, b't') => (b"trailer", Self::Trailer),
             (7, b'u') => (b"upgrade", Self::Upgrade),
@@ -371,7 +373,7 @@ pub(super) const FIELDS_MAX: usize = 256;
 const OPTIONS_MAX: usize = 64;
 
 /// What Connection may not take away though it has no kind.
-const KEPT: [&[u8]; 3] = [b"authorization", b"cookie", b"set-cookie"];
+const KEPT: [&[u8]; 2] = [b"authorization", b"set-cookie"];
 
 #[cfg(test)]
 mod tests {
@@ -384,6 +386,7 @@ mod tests {
             ("Via", FieldKind::Via),
             ("hOST", FieldKind::Host),
             ("DATE", FieldKind::Date),
+            ("COOKIE", FieldKind::Cookie),
             ("Expect", FieldKind::Expect),
             ("Trailer", FieldKind::Trailer),
             ("UPGRADE", FieldKind::Upgrade),

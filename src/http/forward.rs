@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::cookie;
 use super::field::{Field, Kinds};
-use super::{FieldKind, Framing, RequestHead, Version};
+use super::{FieldKind, Framing, RequestHead, Version, WebSocketKey};
 use crate::config::{Forwarded, ForwardedFor, ForwardedPort};
 
 /// What is known of the client's connection.
@@ -19,6 +20,8 @@ pub(crate) struct Client<'a> {
     pub(crate) trusted: bool,
     /// Made by the caller when [`Forwarded::request_id`] names a field.
     pub(crate) request_id: Option<&'a [u8]>,
+    /// Made by the caller for an Upgrade that has none: its client speaks HTTP/2 (RFC 8441).
+    pub(crate) websocket_key: Option<WebSocketKey>,
     /// X-SSL-Client-* lines, each with its end; `None` = clients are not asked for certificates.
     pub(crate) certificate: Option<&'a [u8]>,
 }
@@ -91,6 +94,9 @@ pub(crate) fn write_request(
                 out,
                 &[b"Connection: Upgrade\r\nUpgrade: ", protocols, b"\r\n"],
             );
+            if let Some(key) = &client.websocket_key {
+                put(out, &[b"Sec-WebSocket-Key: ", key.as_bytes(), b"\r\n"]);
+            }
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -107,6 +113,7 @@ fn write_end_to_end(
     let mut pass = Kinds::of(&[FieldKind::Other, FieldKind::Date, FieldKind::Via]);
     // To be ignored in 1.0 (9110 10.1.1), and what we send is 1.1.
     pass.add_if(FieldKind::Expect, head.version != Version::Http10);
+    pass.add_if(FieldKind::Cookie, head.hidden_cookie.is_none());
     pass.add_if(FieldKind::MaxForwards, head.max_forwards.is_none());
     pass.add_if(FieldKind::XForwardedFor, rules.for_ == ForwardedFor::Off);
     pass.add_if(FieldKind::XForwardedProto, client.trusted);
@@ -117,16 +124,26 @@ fn write_end_to_end(
     let is_told = client.trusted && client.certificate.is_none();
     pass.add_if(FieldKind::ClientCertificate, is_told);
 
-    let Some(id_name) = &rules.request_id else {
-        put_fields(out, head.plain, head.fields, |field| pass.has(field.kind));
-        return false;
-    };
+    let id_name = rules.request_id.as_deref();
     let mut has_id = false;
-    put_fields(out, head.plain, head.fields, |field| {
-        let is_id = id_name.as_bytes().eq_ignore_ascii_case(field.name);
-        has_id |= is_id && client.trusted;
-        pass.has(field.kind) && (client.trusted || !is_id)
-    });
+    let mut passes = |field: &Field<'_>| {
+        let is_id = |name: &str| name.as_bytes().eq_ignore_ascii_case(field.name);
+        let is_id = id_name.is_some_and(is_id);
+        let passes = pass.has(field.kind) && (client.trusted || !is_id);
+        has_id |= passes && is_id;
+        passes
+    };
+    let Some(hidden) = head.hidden_cookie else {
+        put_fields(out, head.plain, head.fields, passes);
+        return has_id;
+    };
+    let is_cookie = |field: &Field<'_>| field.kind == FieldKind::Cookie;
+    for part in head.fields.split_inclusive(is_cookie) {
+        put_fields(out, head.plain, part, &mut passes);
+        if let Some(line) = part.last().filter(|last| is_cookie(last)) {
+            cookie::put_without(out, line, hidden);
+        }
+    }
     has_id
 }
 

@@ -10,15 +10,17 @@ use ::http::{Method, Request, Response, StatusCode, Uri, request};
 use bytes::Bytes;
 use httparse::EMPTY_HEADER;
 
+use super::cookie::set_name;
 use super::field::{FIELDS_MAX, Field, Section};
 use super::forward::{put, put_via};
 use super::reply::{END_TO_END, Reply};
 use super::request::{RequestHead, max_forwards};
 use super::target::{Target, is_authority};
 use super::trailer::may_pass;
+use super::websocket::{ACCEPT_FIELD, KEY_FIELD, WEBSOCKET};
 use super::{
-    Canned, FieldKind, Framing, MethodKind, Refused, ResponseFraming, ResponseHead, Slots, Version,
-    write_canned,
+    Canned, FieldKind, Framing, MethodKind, Refused, ResponseFraming, ResponseHead, SetCookie,
+    Slots, Version, WebSocketKey, write_canned,
 };
 use crate::config::RequestLimits;
 
@@ -41,12 +43,15 @@ pub(crate) fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// Holds the head of a request against the rules. `ended` = no DATA follows.
+/// Holds the head of a request against the rules. `ended` = no DATA follows; `protocol` is
+/// that of an extended CONNECT (RFC 8441 4), which reads as the request that opens a WebSocket
+/// in HTTP/1.1: GET with Upgrade.
 ///
 /// # Errors
 /// As for HTTP/1.1, and where the two ways to name the host disagree.
 pub(crate) fn read_h2_request<'h, 'b>(
     parts: &'b request::Parts,
+    protocol: Option<&str>,
     ended: bool,
     limits: &RequestLimits,
     slots: &'h mut Slots<'b>,
@@ -63,11 +68,19 @@ pub(crate) fn read_h2_request<'h, 'b>(
         if let [b' ' | b'\t', ..] | [.., b' ' | b'\t'] = value {
             return Err(Refused::FieldValue);
         }
+        // The handshake that it is of is ours.
+        if protocol.is_some() && name == KEY_FIELD {
+            continue;
+        }
         len += name.len() + value.len() + 4;
         fields.push(Field::new(name.as_bytes(), value));
     }
     let section = Section::read(fields)?;
-    let method = parts.method.as_str();
+    let (method, upgrade) = match protocol {
+        None => (parts.method.as_str(), None),
+        Some(protocol) if protocol.eq_ignore_ascii_case(WEBSOCKET) => ("GET", Some(WEBSOCKET)),
+        Some(_) => return Err(Refused::Protocol),
+    };
     let kind = MethodKind::of(method);
     let target = read_target(parts, kind)?;
     if method.len() + target.len() > limits.uri {
@@ -77,6 +90,9 @@ pub(crate) fn read_h2_request<'h, 'b>(
         return Err(Refused::Expectation);
     }
     let framing = match (section.body.content_length, ended) {
+        // What follows is no body.
+        (None, _) if upgrade.is_some() => Framing::None,
+        (Some(_), _) if upgrade.is_some() => return Err(Refused::ContentLength),
         (Some(length), _) => Framing::Length(length),
         // Some servers want to be told (9110 8.6).
         (None, true) if matches!(kind, MethodKind::Post | MethodKind::Put) => Framing::Length(0),
@@ -96,7 +112,8 @@ pub(crate) fn read_h2_request<'h, 'b>(
         framing,
         keep_alive: true,
         expect_continue: framing.has_body() && section.seen.has(FieldKind::Expect),
-        upgrade: None,
+        upgrade: upgrade.map(str::as_bytes),
+        hidden_cookie: None,
         max_forwards: match kind {
             MethodKind::Options if section.seen.has(FieldKind::MaxForwards) => {
                 Some(max_forwards(fields)?)
@@ -205,10 +222,64 @@ pub(crate) fn to_h2_response(
     Some(response)
 }
 
+/// The answer of an HTTP/1.1 server that switched to WebSocket, for the client that asked
+/// for it by extended CONNECT (RFC 8441 5). `None` as for [`to_h2_response`], and if it is not
+/// the answer to this key.
+pub(crate) fn to_h2_tunnel(
+    raw: &[u8],
+    head: &ResponseHead<'_, '_>,
+    key: &WebSocketKey,
+    reply: &Reply<'_>,
+) -> Option<Response<()>> {
+    let mut response = to_h2_response(raw, head, reply)?;
+    let fields = response.headers_mut();
+    let mut accepts = fields.get_all(ACCEPT_FIELD).iter();
+    let is_answer = accepts
+        .next()
+        .is_some_and(|accept| key.is_answered_by(accept.as_bytes()));
+    if !is_answer || accepts.next().is_some() {
+        return None;
+    }
+    fields.remove(ACCEPT_FIELD);
+    fields.remove(header::CONTENT_LENGTH);
+    *response.status_mut() = StatusCode::OK;
+    Some(response)
+}
+
 /// The answer of an HTTP/2 server, for an HTTP/2 client.
 pub(crate) fn relay_h2_response(response: &mut Response<()>, date: &[u8; 29], via: Option<&str>) {
     let status = response.status().as_u16();
     finish_response(status, Version::Http2, date, via, response.headers_mut());
+}
+
+/// Whether it sets the cookie of this name.
+pub(crate) fn h2_sets_cookie(fields: &HeaderMap, name: &str) -> bool {
+    let mut lines = fields.get_all(header::SET_COOKIE).iter();
+    lines.any(|line| set_name(line.as_bytes()) == name.as_bytes())
+}
+
+/// What keeps the client at its server, in a head of either version.
+pub(crate) fn set_h2_cookie(fields: &mut HeaderMap, cookie: &SetCookie<'_>) {
+    if cookie.replaces && h2_sets_cookie(fields, cookie.name) {
+        let lines: Vec<_> = fields.get_all(header::SET_COOKIE).iter().cloned().collect();
+        fields.remove(header::SET_COOKIE);
+        for line in lines {
+            if set_name(line.as_bytes()) != cookie.name.as_bytes() {
+                fields.append(header::SET_COOKIE, line);
+            }
+        }
+    }
+    let Some(crumb) = cookie.crumb else { return };
+    let (value, suffix) = (crumb.value, crumb.suffix);
+    let line = [cookie.name, "=", value, suffix, crumb.attributes].concat();
+    // All of it is visible ASCII.
+    if let Ok(line) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
+        fields.append(header::SET_COOKIE, line);
+    }
+    if crumb.private {
+        let private = HeaderValue::from_static("private");
+        fields.append(header::CACHE_CONTROL, private);
+    }
 }
 
 /// Date where there is none (9110 6.6.1), and Via.

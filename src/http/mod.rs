@@ -15,6 +15,8 @@
 mod body;
 mod canned;
 mod chunked;
+mod cookie;
+mod dates;
 mod error;
 mod field;
 mod forward;
@@ -27,24 +29,29 @@ mod request;
 mod response;
 mod target;
 mod trailer;
+mod websocket;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use body::{CHUNK_HEAD_MAX, Decoded, Decoder, LAST_CHUNK, chunk_head};
 pub(crate) use canned::{Canned, write_canned, write_date};
+pub(crate) use cookie::{Crumb, SetCookie};
+pub(crate) use dates::{CookieDates, DATES_MAX};
 pub(crate) use error::{BadResponse, BodyError, Refused};
 pub(crate) use field::{Field, FieldKind, Slots};
 pub(crate) use forward::{Client, request_bound, write_request};
 pub(crate) use framing::{Framing, ResponseFraming};
 pub(crate) use h2::{
-    filter_trailers, join_cookies, read_h2_request, read_trailers, relay_h2_response, to_h2_answer,
-    to_h2_request, to_h2_response, write_trailers,
+    filter_trailers, h2_sets_cookie, join_cookies, read_h2_request, read_trailers,
+    relay_h2_response, set_h2_cookie, to_h2_answer, to_h2_request, to_h2_response, to_h2_tunnel,
+    write_trailers,
 };
 pub(crate) use lower::{lowered_framing, write_lowered};
 pub(crate) use reply::{Reply, reply_framing, response_bound, write_response};
 pub(crate) use request::{MethodKind, RequestHead, Scheme, may_complete, parse_request};
 pub(crate) use response::{Asked, ResponseHead, parse_response};
+pub(crate) use websocket::WebSocketKey;
 
 /// Version of a message as received; ours is always 1.1, in both directions (9110 2.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

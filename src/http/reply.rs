@@ -2,7 +2,7 @@
 
 use super::field::Kinds;
 use super::forward::{decimal_text, put, put_fields, put_number, put_via};
-use super::{FieldKind, ResponseFraming, ResponseHead, Version};
+use super::{FieldKind, ResponseFraming, ResponseHead, SetCookie, Version};
 
 /// What decides the head sent to the client beside the server's own.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) date: &'a [u8; 29],
     /// Pseudonym for Via.
     pub(crate) via: Option<&'a str>,
+    /// Where the backend keeps clients by a cookie.
+    pub(crate) cookie: Option<SetCookie<'a>>,
 }
 
 /// How the body goes out to a client of this version (9112 6.1, 6.3).
@@ -32,7 +34,8 @@ pub(crate) fn reply_framing(head: &ResponseHead<'_, '_>, client: Version) -> Res
 /// Upper bound of what [`write_response`] appends.
 pub(crate) fn response_bound(head: &ResponseHead<'_, '_>, reply: &Reply<'_>) -> usize {
     // Each field may gain the space after its colon.
-    head.len + head.fields.len() + reply.via.map_or(0, str::len) + 256
+    let cookie = reply.cookie.map_or(0, |cookie| cookie.bound());
+    head.len + head.fields.len() + reply.via.map_or(0, str::len) + cookie + 256
 }
 
 /// Appends the head as sent to the client. A 1xx head gets no framing, no
@@ -53,6 +56,9 @@ pub(crate) fn write_response(head: &ResponseHead<'_, '_>, reply: &Reply<'_>, out
     write_end_to_end(head, reply, out);
     if let Some(pseudonym) = reply.via {
         put_via(out, head.version, pseudonym);
+    }
+    if let Some(cookie) = &reply.cookie {
+        cookie.write(out);
     }
     match head.status {
         101 => put(
@@ -78,7 +84,9 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, reply: &Reply<'_>, out: &mut Ve
         FieldKind::Trailer,
         trailers == (ResponseFraming::Chunked, ResponseFraming::Chunked),
     );
-    put_fields(out, head.plain, head.fields, |field| pass.has(field.kind));
+    put_fields(out, head.plain, head.fields, |field| {
+        pass.has(field.kind) && !reply.cookie.is_some_and(|cookie| cookie.hides(field))
+    });
 }
 
 /// Date, framing and Connection of a final response.
@@ -119,6 +127,7 @@ pub(super) fn put_connection(out: &mut Vec<u8>, keep_alive: bool, client: Versio
 pub(super) const END_TO_END: Kinds = Kinds::of(&[
     FieldKind::Other,
     FieldKind::Date,
+    FieldKind::Cookie,
     FieldKind::Via,
     FieldKind::Host,
     FieldKind::Expect,

@@ -40,6 +40,8 @@ pub(crate) struct RequestHead<'h, 'b> {
     pub(crate) upgrade: Option<&'b [u8]>,
     /// Max-Forwards of an OPTIONS request: at 0 it is answered here (9110 7.6.2).
     pub(crate) max_forwards: Option<u64>,
+    /// Cookies of this name are not passed on.
+    pub(crate) hidden_cookie: Option<&'b [u8]>,
     /// Bytes of the head in the buffer, empty lines before it included.
     pub(crate) len: usize,
     pub(super) seen: Kinds,
@@ -280,6 +282,7 @@ fn judge<'h, 'b>(
             .upgrade
             .filter(|_| recent && connection.upgrade && !framing.has_body())
             .filter(|value| section.upgrades == 1 && may_upgrade(value)),
+        hidden_cookie: None,
         max_forwards: match kind {
             MethodKind::Options if section.seen.has(FieldKind::MaxForwards) => {
                 Some(max_forwards(fields)?)

@@ -174,7 +174,8 @@ fn owned(fields: &[Field<'_>]) -> Vec<(Vec<u8>, Vec<u8>, FieldKind)> {
 
 /// Fields without a place in the rules, in order.
 fn end_to_end(fields: &[Field<'_>], also: &[FieldKind]) -> Vec<(Vec<u8>, Vec<u8>, FieldKind)> {
-    let passes = |kind: FieldKind| kind == FieldKind::Other || also.contains(&kind);
+    let passes =
+        |kind| matches!(kind, FieldKind::Other | FieldKind::Cookie) || also.contains(&kind);
     let kept = fields.iter().filter(|field| passes(field.kind));
     owned(&kept.copied().collect::<Vec<_>>())
 }
@@ -304,6 +305,7 @@ fn client(trusted: bool) -> Client<'static> {
         https: false,
         trusted,
         request_id: Some(b"0123456789abcdef"),
+        websocket_key: None,
         certificate: None,
     }
 }
@@ -316,6 +318,7 @@ fn reply(head: &ResponseHead<'_, '_>, version: Version) -> Reply<'static> {
         framing,
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         via: None,
+        cookie: None,
     }
 }
 

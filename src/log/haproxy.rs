@@ -37,8 +37,9 @@ pub(super) fn line(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut Clock, ur
         out.push(b'+');
     }
     number(out, u64::from(facts.retries));
-    // Servers have no queue of their own.
-    out.extend_from_slice(b" 0/");
+    out.push(b' ');
+    number(out, u64::from(facts.queued_own));
+    out.push(b'/');
     number(out, u64::from(facts.queued));
     if facts.kind == Kind::Http {
         out.extend_from_slice(b" \"");
@@ -64,10 +65,11 @@ fn http(out: &mut Vec<u8>, facts: &Facts) {
     }
     out.push(b' ');
     number(out, facts.bytes_out);
-    // No cookies are captured, and none is looked at.
+    // No cookies are captured.
     out.extend_from_slice(b" - - ");
     out.extend_from_slice(&facts.end);
-    out.extend_from_slice(b"-- ");
+    out.extend_from_slice(&facts.cookies.unwrap_or(*b"--"));
+    out.push(b' ');
 }
 
 fn tcp(out: &mut Vec<u8>, facts: &Facts) {

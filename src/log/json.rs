@@ -44,9 +44,17 @@ pub(super) fn line(out: &mut Vec<u8>, record: &Record<'_>, clock: &Clock, uri_ma
     count(out, "bytes_in", facts.bytes_in);
     count(out, "bytes_out", facts.bytes_out);
     text(out, "end", &facts.end);
+    if facts.kind == Kind::Http {
+        match facts.cookies {
+            None => null(out, "cookie"),
+            Some(letters) => text(out, "cookie", &letters),
+        }
+    }
     count(out, "retries", u64::from(facts.retries));
     flag(out, "redispatched", facts.redispatched);
-    count(out, "queued", u64::from(facts.queued));
+    // In one line or the other: seldom in both.
+    let queued = u64::from(facts.queued) + u64::from(facts.queued_own);
+    count(out, "queued", queued);
     count(out, "actconn", u64::from(facts.actconn));
     count(out, "feconn", u64::from(facts.feconn));
     count(out, "beconn", u64::from(facts.beconn));
@@ -140,7 +148,7 @@ mod tests {
             "method": "GET", "uri": "/a\"b", "version": "HTTP/1.1", "status": 200,
             "request_ms": 0.0, "queue_ms": null, "connect_ms": 0.4, "response_ms": 1.9,
             "total_ms": 2.5, "reused": false, "bytes_in": 80, "bytes_out": 262,
-            "end": "--", "retries": 0, "redispatched": false, "queued": 0,
+            "end": "--", "cookie": null, "retries": 0, "redispatched": false, "queued": 0,
             "actconn": 1, "feconn": 1, "beconn": 0, "srvconn": 0,
         });
         assert_eq!(object, expected);

@@ -44,6 +44,9 @@ pub(crate) struct Facts {
     pub(crate) redispatched: bool,
     /// The two letters of HAProxy's termination state.
     pub(crate) end: [u8; 2],
+    /// The two that follow them, of the client's cookie: in the request, in the answer;
+    /// `None` = the backend knows none.
+    pub(crate) cookies: Option<[u8; 2]>,
     /// Of the answer; 0 = none.
     pub(crate) status: u16,
     /// Failed tries to connect.
@@ -80,6 +83,8 @@ pub(crate) struct Facts {
     /// Its position in the backend's queue: one, and those who were served while it waited;
     /// 0 = it did not.
     pub(crate) queued: u32,
+    /// The same in the line of the server that its cookie named; at most 65,535 are told.
+    pub(crate) queued_own: u32,
 }
 
 /// Words of packed [`Facts`].
@@ -109,8 +114,11 @@ pub(super) fn pack(facts: &Facts) -> [u64; FACTS] {
             | u64::from(facts.end[0]) << 8
             | u64::from(facts.end[1]) << 16
             | u64::from(facts.status) << 24
-            | u64::from(facts.retries) << 40,
-        u64::from(facts.port) | u64::from(facts.queued) << 32,
+            | u64::from(facts.retries) << 40
+            | pack_cookies(facts.cookies) << 56,
+        u64::from(facts.port)
+            | u64::from(facts.queued_own.min(u16::MAX.into())) << 16
+            | u64::from(facts.queued) << 32,
         facts.began_us,
         // Durations: a sign that comes back the same.
         facts.request as u64,
@@ -154,6 +162,7 @@ pub(super) fn unpack(words: [u64; FACTS]) -> Facts {
         reused: first & REUSED != 0,
         redispatched: first & REDISPATCHED != 0,
         end: [(first >> 8) as u8, (first >> 16) as u8],
+        cookies: unpack_cookies(first >> 56),
         status: (first >> 24) as u16,
         retries: (first >> 40) as u16,
         ip: if first & V4 == 0 {
@@ -175,8 +184,29 @@ pub(super) fn unpack(words: [u64; FACTS]) -> Facts {
         beconn: (others >> 32) as u32,
         srvconn: others as u32,
         queued: (port >> 32) as u32,
+        queued_own: u32::from((port >> 16) as u16),
     }
 }
+
+/// Three bits for each letter.
+#[inline]
+fn pack_cookies(cookies: Option<[u8; 2]>) -> u64 {
+    let Some([said, set]) = cookies else { return 0 };
+    let position = |letters: &[u8], letter| letters.iter().position(|known| *known == letter);
+    let [said, set] = [position(SAID, said), position(SET, set)];
+    (said.unwrap_or(0) | set.unwrap_or(0) << 3) as u64
+}
+
+fn unpack_cookies(bits: u64) -> Option<[u8; 2]> {
+    let letter = |letters: &[u8], bits: u64| letters.get(bits as usize & 7).copied();
+    let cookies = [letter(SAID, bits)?, letter(SET, bits >> 3)?];
+    (bits != 0).then_some(cookies)
+}
+
+/// What may become of a client's cookie (HAProxy manual 8.5); the first is for none.
+const SAID: &[u8] = b"-NIDVEO";
+/// What an answer may do with it.
+const SET: &[u8] = b"-NIUPRD";
 
 impl<'a> Record<'a> {
     pub(super) fn texts(&self) -> [&'a [u8]; 4] {
@@ -249,6 +279,7 @@ pub(super) mod testing {
             reused: false,
             redispatched: false,
             end: *b"--",
+            cookies: None,
             status: 200,
             retries: 0,
             ip: Ipv4Addr::LOCALHOST.into(),
@@ -266,6 +297,7 @@ pub(super) mod testing {
             beconn: 0,
             srvconn: 0,
             queued: 0,
+            queued_own: 0,
         }
     }
 }
@@ -299,6 +331,8 @@ mod tests {
             beconn: 2,
             srvconn: u32::MAX,
             queued: u32::MAX,
+            queued_own: 65_535,
+            cookies: Some(*b"DP"),
         };
         for facts in [odd, testing::facts()] {
             assert_eq!(unpack(pack(&facts)), facts);

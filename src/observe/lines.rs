@@ -198,6 +198,9 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, row: &'a BackendRow, of: bool) -> Li
         line.u32(C::Downtime, row.downtime_s);
     }
     line.set(C::Algo, Value::text(row.algorithm));
+    if let Some(name) = &row.cookie {
+        line.set(C::Cookie, Value::text(&**name));
+    }
     line.zeros(&[C::Dreq]);
     line.zeros(&COMPRESSION);
     if http {
@@ -237,6 +240,8 @@ pub(super) fn server<'a>(proxy: &'a Proxy, row: &'a ServerRow) -> Line<'a> {
     let http = proxy.mode == Mode::Http;
     let mut line = Line::new(Kind::Server, proxy, row.sid, &row.name);
     work(&mut line, &row.work, http);
+    line.u32(C::Qcur, row.waiting.0);
+    line.u32(C::Qmax, row.waiting.1);
     if row.maxconn > 0 {
         line.u32(C::Slim, row.maxconn);
     }
@@ -247,6 +252,9 @@ pub(super) fn server<'a>(proxy: &'a Proxy, row: &'a ServerRow) -> Line<'a> {
     line.u32(C::Bck, u32::from(row.backup));
     line.u32(C::Lastchg, row.changed_s);
     line.set(C::Addr, Value::Text(address(&row.address)));
+    if let Some(value) = &row.cookie {
+        line.set(C::Cookie, Value::text(&**value));
+    }
     line.u32(C::SrvIcur, row.work.idle);
     line.u32(C::SrcIlim, row.pool_max);
     // A connection is pooled only after a whole exchange: HAProxy's "safe".
@@ -298,9 +306,6 @@ fn check<'a>(line: &mut Line<'a>, row: &'a CheckRow, paused: bool) {
 fn work(line: &mut Line<'_>, row: &Work, http: bool) {
     use Column as C;
     let totals = &row.totals;
-    // Of a server: those bound to it alone, which nobody is. A backend's come behind this.
-    line.u32(C::Qcur, 0_u32);
-    line.u32(C::Qmax, 0_u32);
     line.u32(C::Scur, row.current);
     line.u32(C::Smax, row.peak);
     // HAProxy counts each try as a session of the server, and none twice of the backend.

@@ -128,6 +128,8 @@ pub(crate) struct BackendRow {
     pub(crate) downtime_s: u64,
     /// HAProxy's word for the algorithm.
     pub(crate) algorithm: &'static str,
+    /// The name of the cookie that keeps clients at its servers.
+    pub(crate) cookie: Option<Arc<str>>,
 }
 
 /// The queue of a backend.
@@ -184,6 +186,10 @@ pub(crate) struct ServerRow {
     pub(crate) changed_s: u64,
     /// Its check.
     pub(crate) check: Option<CheckRow>,
+    /// What its backend's cookie names it by.
+    pub(crate) cookie: Option<Arc<str>>,
+    /// Clients that wait for it alone: now, and the most at once.
+    pub(crate) waiting: (u64, u64),
 }
 
 /// The check of a server.

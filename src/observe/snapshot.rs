@@ -242,7 +242,7 @@ impl Taker<'_> {
             work: Work::of(all, &series.series, now_ms),
             queue: QueueRow {
                 now: state.queue.len() as u64,
-                peak: series.queued,
+                peak: series.series.queued,
                 limit: (backend.is_limited()).then_some(backend.config.maxqueue as u64),
             },
             up: usable.is_up(backend),
@@ -254,6 +254,7 @@ impl Taker<'_> {
             algorithm: match backend.config.balance {
                 Balance::RoundRobin => "roundrobin",
             },
+            cookie: backend.cookies().map(|cookies| Arc::clone(&cookies.name)),
         }
     }
 
@@ -286,6 +287,8 @@ impl Taker<'_> {
             changed_ms: state.changed_ms().max(series.first_ms),
             changed_s: since_s(now_ms, state.changed_ms().max(series.first_ms)),
             check: check(server, series, now_ms),
+            cookie: backend.cookies().map(|c| Arc::clone(c.value(index))),
+            waiting: (state.line.len() as u64, series.queued),
         }
     }
 }

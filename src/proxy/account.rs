@@ -3,16 +3,18 @@
 
 use std::rc::Rc;
 
+use super::choose::Target;
 use super::connect::{self, NO_SERVER};
 use super::end::SessionEnd;
 use super::queue::Waited;
 use super::record::{self, Way};
+use super::sticky::Set;
 use super::upstream::{Upstream, Use};
 use super::{Client, Shard};
 use crate::generation::Frontend;
 use crate::log::{Facts, Kind, NEVER};
 use crate::net::Peer;
-use crate::state::{BackendId, Counters, FrontendCounters, response_class};
+use crate::state::{BackendId, Counters, FrontendCounters, ServerId, response_class};
 
 /// Who asked, and where.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +81,10 @@ pub(crate) struct Course {
     pub(crate) reused: bool,
     /// In the queue, which is before `connected_us`.
     pub(crate) waited: Waited,
+    /// What became of the client's cookie; `None` = its backend knows none.
+    pub(crate) cookies: Option<[u8; 2]>,
+    /// The server it named, which kept it.
+    pub(crate) own: Option<ServerId>,
     /// What a tunnel moved, counted as it did: from the client, to the client.
     pub(crate) tunnelled: (u64, u64),
     /// It is not to be logged.
@@ -86,6 +92,25 @@ pub(crate) struct Course {
 }
 
 impl Account {
+    /// Notes what became of the client's cookie, if its backend knows one.
+    pub(super) fn told(
+        &mut self,
+        (target, set): (&Target, Set),
+        server: Option<&Use>,
+        tried: Option<&Upstream>,
+    ) {
+        let Some(sticky) = target.sticky else { return };
+        let last = server.map(|server| &**server).or(tried);
+        let last = last.map(|upstream| upstream.state.id);
+        self.course.own = target.plan.own;
+        self.course.cookies = Some(sticky.letters((target.plan.own, last), set));
+    }
+
+    /// When a server had a place for it: what came before is its stay in the queue.
+    pub(crate) fn assigned_us(&self) -> u64 {
+        self.started_us + self.course.waited.us
+    }
+
     /// Counts it for its frontend and for its server, or the backend when it reached
     /// none, and logs it. `tried` is a server that could not be reached.
     ///
@@ -148,8 +173,9 @@ impl Account {
         };
         let total = shard.clock.now_us().saturating_sub(self.began_us);
         let times = &counters.times;
-        let assigned = self.started_us + self.course.waited.us;
-        times.connect.add(connected.saturating_sub(assigned));
+        times
+            .connect
+            .add(connected.saturating_sub(self.assigned_us()));
         times.response.add(answered.saturating_sub(connected));
         times.total.add(total);
         times.latency.add(total);
@@ -173,7 +199,13 @@ impl Account {
                 upstream,
                 counted: false,
             },
-            (None, None, Some(backend)) => Way::Backend(backend),
+            (None, None, Some(backend)) => {
+                let (own, waited) = (self.course.own, self.course.waited);
+                Way::Backend(
+                    backend,
+                    own.filter(|_| waited.own_position > 0 && waited.position == 0),
+                )
+            }
             (None, None, None) => Way::Nowhere,
         };
         let course = &self.course;
@@ -187,6 +219,7 @@ impl Account {
             reused: course.reused,
             redispatched: course.redispatched,
             end: self.end.letters(),
+            cookies: course.cookies,
             status: self.status,
             retries: u16::try_from(course.retries).unwrap_or(u16::MAX),
             ip: asker.peer.address.ip(),
@@ -202,9 +235,9 @@ impl Account {
                 (_, 0) => NEVER,
                 (_, waited) => waited as i64,
             },
-            connect: self.connected_us.map_or(NEVER, |connected| {
-                between(self.started_us + course.waited.us, connected)
-            }),
+            connect: self
+                .connected_us
+                .map_or(NEVER, |connected| between(self.assigned_us(), connected)),
             response: match (self.connected_us, self.answered_us) {
                 (Some(connected), Some(answered)) => between(connected, answered),
                 _ => NEVER,
@@ -217,6 +250,7 @@ impl Account {
             beconn: 0,
             srvconn: 0,
             queued: course.waited.position,
+            queued_own: course.waited.own_position,
         };
         record::write(asker, way, facts, line);
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answer::{Answer, BODY_TOO_LARGE};
 use super::connect::{self, Assigned, Plan};
+use super::sticky::Sticky;
 use super::upstream::Use;
 use super::{Client, ClientId, Shard};
 use crate::config::{
@@ -30,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) pool_max: usize,
     /// Of a 503.
     pub(crate) retry_after: Duration,
+    /// What the client's cookie said, where it is kept at its server by one.
+    pub(crate) sticky: Option<Sticky>,
 }
 
 impl Target {
@@ -42,7 +45,13 @@ impl Target {
             http2: backend.config.http2,
             pool_max: backend.config.pool_max,
             retry_after: backend.config.retry_after,
+            sticky: None,
         }
+    }
+
+    /// With what the client's cookie said, if the backend knows one.
+    pub(crate) fn with_sticky(&self) -> Option<(&Self, Sticky)> {
+        Some((self, self.sticky?))
     }
 
     /// Pools a connection that is at the end of an exchange.
@@ -98,8 +107,9 @@ pub(crate) enum Found {
     Monitor(bool),
 }
 
-/// Frontend, route, backend and server out of one look at one generation.
-pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Found {
+/// Frontend, route, backend and server out of one look at one generation. A cookie that
+/// names the server is hidden in the head.
+pub(crate) fn find_server(client: &mut Client, head: &mut RequestHead<'_, '_>) -> Found {
     let shard = std::rc::Rc::clone(client.shard());
     shard.with_generation(|generation| {
         client.follow(generation);
@@ -117,15 +127,23 @@ pub(crate) fn find_server(client: &mut Client, head: &RequestHead<'_, '_>) -> Fo
             // An index is only good for the generation it came from; a frontend that
             // left may refer to what is no more.
             Some(RouteTo::Backend(index)) if !client.frontend.state.is_gone() => {
-                generation.backends.get(index)
+                generation.backends.get(index).map(|found| (index, found))
             }
             _ => None,
         };
-        let Some(backend) = backend else {
+        let Some((index, backend)) = backend else {
             return Found::NoBackend;
         };
-        let target = Target::of(backend);
-        match connect::assign(&shard, backend) {
+        let mut target = Target::of(backend);
+        let mut own = None;
+        if let (Some(cookies), Some(config)) = (backend.cookies(), &backend.config.cookie) {
+            let (place, cookie) = ((index, &**backend), (cookies, config));
+            let (sticky, server) = Sticky::read(place, cookie, head, shard.clock.wall_s());
+            target.sticky = Some(sticky);
+            target.plan.own = server.map(|server| server.id());
+            own = server;
+        }
+        match connect::assign(&shard, backend, own) {
             Assigned::Server(server) => Found::Server(target, Some(server)),
             Assigned::Queue => Found::Server(target, None),
             Assigned::Nobody => Found::NoServer(target),

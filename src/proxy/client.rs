@@ -217,6 +217,7 @@ impl Client {
             https: self.stream.is_secure(),
             trusted: self.trusted,
             request_id: request_id.map(<[u8; 32]>::as_slice),
+            websocket_key: None,
             certificate: self.certificate.as_deref(),
         }
     }

@@ -61,6 +61,12 @@ impl Clock {
         }
     }
 
+    /// Unix seconds, as of the last tick.
+    #[inline]
+    pub(crate) fn wall_s(&self) -> u64 {
+        self.date_second.get()
+    }
+
     /// The Date of this second (RFC 9110 5.6.7).
     #[inline]
     pub(crate) fn date(&self) -> [u8; 29] {

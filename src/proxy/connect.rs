@@ -1,5 +1,6 @@
 //! A server for a piece of work: pick, dial, try again elsewhere.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -12,9 +13,10 @@ use super::upstream::{Upstream, Use};
 use crate::generation::{Backend, Claim, Report, Server};
 use crate::net::proxy_header::{Ends, Header};
 use crate::net::{Stream, dial};
-use crate::state::{BackendId, Entry};
+use crate::state::{BackendId, Entry, ServerId};
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What dialling needs to know of a backend; copied, so that no generation is held.
@@ -28,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) connect: Duration,
     /// A failed connect counts for the server's health.
     pub(crate) observe: bool,
+    /// The server that the client's cookie names: it may keep it while it drains.
+    pub(crate) own: Option<ServerId>,
 }
 
 impl Plan {
@@ -39,15 +43,23 @@ impl Plan {
             retries: backend.config.retries,
             connect: backend.config.timeouts.connect,
             observe: backend.config.observe_connect,
+            own: None,
         }
     }
 }
 
-/// A fresh connection.
+impl Plan {
+    /// Whether the client may stay at this server, new work or not.
+    fn keeps(&self, server: &Use) -> bool {
+        self.own == Some(server.state.id) && server.state.keeps_clients()
+    }
+}
+
+/// A fresh connection, or whatever leads to a server.
 #[derive(Debug)]
-pub(crate) struct Dialled {
+pub(crate) struct Dialled<L = Stream> {
     /// The socket.
-    pub(crate) stream: Stream,
+    pub(crate) stream: L,
     /// The server, counted as in use.
     pub(crate) server: Use,
     /// Failed tries before this one.
@@ -56,6 +68,15 @@ pub(crate) struct Dialled {
     pub(crate) redispatched: bool,
     /// In the queue, between two tries.
     pub(crate) waited: Waited,
+}
+
+/// What leads to a server.
+#[derive(Debug)]
+pub(crate) enum Link<O> {
+    /// A connection of nobody's yet.
+    Fresh(Stream),
+    /// One that was there.
+    Open(O),
 }
 
 /// No connection came about.
@@ -98,7 +119,7 @@ pub(crate) enum Assigned {
 }
 
 /// Where a failed try goes next.
-enum Again {
+pub(super) enum Again {
     Same,
     Other(Use),
     /// Others could do it, and have enough to do.
@@ -108,7 +129,7 @@ enum Again {
 
 /// Picks another server than the one that failed; that one if it is the only one,
 /// which is neither counted as picked again nor as a second session of it.
-fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
+pub(super) fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
     shard.with_generation(|generation| {
         let mut backends = generation.backends.iter();
         let Some(backend) = backends.find(|b| b.state.id == backend) else {
@@ -131,11 +152,16 @@ fn pick_again(shard: &Shard, backend: BackendId, failed: &Use) -> Again {
     })
 }
 
-/// Picks a server of this backend and counts it as in use.
+/// Picks a server of this backend and counts it as in use: its `own` for a client that
+/// has one, which is no choice of the algorithm's, and not counted as one.
 #[inline]
-pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Assigned {
+pub(crate) fn assign(shard: &Shard, backend: &Backend, own: Option<&Arc<Server>>) -> Assigned {
     if backend.is_limited() {
-        return assign_place(shard, backend);
+        return assign_place(shard, backend, own);
+    }
+    if let Some(server) = own {
+        let upstream = shard.upstreams.get(shard, backend, server);
+        return Assigned::Server(Use::new(upstream, Entry::Free));
     }
     match backend.pick(None) {
         Some(server) => Assigned::Server(give(shard, backend, server, Entry::Free)),
@@ -144,7 +170,10 @@ pub(crate) fn assign(shard: &Shard, backend: &Backend) -> Assigned {
 }
 
 /// As [`assign`], where servers have limits.
-fn assign_place(shard: &Shard, backend: &Backend) -> Assigned {
+fn assign_place(shard: &Shard, backend: &Backend, own: Option<&Arc<Server>>) -> Assigned {
+    if let Some(server) = own {
+        return assign_own(shard, backend, server);
+    }
     // Who waits already comes first.
     if backend.state.queue.is_awaited() {
         return Assigned::Queue;
@@ -156,7 +185,27 @@ fn assign_place(shard: &Shard, backend: &Backend) -> Assigned {
     }
 }
 
-/// The same for the first in line. What is given out there is no choice of the
+/// As [`assign`], of a client's own server that has a limit. Whoever waits for any
+/// server does not come first, as in HAProxy.
+fn assign_own(shard: &Shard, backend: &Backend, server: &Server) -> Assigned {
+    match server.state.line.is_awaited() {
+        true => Assigned::Queue,
+        false => enter_own(shard, backend, server),
+    }
+}
+
+/// The same for the first in its line.
+pub(super) fn enter_own(shard: &Shard, backend: &Backend, server: &Server) -> Assigned {
+    match server.state.slots.enter() {
+        Some(entry) => {
+            let upstream = shard.upstreams.get(shard, backend, server);
+            Assigned::Server(Use::new(upstream, entry))
+        }
+        None => Assigned::Queue,
+    }
+}
+
+/// As [`assign`] for the first in line. What is given out there is no choice of the
 /// algorithm's to HAProxy, and is not counted as one.
 pub(super) fn assign_first(shard: &Shard, backend: &Backend) -> Assigned {
     match backend.claim(None) {
@@ -193,12 +242,45 @@ pub(crate) async fn establish(
     ends: &dyn Fn() -> Option<Ends>,
     left: &mut Left<'_>,
 ) -> Result<Dialled, NoConnection> {
+    let open = |_: &Use| None::<Infallible>;
+    let dialled = reach(slot, plan, first, ends, left, &open).await?;
+    let Link::Fresh(stream) = dialled.stream;
+    Ok(Dialled {
+        stream,
+        server: dialled.server,
+        retries: dialled.retries,
+        redispatched: dialled.redispatched,
+        waited: dialled.waited,
+    })
+}
+
+/// The same, where a connection that is `open` to a server serves as well as a fresh one.
+///
+/// # Errors
+/// As for [`establish`].
+pub(super) async fn reach<O>(
+    slot: &Slot,
+    plan: Plan,
+    first: Use,
+    ends: &dyn Fn() -> Option<Ends>,
+    left: &mut Left<'_>,
+    open: &dyn Fn(&Use) -> Option<O>,
+) -> Result<Dialled<Link<O>>, NoConnection> {
     let shard = slot.shard();
     let mut server = first;
     let (mut retries, mut redispatched) = (0, false);
     let mut waited = Waited::default();
     loop {
         slot.set_server(Some(server.state.id));
+        if let Some(open) = open(&server) {
+            return Ok(Dialled {
+                stream: Link::Open(open),
+                server,
+                retries,
+                redispatched,
+                waited,
+            });
+        }
         server.counters.connects.add(1);
         let outcome = attempt(slot, plan.connect, &server, ends, left).await;
         let failed = |end, server| NoConnection {
@@ -209,31 +291,33 @@ pub(crate) async fn establish(
             waited,
         };
         let end = match outcome {
-            // A backend that left the configuration while we dialled: nobody else is
-            // left to do it, and what a server that left has in hand it may finish.
-            Attempt::Connected(stream)
-                if server.state.is_usable()
-                    || server.state.is_last_resort()
-                    || is_gone(shard, plan.backend) =>
-            {
-                return Ok(Dialled {
-                    stream,
-                    server,
-                    retries,
-                    redispatched,
-                    waited,
-                });
-            }
-            // It was drained while we dialled: no new work, and nobody's failure.
-            Attempt::Connected(_) => {
-                match pick_again(shard, plan.backend, &server) {
+            Attempt::Connected(stream) => {
+                // A backend that left the configuration while we dialled: nobody else is
+                // left to do it, and what a server that left has in hand it may finish.
+                let may_serve = server.state.may_serve() || plan.keeps(&server);
+                let stays = may_serve || is_gone(shard, plan.backend);
+                // It was drained while we dialled: no new work, and nobody's failure.
+                let next = match stays {
+                    true => Again::Same,
+                    false => pick_again(shard, plan.backend, &server),
+                };
+                match next {
+                    Again::Same => {
+                        return Ok(Dialled {
+                            stream: Link::Fresh(stream),
+                            server,
+                            retries,
+                            redispatched,
+                            waited,
+                        });
+                    }
                     Again::Other(other) => server = other,
                     Again::Queue => {
                         drop(server);
                         server =
                             queued(slot, plan, left, &mut waited, (retries, redispatched)).await?;
                     }
-                    Again::Same | Again::Nowhere => return Err(failed(NO_SERVER, None)),
+                    Again::Nowhere => return Err(failed(NO_SERVER, None)),
                 }
                 continue;
             }
@@ -285,7 +369,8 @@ async fn queued(
     (retries, redispatched): (u32, bool),
 ) -> Result<Use, NoConnection> {
     // Boxed: as a dial.
-    let (outcome, took) = Box::pin(queue::wait(slot, plan.backend, left)).await;
+    let line = (plan.backend, None);
+    let (outcome, took) = Box::pin(queue::wait(slot, line, left)).await;
     waited.add(took);
     outcome.map_err(|end| NoConnection {
         retries,

@@ -24,6 +24,7 @@ mod queue;
 mod record;
 mod sessions;
 mod shard;
+mod sticky;
 pub(crate) mod tcp;
 mod tunnel;
 mod upstream;

@@ -11,15 +11,15 @@ use super::upstream::Upstream;
 use crate::config;
 use crate::http::{RequestHead, Version};
 use crate::log::{Facts, Kind, NEVER, Record};
-use crate::state::{BackendId, BackendState};
+use crate::state::{BackendId, BackendState, ServerId};
 
 /// Where it went.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way<'a> {
     /// No backend was found, or none was looked for.
     Nowhere,
-    /// A backend, and no server of it.
-    Backend(BackendId),
+    /// A backend, and no server of it but one it waited for in vain.
+    Backend(BackendId, Option<ServerId>),
     /// This server; `counted` = it still counts us among its sessions.
     Server {
         upstream: &'a Upstream,
@@ -44,10 +44,12 @@ pub(super) fn write(asker: &Asker<'_>, way: Way<'_>, mut facts: Facts, line: &[u
     };
     match way {
         Way::Nowhere => put(facts, "", ""),
-        Way::Backend(id) => shard.with_generation(|generation| {
+        Way::Backend(id, own) => shard.with_generation(|generation| {
             let backend = generation.backends.iter().find(|b| b.state.id == id);
             facts.beconn = backend.map_or(0, |b| count(under_way(&b.state)));
-            put(facts, backend.map_or("", |b| &b.name), "");
+            let server = backend.zip(own).and_then(|(b, own)| b.server_of(own));
+            let name = server.map_or("", |server| &server.name);
+            put(facts, backend.map_or("", |b| &b.name), name);
         }),
         Way::Server { upstream, .. } if config::is_built_in(&upstream.backend) => {
             put(own_answer(facts), &asker.frontend.config.name, "<STATS>");
@@ -70,6 +72,7 @@ pub(super) fn of_session(client: &Client, kind: Kind, end: SessionEnd) -> Facts 
         reused: false,
         redispatched: false,
         end: end.letters(),
+        cookies: None,
         status: 0,
         retries: 0,
         ip: client.peer.address.ip(),
@@ -91,6 +94,7 @@ pub(super) fn of_session(client: &Client, kind: Kind, end: SessionEnd) -> Facts 
         beconn: 0,
         srvconn: 0,
         queued: 0,
+        queued_own: 0,
     }
 }
 

@@ -45,7 +45,12 @@ pub(crate) async fn serve(mut client: Client) {
             no_server(&client, plan, end);
             let mut session = Session::ended(end);
             session.waited = waited;
-            return log(&client, Way::Backend(plan.backend), &session, &opening);
+            return log(
+                &client,
+                Way::Backend(plan.backend, None),
+                &session,
+                &opening,
+            );
         }
     };
     let dialled = match dial(&client, plan, server).await {
@@ -63,7 +68,7 @@ pub(crate) async fn serve(mut client: Client) {
                     upstream,
                     counted: false,
                 },
-                None => Way::Backend(plan.backend),
+                None => Way::Backend(plan.backend, None),
             };
             return log(&client, way, &session, &opening);
         }
@@ -118,7 +123,7 @@ async fn place(
         Assigned::Queue => {
             let mut left = client.leaving(owed(client));
             // Boxed: waiting is rare, and would widen every session.
-            Box::pin(queue::wait(&client.slot, plan.backend, &mut left)).await
+            Box::pin(queue::wait(&client.slot, (plan.backend, None), &mut left)).await
         }
         Assigned::Nobody => {
             connect::backend_counters(client.shard(), plan.backend, |counters| {
@@ -261,7 +266,7 @@ fn find(client: &mut Client, hello: Option<&ClientHello<'_>>) -> Result<Destinat
             idle: backend.config.timeouts.tunnel.unwrap_or(timeouts.tunnel),
             half_closed: timeouts.half_closed,
         };
-        let server = connect::assign(&shard, backend);
+        let server = connect::assign(&shard, backend, None);
         Ok(Destination {
             plan: Plan::of(backend),
             limits,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use super::end::During;
 use super::http2;
 use super::record::Load;
 use super::{ClientId, Shard};
@@ -201,6 +202,13 @@ impl Use {
         self.entry == Entry::Counted
     }
 
+    /// Counts an answer that did not come in time, unless its head did.
+    pub(super) fn count_missing(&self, during: During) {
+        if during == During::Headers {
+            self.counters.response_errors.add(1);
+        }
+    }
+
     /// Lets go, and says of what.
     pub(super) fn release(self) -> Rc<Upstream> {
         Rc::clone(&self.upstream)
@@ -221,7 +229,9 @@ impl Drop for Use {
         self.upstream.backend_counters.busy.down();
         if self.entry == Entry::Counted {
             self.upstream.state.slots.leave();
+            // Whoever is first in either line looks, and one of them finds it.
             self.upstream.queue.wake();
+            self.upstream.state.line.wake();
         }
     }
 }

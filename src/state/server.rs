@@ -1,11 +1,12 @@
 //! What a server keeps over generations: its status, its last check, its counters.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, PerWorker, ServerId, Slots};
+use super::{Counters, PerWorker, Queue, ServerId, Slots};
 
 /// What the checks say (the operational axis).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub(crate) struct ServerState {
     /// How much it may have to do at once. On a line of its own: workers write there, and
     /// read the status for each pick.
     pub(crate) slots: CachePadded<Slots>,
+    /// Clients that wait for this server alone: whom a cookie binds to it.
+    pub(crate) line: Arc<Queue>,
     /// Operational x administrative x life x source, and whether that makes it
     /// usable, so that a pick costs one load. Control writes, workers read;
     /// relaxed, since a command that promises an effect waits for every worker
@@ -84,6 +87,7 @@ impl ServerState {
             id: ServerId::next(),
             counters: PerWorker::new(workers),
             slots: CachePadded::default(),
+            line: Arc::default(),
             status: AtomicU16::new(0),
             health: AtomicU32::new(0),
             last_check: AtomicU64::new(0),
@@ -101,10 +105,24 @@ impl ServerState {
         self.status.load(Relaxed) & UNUSABLE == 0
     }
 
-    /// Whether nothing is known of it but that it is there: to be used if nobody
-    /// else can be.
-    pub(crate) fn is_last_resort(&self) -> bool {
-        self.status.load(Relaxed) & !UNUSABLE == UNPROVEN
+    /// Whether clients that are its own may stay: one that takes no new work keeps them,
+    /// and so does one whose first check is still to come, or they all would move when
+    /// their balancer starts anew.
+    pub(crate) fn keeps_clients(&self) -> bool {
+        let status = self.status.load(Relaxed);
+        let against = match status & PARDONED {
+            0 => status,
+            _ => status & !DOWN,
+        };
+        against & !(UNUSABLE | PARDONED | UNPROVEN | DRAIN | STOPPING) == 0
+    }
+
+    /// Whether it is usable, or nothing is known of it but that it is there: to be used if
+    /// nobody else can be. One look for both: with two, a first check that passes between
+    /// them would make it neither.
+    pub(crate) fn may_serve(&self) -> bool {
+        let status = self.status.load(Relaxed);
+        status & UNUSABLE == 0 || status & !UNUSABLE == UNPROVEN
     }
 
     /// Whether only our own check, if anything, speaks against it: what may be
@@ -470,17 +488,28 @@ mod tests {
     }
 
     #[test]
+    fn who_may_serve_does_so_before_and_after_its_first_check() {
+        let server = ServerState::new(1);
+        for unproven in [true, false] {
+            server.set_unproven(unproven);
+            assert!(server.may_serve());
+        }
+        server.set_operational(Operational::Down, 1);
+        assert!(!server.may_serve());
+    }
+
+    #[test]
     fn a_pardon_covers_our_own_check_and_nothing_else() {
         let server = ServerState::new(1);
         server.set_unproven(true);
-        assert!(!server.is_usable() && server.is_last_resort() && server.is_wanted());
+        assert!(!server.is_usable() && server.may_serve() && server.is_wanted());
         server.set_pardoned(true);
         assert!(server.is_usable());
         assert!(server.set_unproven(false) && !server.set_unproven(false));
         server.set_operational(Operational::Down, 1);
         assert!(server.is_usable() && !server.passes());
         assert!(server.set_refused(true));
-        assert!(!server.is_usable() && !server.is_wanted() && !server.is_last_resort());
+        assert!(!server.is_usable() && !server.is_wanted() && !server.may_serve());
         server.set_refused(false);
         server.set_admin(Admin::Maint, 1);
         assert!(!server.is_usable());

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use x509_parser::asn1_rs::Any;
 use x509_parser::prelude::{ASN1Time, FromDer};
 
 use super::{TlsError, pem};
@@ -114,22 +115,11 @@ fn take(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     (found == tag).then_some((content, rest))
 }
 
-/// Tag and content of the first element, and what is behind it (X.690 section 8.1).
+/// Identifier octet and content of the first element, and what is behind it. All that are
+/// looked for have tags below 31: one octet says it all (X.690 section 8.1.2).
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, bytes) = bytes.split_first()?;
-    let (&first, bytes) = bytes.split_first()?;
-    let (len, bytes) = match first {
-        0..=0x7f => (usize::from(first), bytes),
-        // A file has at most 16 MiB.
-        0x81..=0x84 => {
-            let (len, bytes) = bytes.split_at_checked(usize::from(first & 0x7f))?;
-            let digits = len.iter().map(|digit| usize::from(*digit));
-            (digits.fold(0, |len, digit| len << 8 | digit), bytes)
-        }
-        _ => return None,
-    };
-    let (content, rest) = bytes.split_at_checked(len)?;
-    Some((tag, content, rest))
+    let (rest, any) = Any::from_der(bytes).ok()?;
+    Some((*bytes.first()?, any.data, rest))
 }
 
 const fn context(number: u8) -> u8 {

@@ -285,7 +285,7 @@ fn a_silent_server_is_504() {
 fn a_server_that_stalls_within_its_body_is_cut() {
     for (version, end) in [("1.1", End::Fin), ("1.0", End::Reset)] {
         let origin = PlayedOrigin::listen();
-        let lb = Lb::with(origin.addr(), "timeouts = { server = \"100ms\" }");
+        let lb = Lb::with(origin.addr(), "timeouts = { server = \"1s\" }");
         let mut client = lb.client();
         client.send(format!("GET / HTTP/{version}\r\nHost: test\r\n\r\n"));
         let mut server = origin.accept();
@@ -322,7 +322,7 @@ fn a_client_that_stalls_is_cut_while_it_is_answered() {
     let origin = PlayedOrigin::listen();
     let lb = Lb::with(
         origin.addr(),
-        "timeouts = { client = \"100ms\", server = \"200ms\" }",
+        "timeouts = { client = \"1s\", server = \"2s\" }",
     );
     let mut client = lb.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhi");

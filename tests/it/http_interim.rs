@@ -222,7 +222,7 @@ fn an_idle_tunnel_is_cut_after_its_time() {
     let origin = PlayedOrigin::listen();
     let lb = Lb::with(
         origin.addr(),
-        "timeouts = { tunnel = \"200ms\", client = \"50ms\", server = \"50ms\" }",
+        "timeouts = { tunnel = \"1500ms\", client = \"1s\", server = \"1s\" }",
     );
     let (mut client, mut server) = asked(&lb, &origin, UPGRADE);
     server.send(SWITCHING);

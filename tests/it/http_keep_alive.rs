@@ -182,9 +182,9 @@ fn a_limit_of_requests_ends_the_connection_with_its_last_answer() {
     let origin = echo();
     let lb = Lb::with(origin.addr(), "keep_alive_requests = 3");
     let mut client = lb.client();
-    for n in 0..6 {
-        client.send(format!("GET /{n} HTTP/1.1\r\nHost: test\r\n\r\n"));
-    }
+    let request = |n| format!("GET /{n} HTTP/1.1\r\nHost: test\r\n\r\n");
+    // At once: who is late finds the connection closed.
+    client.send((0..6).map(request).collect::<String>());
     for n in 0..3 {
         let (head, _) = client.read_response();
         assert_eq!(head.field("connection").is_some(), n == 2, "{n}");
@@ -369,7 +369,7 @@ fn a_reset_while_waiting_ends_the_exchange_at_the_server() {
 #[test]
 fn a_connection_with_nothing_to_say_is_closed_without_a_word() {
     let origin = Origin::ok("hello");
-    let lb = Lb::with(origin.addr(), "timeouts = { http_request = \"100ms\" }");
+    let lb = Lb::with(origin.addr(), "timeouts = { http_request = \"1s\" }");
     let mut silent = lb.client();
     assert_eq!(silent.read_end(), (Vec::new(), End::Fin));
     let mut empty_lines = lb.client();

@@ -76,7 +76,7 @@ fn a_head_that_does_not_end_is_408() {
     let origin = Origin::ok("hello");
     let lb = Lb::with(
         origin.addr(),
-        "timeouts = { http_request = \"200ms\", keep_alive = \"10s\" }",
+        "timeouts = { http_request = \"1s\", keep_alive = \"10s\" }",
     );
     let mut client = lb.client();
     client.send("GET / HTTP/1.1\r\nHost:");

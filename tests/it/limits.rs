@@ -124,7 +124,7 @@ fn short_connections_pass_a_full_frontend_quickly() {
     });
     // A place that is free wakes who waits: with a timer alone 800 would take 40 s.
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );
@@ -175,7 +175,7 @@ fn two_thousand_clients_that_say_nothing_are_sent_away() {
         "web",
         any(),
         &origin,
-        "[listen.timeouts]\nhttp_request = \"500ms\"",
+        "[listen.timeouts]\nhttp_request = \"2s\"",
     );
     let lb = Lb::start_whole(&(global("workers = 2") + &web));
     let mut clients: Vec<TcpStream> = (0..2000).map(|_| connect(lb.addr_of("web"))).collect();

@@ -39,6 +39,7 @@ mod queue;
 mod real;
 mod server_file;
 mod stats;
+mod sticky;
 mod support;
 mod systemd;
 mod takeover;

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
+mod cookie;
 mod discovery;
 mod http;
 pub(crate) mod tls;
 
+pub(crate) use self::cookie::{cookie_domain, cookie_key, cookie_name, cookie_path, cookie_value};
 pub(crate) use self::discovery::{
     consul_name, consul_name_or_none, consul_tag, dns_name, docker_name, docker_name_or_none,
     group, group_by, kv_key, kv_pattern,

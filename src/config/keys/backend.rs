@@ -1,5 +1,6 @@
 //! `[[backend]]`, and the back half of `[[listen]]`.
 
+use super::cookie::{COOKIE, COOKIE_VALUE};
 use super::*;
 
 pub(super) static BACKEND_ITSELF: &[Key] = &[
@@ -41,6 +42,7 @@ pub(super) static BACKEND_SETTINGS: &[Key] = &[
         },
     ),
     key("proxy_protocol", SENT),
+    key("cookie", Takes::FlagOr(&Takes::Table(&COOKIE))),
     key(
         "panic",
         text("a share, \"0%\" to \"100%\"", parses!(grammar::percent)),
@@ -115,7 +117,7 @@ pub(super) static SERVER: Section = Section {
         key("tls", Takes::FlagOr(&Takes::Table(&SERVER_TLS))),
         key("proxy_protocol", SENT),
         later("slow_start"),
-        later("cookie"),
+        key("cookie", COOKIE_VALUE),
     ]],
 };
 

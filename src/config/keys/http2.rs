@@ -10,6 +10,7 @@ const STREAMS: &[Key] = &[
 ];
 
 const CLIENTS: &[Key] = &[
+    key("websockets", Takes::Flag),
     key("per", duration(SECOND, HOUR)),
     key("resets", number(1, 1_000_000)),
     key("faults", number(1, 1_000_000)),

@@ -17,6 +17,7 @@ macro_rules! parses {
 }
 
 mod backend;
+mod cookie;
 mod discovery;
 mod frontend;
 mod global;

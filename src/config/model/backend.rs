@@ -56,6 +56,8 @@ pub struct Backend {
     pub http2: ServerHttp2,
     /// Servers share the work in groups; `None` = each by its own weight.
     pub groups: Option<Groups>,
+    /// Clients are kept at their servers; `None` (default) = they are not.
+    pub cookie: Option<Cookie>,
 }
 
 /// Servers that share the work in groups, as the versions of a canary do: a
@@ -159,6 +161,8 @@ pub struct Server {
     pub tls: TlsChoice,
     /// Whether a PROXY header comes before all else.
     pub proxy_protocol: ProxyChoice,
+    /// Its value of the backend's cookie; `None` (default) = one derived from its address.
+    pub cookie: Option<Arc<str>>,
 }
 
 /// A server's own word on TLS.

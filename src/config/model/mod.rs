@@ -2,6 +2,7 @@
 
 mod backend;
 mod bind;
+mod cookie;
 mod frontend;
 mod global;
 mod log;
@@ -10,6 +11,7 @@ use super::*;
 
 pub use backend::*;
 pub use bind::*;
+pub use cookie::*;
 pub use frontend::*;
 pub use global::*;
 pub use log::*;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{check, discovery, groups, http2, mode, proxy_protocol, server, tls};
+use super::{check, cookie, discovery, groups, http2, mode, proxy_protocol, server, tls};
 use crate::config::diagnostics::{Diagnostic, Problems};
 use crate::config::grammar;
 use crate::config::tree::{Reader, Value};
@@ -68,6 +68,7 @@ fn settings(reader: &Reader<'_>, mode: Mode, problems: &Problems) -> Backend {
         protocol: http2::protocol(reader),
         http2: http2::of_servers(&reader.table("http2")),
         groups: groups::groups(reader, problems),
+        cookie: cookie::cookie(reader, mode, problems),
     }
 }
 

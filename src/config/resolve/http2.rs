@@ -13,6 +13,7 @@ pub(super) fn of_clients(reader: &Reader<'_>) -> ClientHttp2 {
         streams: count("streams", default.streams),
         window: bytes("window", default.window),
         connection_window: bytes("connection_window", default.connection_window),
+        websockets: reader.flag("websockets").unwrap_or(default.websockets),
         floods: Floods {
             per: reader.duration("per").unwrap_or(floods.per),
             resets: count("resets", floods.resets),

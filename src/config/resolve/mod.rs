@@ -12,6 +12,7 @@ use super::{Backend, Config, Mode};
 mod backend;
 mod bind;
 mod check;
+mod cookie;
 mod discovery;
 mod frontend;
 mod global;
@@ -164,6 +165,7 @@ fn warn_http_only(section: &Section<'_>, problems: &Problems) {
         return;
     }
     for key in [
+        "cookie",
         "forwarded",
         "keep_alive_requests",
         "limits",

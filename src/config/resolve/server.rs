@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{proxy_protocol, tls};
+use super::{cookie, proxy_protocol, tls};
 use crate::config::address;
 use crate::config::diagnostics::{Diagnostic, Place, Problems};
 use crate::config::grammar;
@@ -53,6 +53,7 @@ pub(crate) fn servers(nodes: &[Node], problems: &Problems) -> Vec<Server> {
         }
         servers.push(server);
     }
+    cookie::unique_values(nodes, problems);
     servers
 }
 
@@ -75,6 +76,7 @@ fn server(node: &Node, problems: &Problems) -> Option<Server> {
         maxconn: reader.number("maxconn"),
         tls: tls::choice(&reader, problems),
         proxy_protocol: proxy_protocol::sent(&reader),
+        cookie: reader.text("cookie").map(Into::into),
         ..default
     };
     // The other half cannot be taken from a Unix socket's address.

@@ -131,7 +131,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "on by default; [defaults.forwarded] for = \"append\", \"replace\" or \"off\"",
     ),
     (
-        "option httplog|option tcplog|option dontlognull",
+        "option httplog|option tcplog|option dontlognull|httplog|tcplog",
         "HAProxy",
         "write [[log]] target = \"syslog:/dev/log\"; the format is haproxy unless it says json",
     ),
@@ -201,9 +201,19 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "own error pages are not in this version yet",
     ),
     (
-        "stick-table|stick|appsession|cookie",
+        "stick-table|stick",
         "HAProxy",
-        "persistence is not in this version yet",
+        "tables are not in this version yet; write cookie = \"SERVERID\" in the backend to keep clients at their servers",
+    ),
+    (
+        "appsession|dynamic-cookie-key",
+        "HAProxy",
+        "write cookie = { name = \"SERVERID\", key = \"...\" } in the backend: rlb sets a cookie of its own",
+    ),
+    (
+        "option persist|persist|force-persist|ignore-persist",
+        "HAProxy",
+        "a client whose server is down is always given another one",
     ),
     (
         "ssl|crt|crt-list",

@@ -112,7 +112,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "ip_hash|hash",
         "nginx",
-        "persistence is not in this version yet",
+        "by address or hash is not in this version yet; write cookie = \"SERVERID\" in the backend to keep clients at their servers",
     ),
     ("down", "nginx", "write disabled = true"),
     (
@@ -211,9 +211,9 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "they stand in `timeouts`",
     ),
     (
-        "sticky",
-        "Traefik",
-        "persistence is not in this version yet",
+        "sticky|sticky cookie|stickiness",
+        "Traefik and nginx",
+        "write cookie = \"SERVERID\" in the backend, or a table with its name, domain, path, max_age",
     ),
     (
         "http|tcp",

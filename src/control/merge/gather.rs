@@ -29,6 +29,7 @@ pub(super) fn gather(
         warnings,
     };
     gather.all(sources);
+    gather.share_no_cookie();
     gather.members
 }
 
@@ -95,6 +96,30 @@ impl Gather<'_> {
             }
             let name = Arc::clone(&server.name);
             self.put(Arc::from(&**key), server, name, Origin::Added, None);
+        }
+    }
+
+    /// Within a file that is an error; between files, sources and run time the first
+    /// keeps its value, and the others get values of their own.
+    fn share_no_cookie(&mut self) {
+        let mut given: HashMap<Arc<str>, Arc<str>> = HashMap::new();
+        let mut shared = Vec::new();
+        for member in &mut self.members {
+            let Some(value) = member.settings.cookie.clone() else {
+                continue;
+            };
+            let name = Arc::clone(&member.settings.name);
+            match given.get(&value) {
+                None => drop(given.insert(value, name)),
+                Some(first) => {
+                    let what = format!("has the cookie of {first}; it gets one of its own");
+                    shared.push((name, what));
+                    member.settings.cookie = None;
+                }
+            }
+        }
+        for (name, what) in shared {
+            self.warn(&name, &what);
         }
     }
 
@@ -278,6 +303,17 @@ impl Gather<'_> {
             let some = replace(port, Some(port.value));
             self.compare(&name, "check port", &settings.check_port, &some);
             settings.check_port = some.value;
+        }
+        if let Some(tls) = &set.tls {
+            let shared = self.backend.tls.as_ref();
+            let written = settings.tls.of(shared).is_some();
+            if written || shared.is_some() {
+                self.compare(&name, "tls", &written, tls);
+                member.tls = Some(tls.value);
+            } else if tls.value {
+                let why = "TLS was switched on at run time, but nothing written says any more how it is spoken: it is spoken to in plain";
+                self.warn(&name, why);
+            }
         }
         if let Some(enabled) = &set.check_enabled
             && has_check

@@ -171,6 +171,7 @@ fn settle_server(
         && let Some(added) = server.added.take()
     {
         (server.address, server.check_address, server.check_port) = (None, None, None);
+        server.tls = None;
         notice = Some(format!(
             "is in the file now; its address and settings win over those given at run time {} ago",
             ago(now.saturating_sub(added.at))

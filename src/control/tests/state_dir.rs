@@ -16,7 +16,7 @@ fn lb(directory: &Path, state_dir: bool) -> String {
     let nodes = directory.join("nodes.toml");
     format!(
         "[global]\nadmin = \"\"\n{state}[[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\n\
-         server = [{{ name = \"s1\", address = \"127.0.0.1:1\" }}, \
+         server = [{{ name = \"s1\", address = \"127.0.0.1:1\", tls = {{ verify = false }} }}, \
          {{ name = \"s2\", address = \"127.0.0.1:2\" }}]\n\
          source = [{{ file = \"{}\" }}]\n",
         nodes.display()
@@ -45,6 +45,7 @@ fn overrides_and_last_good_sets_come_back_after_a_restart() {
         let weight = WeightChange::Absolute(0);
         control.set_weight("web", "s1", weight).await.unwrap();
         control.set_state("web", "n1", Admin::Maint).await.unwrap();
+        control.set_tls("web", "s1", false).await.unwrap();
         control.del_server("web", "s2", None).await.unwrap();
         let rows = control.overrides();
         let saved = temp.path().join("state/state.json");
@@ -61,6 +62,8 @@ fn overrides_and_last_good_sets_come_back_after_a_restart() {
         let generation = bench.control.generation();
         let n1 = generation.backends[0].server("n1").unwrap();
         assert_eq!(n1.state.admin(), Admin::Maint);
+        let s1 = generation.backends[0].server("s1").unwrap();
+        assert!(s1.tls.is_none() && s1.check_tls.is_some());
         bench.control.clear_overrides().await.unwrap();
         // Saved on the way out, without waiting for its time.
         bench.stop().await;

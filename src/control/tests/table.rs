@@ -371,6 +371,29 @@ fn written_server_wins_a_clash_of_names() {
 }
 
 #[test]
+fn a_cookie_belongs_to_one_server() {
+    let with = |port, cookie: &str| Server {
+        cookie: Some(cookie.into()),
+        ..server(port, 1)
+    };
+    let mut bench = Bench::new(vec![web(vec![with(1, "a")])]);
+    bench.answer(vec![Found::written(with(2, "a"))]);
+    bench.add(with(3, "b"));
+    bench.add(with(4, "b"));
+    let cookies: Vec<_> = (1..=4)
+        .map(|n| bench.member(&format!("s{n}")).settings.cookie.clone())
+        .collect();
+    assert_eq!(cookies, [Some("a".into()), None, Some("b".into()), None]);
+    assert_eq!(
+        bench.merged.warnings,
+        [
+            "web/s2: has the cookie of s1; it gets one of its own",
+            "web/s4: has the cookie of s3; it gets one of its own",
+        ]
+    );
+}
+
+#[test]
 fn discovered_names_are_made_unique_and_of_our_letters() {
     let mut bench = Bench::new(vec![web(Vec::new())]);
     bench.answer(vec![

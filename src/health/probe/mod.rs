@@ -60,7 +60,7 @@ impl Target {
         Self {
             address: server.check_address.clone(),
             host,
-            tls: server.tls.clone().filter(|_| check.tls).map(Secure),
+            tls: server.check_tls.clone().filter(|_| check.tls).map(Secure),
             proxy_protocol: server.check_proxy_protocol,
             check: Arc::clone(check),
         }

@@ -25,6 +25,7 @@ fn client() -> Client<'static> {
         https: false,
         trusted: false,
         request_id: None,
+        websocket_key: None,
         certificate: None,
     }
 }

@@ -14,6 +14,7 @@ fn sent_for(head: &str, asked: Asked, version: Version, keep_alive: bool) -> Str
             framing: reply_framing(head, version),
             date: DATE,
             via: None,
+            cookie: None,
         };
         write_response(head, &reply, &mut out);
     })
@@ -182,6 +183,7 @@ fn via_is_appended_with_the_version_as_received() {
             framing: head.framing,
             date: DATE,
             via: Some("rlb"),
+            cookie: None,
         };
         write_response(head, &reply, &mut out);
     })

@@ -272,7 +272,7 @@ function layOut() {
       if (!panel) panels.set(place.iid, panel = makePanel(place));
       panel.place = place;
       wanted.add("b:" + place.iid);
-      set(panel.row.node.firstChild.lastChild, place.mode + " · " + ((parts.get("b:" + place.iid) || {}).algorithm || ""));
+      set(panel.row.node.firstChild.lastChild, place.mode + " · " + backendWords(parts.get("b:" + place.iid) || {}));
       let before = null;
       for (const sid of place.servers) {
         const key = "s:" + place.iid + ":" + sid;
@@ -313,6 +313,9 @@ function toggleDetail(row) {
   }
   row.who.button.setAttribute("aria-expanded", String(!!row.detail));
 }
+function backendWords(part) {
+  return (part.algorithm || "") + (part.cookie ? ", cookie " + part.cookie : "");
+}
 function fillDetail(row, part) {
   const c = part.check, codes = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
   const list = [
@@ -324,6 +327,7 @@ function fillDetail(row, part) {
     ["Sessions now, most, total", part.sessions.map(count).join(", ")],
     part.limit && ["Most at once (maxconn)", count(part.limit)],
     part.limit && ["Waited for a place: average, most", [part.average_ms[0], part.max_ms[0]].map(time).join(", ")],
+    part.cookie && ["Cookie", part.cookie],
     ["Requests", count(part.requests)],
     ["Answers", codes.map((code, i) => part.responses[i] ? code + " " + count(part.responses[i]) : "").filter(Boolean).join(", ") || "none"],
     ["Bytes in, out", part.bytes.map(bytes).join(", ")],

@@ -126,12 +126,15 @@ pub(super) struct Back<'a> {
     /// Requests that wait: now, most, limit; none where no server has a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<[u64; 3]>,
+    /// The cookie that keeps clients at its servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookie: Option<&'a str>,
     #[serde(flatten)]
     busy: Busy,
 }
 
 impl<'a> Back<'a> {
-    pub(super) fn of(proxy: &'a Proxy, row: &BackendRow, started: u64) -> Self {
+    pub(super) fn of(proxy: &'a Proxy, row: &'a BackendRow, started: u64) -> Self {
         let stopped = row.servers.iter().filter(|server| is_stopped(server));
         Self {
             name: &proxy.name,
@@ -147,6 +150,7 @@ impl<'a> Back<'a> {
             weight: row.usable.weight,
             downs: row.downs,
             queue: (row.queue.limit).map(|limit| [row.queue.now, row.queue.peak, limit]),
+            cookie: row.cookie.as_deref(),
             busy: Busy::of(&row.work, started),
         }
     }
@@ -174,6 +178,9 @@ pub(super) struct Server<'a> {
     check: Option<Check<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     overrides: &'a [String],
+    /// What its backend's cookie names it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookie: Option<&'a str>,
     #[serde(flatten)]
     busy: Busy,
 }
@@ -220,6 +227,7 @@ impl<'a> Server<'a> {
                 paused: row.admin == Admin::Maint,
             }),
             overrides: overrides.map_or(&[], Vec::as_slice),
+            cookie: row.cookie.as_deref(),
             busy: Busy::of(&row.work, started),
         }
     }

@@ -147,7 +147,7 @@ impl Samples {
                 let sight = Sight::take(&server.state.counters);
                 let entry = self.servers.entry(server.id());
                 let series = entry.or_insert_with(|| Series::new(now_ms));
-                series.look(&sight, now_ms);
+                series.look(&sight, &server.state.line, now_ms);
                 all.add(&sight);
             }
             self.look_at_backend(backend, &all, now_ms);
@@ -180,8 +180,7 @@ impl Samples {
     fn look_at_backend(&mut self, backend: &Backend, all: &Sight, now_ms: u64) {
         self.watch(backend, now_ms);
         if let Some(series) = self.backends.get_mut(&backend.state.id) {
-            series.series.look(all, now_ms);
-            series.queued = series.queued.max(backend.state.queue.take_peak() as u64);
+            series.series.look(all, &backend.state.queue, now_ms);
         }
     }
 
@@ -220,7 +219,6 @@ impl Samples {
         }
         for backend in self.backends.values_mut() {
             backend.series.clear_maxima();
-            backend.queued = 0;
         }
         for series in self.servers.values_mut() {
             series.clear_maxima();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::trail::Trail;
 use crate::observe::totals::{FrontendTotals, Latency, Totals, averages};
-use crate::state::{Counters, PerWorker};
+use crate::state::{Counters, PerWorker, Queue};
 
 /// Events per second, over the last whole interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(in crate::observe) struct Series {
     /// Most sessions at once. Exact with one worker; with several at least the
     /// most that any of them had, or that all had when they were looked at.
     pub(in crate::observe) peak: u64,
+    /// The most that waited at once.
+    pub(in crate::observe) queued: u64,
     /// Longest queue, connect, response and total time, microseconds.
     pub(in crate::observe) max: [u64; 4],
     /// When it was used last.
@@ -114,7 +116,8 @@ impl Series {
         }
     }
 
-    pub(super) fn look(&mut self, sight: &Sight, now_ms: u64) {
+    pub(super) fn look(&mut self, sight: &Sight, queue: &Queue, now_ms: u64) {
+        self.queued = self.queued.max(queue.take_peak() as u64);
         self.peak = self.peak.max(sight.peak);
         for (max, seen) in self.max.iter_mut().zip(sight.max) {
             *max = (*max).max(seen);
@@ -143,6 +146,7 @@ impl Series {
 
     pub(super) fn clear_maxima(&mut self) {
         self.peak = 0;
+        self.queued = 0;
         self.max = [0; 4];
         self.sessions.max = 0;
         self.errors.max = 0;
@@ -166,8 +170,6 @@ pub(in crate::observe) struct BackendSeries {
     pub(in crate::observe) changed_ms: u64,
     /// Changes to DOWN.
     pub(in crate::observe) downs: u64,
-    /// The most that waited for a server at once.
-    pub(in crate::observe) queued: u64,
     pub(in crate::observe) trail: Trail,
     down_ms: u64,
 }
@@ -180,7 +182,6 @@ impl BackendSeries {
             up,
             changed_ms: now_ms,
             downs: 0,
-            queued: 0,
             trail: Trail::default(),
             down_ms: 0,
         }

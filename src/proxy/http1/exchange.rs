@@ -15,6 +15,7 @@ use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, Flow, JOIN_EXTRA, JOIN_MAX};
 use crate::proxy::queue::{self, Waited};
 use crate::proxy::record;
+use crate::proxy::sticky::Set;
 use crate::proxy::tunnel;
 use crate::proxy::upstream::{Upstream, Use};
 
@@ -68,6 +69,8 @@ pub(crate) struct Exchange {
     pub(super) server_keep_alive: bool,
     /// The body's end is marked by the close, so a cut must be a reset.
     pub(super) close_delimited: bool,
+    /// What the answer did with the client's cookie.
+    pub(super) set: Set,
     pub(super) end: SessionEnd,
     pub(super) status: u16,
     pub(super) retries: u32,
@@ -113,6 +116,7 @@ impl Exchange {
         self.keep_alive = false;
         self.server_keep_alive = false;
         self.close_delimited = false;
+        self.set = Set::No;
         self.end = SessionEnd::NORMAL;
         self.status = 0;
         self.retries = 0;
@@ -250,7 +254,8 @@ impl Exchange {
         };
         let mut left = client.leaving(self.up.owed());
         // Boxed: waiting is rare, and would widen every session.
-        let waiting = Box::pin(queue::wait(&client.slot, target.plan.backend, &mut left));
+        let line = (target.plan.backend, target.plan.own);
+        let waiting = Box::pin(queue::wait(&client.slot, line, &mut left));
         let (outcome, waited) = waiting.await;
         self.waited.add(waited);
         match outcome {

@@ -80,7 +80,7 @@ impl Exchange {
     }
 
     fn count(&self, client: &Client) {
-        let account = Account {
+        let mut account = Account {
             status: self.status,
             end: self.end,
             resent: self.resent,
@@ -97,6 +97,8 @@ impl Exchange {
                 redispatched: self.redispatched,
                 reused: self.reused,
                 waited: self.waited,
+                cookies: None,
+                own: None,
                 tunnelled: self.tunnelled,
                 unlogged: self.unlogged,
             },
@@ -104,6 +106,9 @@ impl Exchange {
         let asker = Asker::of(client);
         let backend = self.target.map(|target| target.plan.backend);
         let server = self.server.as_ref();
+        if let Some(target) = &self.target {
+            account.told((target, self.set), server, self.tried.as_deref());
+        }
         account.count(&asker, server, self.tried.as_deref(), backend, &self.line);
     }
 }

@@ -173,8 +173,8 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let mut slots = Slots::new();
     let limits = client.frontend.config.limits;
     // Looked at where it stands: it is not small.
-    let parsed = http::parse_request(buf.bytes(), &limits, &mut slots);
-    let head = match &parsed {
+    let mut parsed = http::parse_request(buf.bytes(), &limits, &mut slots);
+    let head = match &mut parsed {
         Ok(Some(head)) => head,
         Ok(None) => return Prepared::Incomplete(buf),
         Err(Refused::Http2) if client.may_speak_http2 && client.requests == 0 => {

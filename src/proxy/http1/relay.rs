@@ -9,6 +9,7 @@ use crate::http::{self, BodyError, Decoder, Reply, ResponseFraming, ResponseHead
 use crate::proxy::Client;
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
 use crate::proxy::buffers::Buf;
+use crate::proxy::choose::Target;
 use crate::proxy::connect::{UNWATCHED, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::flow::{Coding, FlowError, JOIN_EXTRA, JOIN_MAX};
@@ -70,10 +71,8 @@ impl Exchange {
         // An answer of ours may stand there already: it says the same.
         if self.stage != Stage::Answer {
             let end = killed(kill, self.during());
-            if let (Some(server), Cause::Killed, During::Headers) =
-                (&self.server, end.cause, end.during)
-            {
-                server.counters.response_errors.add(1);
+            if let (Some(server), Cause::Killed) = (&self.server, end.cause) {
+                server.count_missing(end.during);
             }
             self.fail(client, end);
         }
@@ -284,19 +283,21 @@ impl Exchange {
         } else if self.version != Some(Version::Http11) {
             return;
         }
-        let shard = client.slot.shard();
         let reply = Reply {
             version: Version::Http11,
             keep_alive: true,
             framing: ResponseFraming::None,
-            date: &shard.clock.date(),
+            date: &client.slot.shard().clock.date(),
             via: client.frontend.config.forwarded.via.as_deref(),
+            cookie: None,
         };
         // What was there has been sent: a head is only parsed when nothing waits.
         let mut out = std::mem::take(&mut self.down.head);
         out.clear();
-        out.reserve(http::response_bound(head, &reply));
-        http::write_response(head, &reply, &mut out);
+        match head.status {
+            101 => self.write_final(client, head, reply, &mut out),
+            _ => http::write_response(head, &reply, &mut out),
+        }
         self.down.interim(out);
     }
 
@@ -325,16 +326,36 @@ impl Exchange {
             framing,
             date: &shard.clock.date(),
             via: client.frontend.config.forwarded.via.as_deref(),
+            cookie: None,
         };
         shard.buffers.give_head(std::mem::take(&mut self.down.head));
         let room = http::response_bound(head, &reply) + JOIN_MAX + JOIN_EXTRA;
         let mut out = shard.buffers.take_head(room);
-        http::write_response(head, &reply, &mut out);
+        self.write_final(client, head, reply, &mut out);
         let coding = match framing {
             ResponseFraming::Chunked => Coding::Chunked,
             _ => Coding::Plain,
         };
         (out, Decoder::from(head.framing), coding)
+    }
+
+    /// Writes a head that ends what the client waits for, with its cookie.
+    fn write_final(
+        &mut self,
+        client: &Client,
+        head: &ResponseHead<'_, '_>,
+        reply: Reply<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some((target, sticky)) = self.target.as_ref().and_then(Target::with_sticky) else {
+            return http::write_response(head, &reply, out);
+        };
+        let whom = (self.server.as_ref(), client.stream.is_secure());
+        let theirs = |head: &&ResponseHead<'_, '_>, name: &str| head.sets_cookie(name);
+        let place = (&**client.slot.shard(), &target.plan);
+        self.set = sticky.answer(place, whom, head, theirs, |head, cookie| {
+            http::write_response(head, &Reply { cookie, ..reply }, out);
+        });
     }
 
     fn poll_body(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<Step> {
@@ -406,8 +427,8 @@ impl Exchange {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
         } else {
             let during = self.during();
-            if let (Some(server), During::Headers) = (&self.server, during) {
-                server.counters.response_errors.add(1);
+            if let Some(server) = &self.server {
+                server.count_missing(during);
             }
             SessionEnd::new(Cause::ServerTimeout, during)
         };

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -61,7 +62,11 @@ pub(crate) async fn serve(client: Client) {
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(settings.floods.resets as usize)
         .max_local_error_reset_streams(Some(settings.floods.faults as usize));
-    client.slot.arm(config.timeouts.http_request);
+    if settings.websockets {
+        builder.enable_connect_protocol();
+    }
+    let head_wait = config.timeouts.http_request;
+    client.slot.arm(head_wait);
     let shared = Rc::new(Shared::of(client));
     // Boxed: it is dropped before the connection lingers.
     let mut shaking = Box::pin(builder.handshake(ClientWire(Rc::clone(&shared))));
@@ -79,6 +84,8 @@ pub(crate) async fn serve(client: Client) {
     .await;
     drop(shaking);
     let Some(h2) = shaken else { return };
+    // Who is busy from the first moment on is to be told, too, when it is to go.
+    shared.client.borrow().slot.arm(LOOK.min(head_wait));
     let mut session = Box::new(Session {
         h2,
         shared: Rc::clone(&shared),
@@ -165,7 +172,10 @@ impl Session {
         client.requests = client.requests.saturating_add(1);
         let ended = body.is_end_stream();
         // Boxed here: it is large, and a task would be given copy after copy of it.
-        let source = StreamSource::new(body, client.frontend.config.limits.body);
+        let protocol = parts.extensions.get::<Protocol>().map(Protocol::as_str);
+        let limit = client.frontend.config.limits.body;
+        // What goes through a tunnel is no body.
+        let source = StreamSource::new(body, limit.filter(|_| protocol.is_none()));
         let (source, sink) = (
             Source::Stream(source),
             Sink::Stream(StreamSink::new(respond)),
@@ -174,8 +184,8 @@ impl Session {
         let mut exchange = Box::new(exchange);
         let limits = client.frontend.config.limits;
         let mut slots = Slots::new();
-        match read_h2_request(&parts, ended, &limits, &mut slots) {
-            Ok(head) => exchange.begin(&mut client, &head),
+        match read_h2_request(&parts, protocol, ended, &limits, &mut slots) {
+            Ok(mut head) => exchange.begin(&mut client, &mut head),
             Err(refused) => exchange.refuse(&client, refused),
         }
         tokio::task::spawn_local(exchange.run());

@@ -7,6 +7,7 @@
 //!
 //! A request of an HTTP/1 client comes here if its server speaks HTTP/2: then the two
 //! ends of its exchange (`ends.rs`) are a connection, and not a stream (`lift.rs`).
+//! A WebSocket (RFC 8441) is an exchange whose server switches (`exchange/tunnel.rs`).
 //!
 //! `connection.rs` is the client's connection: it takes requests, drains, and
 //! sends floods (`guard.rs`) away. Each request is an `Exchange` in a task of its

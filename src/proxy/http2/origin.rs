@@ -24,6 +24,8 @@ pub(super) enum Part {
     /// 1xx.
     Interim(Response<()>),
     Head(Response<()>),
+    /// The server has switched: bytes follow, both ways.
+    Switched(Response<()>),
     Data(Bytes),
     End(Option<HeaderMap>),
 }
@@ -53,6 +55,29 @@ impl Origin {
         match self {
             Self::Http1(origin) => origin.has_room(),
             Self::Http2(origin) => origin.has_room(),
+        }
+    }
+
+    /// Whether nothing of the client's is taken before the server has switched.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self {
+            Self::Http1(origin) => origin.is_waiting(),
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// Whether all that the client will ever send has left, and the server was told so.
+    pub(super) fn is_shut(&self) -> bool {
+        match self {
+            Self::Http1(origin) => origin.is_shut(),
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// The server is to tell what follows from an orderly end.
+    pub(super) fn reset_on_close(&self) {
+        if let Self::Http1(origin) = self {
+            origin.reset_on_close();
         }
     }
 

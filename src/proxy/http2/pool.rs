@@ -17,7 +17,7 @@ use super::connection::Shared;
 use super::wire::ServerWire;
 use crate::net::Stream;
 use crate::proxy::choose::Target;
-use crate::proxy::connect::{self, CLIENT_LEFT, Left, NoConnection, killed};
+use crate::proxy::connect::{self, CLIENT_LEFT, Left, Link as Reached, NoConnection, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::queue::Waited;
 use crate::proxy::sessions::Slot;
@@ -164,6 +164,7 @@ pub(super) struct Opened {
 }
 
 /// A place on a connection to `first`, else, when that cannot be reached, to another server.
+/// What is open to one of them is taken before another connection is made.
 /// One that a PROXY header says to be a client's is shared by that client's exchanges alone.
 ///
 /// # Errors
@@ -208,14 +209,25 @@ pub(super) async fn open(
         permit = Some(within(slot, left, dialling.acquire()).await?);
     }
     let ends = || shared.client.borrow().ends();
-    let dialled = connect::establish(slot, target.plan, first, &ends, left).await?;
+    let dialled = connect::reach(slot, target.plan, first, &ends, left, &lease).await?;
     let (server, retries, redispatched) = (dialled.server, dialled.retries, dialled.redispatched);
     let waited = dialled.waited;
-    match introduce(slot, shared, target, dialled.stream, &server, left).await {
+    let (lease, reused) = match dialled.stream {
+        // That of another server, where the first could not be reached.
+        Reached::Open(lease) => {
+            server.counters.reuses.add(1);
+            (Ok(lease), true)
+        }
+        Reached::Fresh(stream) => {
+            let lease = introduce(slot, shared, target, stream, &server, left).await;
+            (lease, false)
+        }
+    };
+    match lease {
         Ok(lease) => Ok(Opened {
             server,
             lease,
-            reused: false,
+            reused,
             retries,
             redispatched,
             waited,

@@ -1,6 +1,6 @@
 //! What an exchange keeps of its request.
 
-use crate::http::{self as rules, Asked, Framing, RequestHead};
+use crate::http::{self as rules, Asked, Framing, RequestHead, Version, WebSocketKey};
 use crate::proxy::Client;
 use crate::proxy::choose::Target;
 use crate::proxy::record;
@@ -15,6 +15,8 @@ pub(super) struct Request {
     pub(super) asked: Asked,
     pub(super) idempotent: bool,
     pub(super) grpc: bool,
+    /// It opens a WebSocket (RFC 8441), with this key.
+    pub(super) websocket: Option<WebSocketKey>,
 }
 
 impl Request {
@@ -23,7 +25,14 @@ impl Request {
         let shard = client.shard();
         let rules_of = &client.frontend.config.forwarded;
         let request_id = rules_of.request_id.as_ref().map(|_| shard.request_id());
-        let about = client.about(request_id.as_ref());
+        self.websocket = match (head.version, head.upgrade) {
+            (Version::Http2, Some(_)) => Some(websocket_key()),
+            _ => None,
+        };
+        let about = rules::Client {
+            websocket_key: self.websocket,
+            ..client.about(request_id.as_ref())
+        };
         let bound = rules::request_bound(head, rules_of, &about);
         let mut text = shard.buffers.take_head(bound);
         rules::write_request(head, rules_of, &about, &mut text);
@@ -67,4 +76,11 @@ impl Begun {
             head_len: head.len as u64,
         }
     }
+}
+
+fn websocket_key() -> WebSocketKey {
+    let mut nonce = [0; 16];
+    // It protects from nothing here: a nonce that is known is as good.
+    let _ = aws_lc_rs::rand::fill(&mut nonce);
+    WebSocketKey::new(nonce)
 }

@@ -8,7 +8,9 @@ use http::HeaderMap;
 use super::message::Message;
 use super::origin::{Around, Lost, Part};
 use crate::config::ResponseLimits;
-use crate::http::{self as rules, Asked, Decoder, Reply, ResponseFraming, Slots, Version};
+use crate::http::{
+    self as rules, Asked, Decoder, Reply, ResponseFraming, Slots, Version, WebSocketKey,
+};
 use crate::net::Stream;
 use crate::proxy::Shard;
 use crate::proxy::buffers::Buf;
@@ -21,6 +23,8 @@ pub(super) struct ToHttp1 {
     /// It comes from the pool.
     pub(super) reused: bool,
     up: Message,
+    /// The server was told that nothing follows: a tunnel's alone.
+    shut: bool,
     down: Down,
     progress: bool,
 }
@@ -39,21 +43,28 @@ struct Down {
     ended: bool,
     trailers: Option<HeaderMap>,
     keep_alive: bool,
+    /// Of a request that opens a WebSocket.
+    websocket: Option<WebSocketKey>,
+    /// The server has done so.
+    switched: bool,
 }
 
 impl ToHttp1 {
     /// `head` is the serialised request; a body follows in chunks, as it is, or not at all.
+    /// With `websocket`, a tunnel follows if the server wants one.
     pub(super) fn new(
         stream: Stream,
         reused: bool,
         head: Vec<u8>,
         body: Option<bool>,
         (asked, limits): (Asked, ResponseLimits),
+        websocket: Option<WebSocketKey>,
     ) -> Self {
         Self {
             stream,
             reused,
             up: Message::new(head, body),
+            shut: false,
             down: Down {
                 asked,
                 limits,
@@ -64,6 +75,8 @@ impl ToHttp1 {
                 ended: false,
                 trailers: None,
                 keep_alive: false,
+                websocket,
+                switched: false,
             },
             progress: false,
         }
@@ -88,7 +101,21 @@ impl ToHttp1 {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.up.has_room()
+        !self.is_waiting() && self.up.has_room()
+    }
+
+    /// Nothing is taken before the server has switched.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.down.websocket.is_some() && !self.down.switched
+    }
+
+    /// The server was told that nothing follows.
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut
+    }
+
+    pub(super) fn reset_on_close(&self) {
+        self.stream.reset_on_close();
     }
 
     pub(super) fn give(&mut self, data: Bytes) {
@@ -116,7 +143,12 @@ impl ToHttp1 {
             self.progress = true;
         }
         // With TLS, records may wait for room in the socket.
-        self.stream.poll_flush(cx).map_err(|_| Lost::Gone)
+        ready!(self.stream.poll_flush(cx)).map_err(|_| Lost::Gone)?;
+        if self.down.switched && self.up.is_finished() && !self.shut {
+            self.stream.shutdown_write();
+            self.shut = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_part(
@@ -126,6 +158,9 @@ impl ToHttp1 {
     ) -> Poll<Result<Part, Lost>> {
         loop {
             if let Some(part) = self.down.next(around)? {
+                if let Part::Switched(_) = part {
+                    self.up.open(Some(false));
+                }
                 return Poll::Ready(Ok(part));
             }
             let buffers = &around.shard.buffers;
@@ -189,16 +224,37 @@ impl Down {
             tracing::debug!(%error, "bad answer");
             Lost::Bad
         })?;
-        let Some(head) = head else { return Ok(None) };
+        let Some(mut head) = head else {
+            return Ok(None);
+        };
         let reply = Reply {
             version: Version::Http2,
             keep_alive: true,
             framing: head.framing,
             date: &around.shard.clock.date(),
             via: around.via,
+            // Set where the head is handed on.
+            cookie: None,
         };
-        let response = rules::to_h2_response(buf.bytes(), &head, &reply).ok_or(Lost::Bad)?;
         let len = head.len;
+        if let Some(key) = &self.websocket {
+            match head.status {
+                101 => {
+                    head.status = 200;
+                    let response = rules::to_h2_tunnel(buf.bytes(), &head, key, &reply);
+                    buf.consume(len);
+                    self.switched = true;
+                    self.decoder = Some(Decoder::from(ResponseFraming::UntilClose));
+                    return response
+                        .map(|head| Some(Part::Switched(head)))
+                        .ok_or(Lost::Bad);
+                }
+                // Would say that there is a tunnel.
+                200..=299 => return Err(Lost::Bad),
+                _ => {}
+            }
+        }
+        let response = rules::to_h2_response(buf.bytes(), &head, &reply).ok_or(Lost::Bad)?;
         let part = if head.status < 200 {
             self.interims += 1;
             self.tried = 0;

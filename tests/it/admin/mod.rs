@@ -8,6 +8,7 @@ mod groups;
 mod metrics;
 mod reopened;
 mod replies;
+mod switched_tls;
 mod wire;
 
 use std::io::{ErrorKind, Read as _, Write as _};

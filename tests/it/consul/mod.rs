@@ -408,7 +408,7 @@ fn rlb_registers_itself_while_it_is_ready(consul: Consul) {
     let bind = free_addr();
     let text = format!(
         "[global]\nworkers = 1\nadmin = \"\"\ndrain_delay = \"2s\"\n{}\
-         [[register]]\nconsul = \"lb\"\naddress = \"{bind}\"\nfrontend = \"web\"\nttl = \"2s\"\n",
+         [[register]]\nconsul = \"lb\"\naddress = \"{bind}\"\nfrontend = \"web\"\nttl = \"5s\"\n",
         file(consul.addr(), WEB).replace("127.0.0.1:0", &bind.to_string())
     );
     let mut rlb = Rlb::with(&*text).ready_on(bind).start();
@@ -419,7 +419,7 @@ fn rlb_registers_itself_while_it_is_ready(consul: Consul) {
     wait_until(PATIENCE, "it is passing", || is("passing"));
     // Beats come in time.
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(3) {
+    while begin.elapsed() < Duration::from_secs(6) {
         assert!(is("passing"), "{:?}", status().collect::<Vec<_>>());
     }
     consul.maintenance("web-a", true);

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::changes::{next_cycle, obeys, row, sites};
+use super::changes::next_cycle;
+use super::file::{obeys, row, sites};
 use super::traffic::{Tally, Wire};
 use super::{Random, Site};
 use crate::support::{PATIENCE, Rlb, connect, free_addr, temp_dir, wait_until};

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use super::changes::{File, ask, obeys};
+use super::file::{File, ask, obeys};
 use crate::support::{Origin, PATIENCE, Rlb, connect, free_addr, temp_dir, wait_until};
 
 /// Beside the one that stays.

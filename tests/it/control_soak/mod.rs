@@ -12,6 +12,7 @@
 mod answered;
 mod changes;
 mod databases;
+mod file;
 mod traffic;
 
 use std::net::SocketAddr;

@@ -145,7 +145,7 @@ pub(super) fn with_body<'a>(method: &str, path: &str, body: &'a [u8]) -> Request
 pub(super) fn field<'a>(
     mut request: Request<&'a [u8]>,
     name: &'static str,
-    value: &'static str,
+    value: &str,
 ) -> Request<&'a [u8]> {
     request.headers_mut().append(name, value.parse().unwrap());
     request

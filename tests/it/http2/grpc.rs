@@ -95,7 +95,7 @@ fn calls_of_all_four_kinds() {
 
 #[test]
 fn statuses_come_from_whoever_has_one() {
-    let call = Call::through("timeouts = { server = \"300ms\" }");
+    let call = Call::through("timeouts = { server = \"1s\" }");
     let mut client = call.client();
     call.run(async {
         // The server's own, in trailers.

@@ -54,10 +54,22 @@ fn malformed_heads_are_refused_and_never_sent_on() {
         ("a status", with(&[(":status", "200")])),
         ("an unknown pseudo-field", with(&[(":extra", "1")])),
         (
-            "extended CONNECT",
+            "extended CONNECT for what nobody speaks",
             [
-                vec![(":protocol", "websocket")],
+                vec![(":protocol", "connect-udp")],
                 instead(":method", "CONNECT"),
+            ]
+            .concat(),
+        ),
+        (
+            "a protocol without CONNECT",
+            [vec![(":protocol", "websocket")], usual.to_vec()].concat(),
+        ),
+        (
+            "a WebSocket to nowhere",
+            [
+                vec![(":protocol", "websocket"), (":method", "CONNECT")],
+                vec![(":scheme", "http"), (":authority", "test")],
             ]
             .concat(),
         ),

@@ -223,7 +223,7 @@ fn who_is_too_slow_is_told_or_reset() {
     let origin = PlayedOrigin::listen();
     let lb = h2c(
         origin.addr(),
-        "timeouts = { server = \"200ms\", client = \"200ms\" }",
+        "timeouts = { server = \"1s\", client = \"1s\" }",
     );
     let mut client = Client::connect(lb.addr());
     let silent = client.get("/");

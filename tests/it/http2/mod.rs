@@ -1,8 +1,10 @@
 //! HTTP/2: clients of both kinds of server, as frames, through real programs, and gRPC.
 
+mod browser;
 mod checks;
 mod client;
 mod drain;
+mod elsewhere;
 mod floods;
 mod frames;
 mod grpc;
@@ -14,7 +16,9 @@ mod numbers;
 mod places;
 mod raw;
 mod real;
+mod sticky;
 mod tls;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 

@@ -151,17 +151,16 @@ fn sources_lost_and_back_are_told() {
     assert_eq!(lost["members"], 1, "the last good set stays: {lost}");
     std::fs::write(&nodes, good).unwrap();
     assert_eq!(told("source_back", "nodes.toml")["members"], 1);
-    let text = std::fs::read_to_string(&words).unwrap();
-    let has = |what: &str| text.lines().any(|line| line.contains(what));
-    assert!(has("]: Source consul"), "{text}");
-    assert!(
-        has("is lost, the last good set stays (0 servers), reason: "),
-        "{text}"
-    );
-    assert!(
-        has("nodes.toml is back (1 servers), it was lost for "),
-        "{text}"
-    );
+    // Each file is written in its own time.
+    for line in [
+        "]: Source consul",
+        "is lost, the last good set stays (0 servers), reason: ",
+        "nodes.toml is back (1 servers), it was lost for ",
+    ] {
+        wait_until(PATIENCE, line, || {
+            std::fs::read_to_string(&words).is_ok_and(|text| text.contains(line))
+        });
+    }
 }
 
 #[test]

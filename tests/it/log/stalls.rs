@@ -53,8 +53,8 @@ fn lose(hung: &str, good: &Path, socket: &Path) {
         sent += 500;
         assert!(sent < 50_000, "nothing is lost");
     }
-    // Many times what a request takes, and far from what a hung target would take.
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    // Many times what a request takes; a hung target would take for ever.
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
     // Control does not wait for it either, though it has events to tell.
     let changing = took(|| {
         for state in ["drain", "ready"] {
@@ -64,7 +64,7 @@ fn lose(hung: &str, good: &Path, socket: &Path) {
             );
         }
     });
-    assert!(changing < Duration::from_secs(5), "{changing:?}");
+    assert!(changing < Duration::from_secs(10), "{changing:?}");
     client.send(GET).read_response();
     let lines = lines_of(good, sent + 1);
     assert_eq!(lines.len(), sent + 1, "the other log has all of them");

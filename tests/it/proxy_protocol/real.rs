@@ -135,7 +135,7 @@ fn checks_pass_at_a_haproxy_that_wants_headers() {
     for version in ["v1", "v2"] {
         for (kind, code) in [("http", "L7OK/200"), ("tcp", "L4OK")] {
             let more = format!(
-                "proxy_protocol = \"{version}\"\n[listen.check]\ntype = \"{kind}\"\ninterval = \"100ms\"\n"
+                "proxy_protocol = \"{version}\"\n[listen.check]\ntype = \"{kind}\"\ninterval = \"100ms\"\ntimeout = \"30s\"\n"
             );
             let lb = Lb::start(&listen(ANY, front, &more));
             wait_until(PATIENCE, code, || lb.server("web", "s1").check == code);

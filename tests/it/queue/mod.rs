@@ -5,14 +5,12 @@ mod changes;
 mod crowds;
 mod waits;
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr};
-use std::os::unix::net::UnixStream;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::log::{lines_of, number, stat};
+use crate::log::{ask, lines_of, number, stat};
 use crate::support::{Lb, PATIENCE, PlayedOrigin, RawClient, temp_dir, wait_until};
 
 /// An engine with an admin socket and an access log, before servers `s1`, `s2`, ... of
@@ -52,13 +50,7 @@ impl Bench {
 
     #[track_caller]
     fn ask(&self, command: &str) -> String {
-        let mut stream = UnixStream::connect(self.socket()).expect("an admin socket");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        reply
+        ask(&self.socket(), command)
     }
 
     /// A command that says nothing when it is obeyed.

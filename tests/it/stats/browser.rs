@@ -20,12 +20,16 @@ pub(super) fn keep(browser: &Browser, name: &str) {
 
 /// With the password in the URL, as a person would type it into the browser's box.
 pub(super) fn log_in(browser: &Browser, addr: SocketAddr) {
-    browser.open(&format!("http://ann:secret@{addr}/haproxy_stats"));
+    log_in_at(browser, &format!("http://ann:secret@{addr}/haproxy_stats"));
+}
+
+pub(super) fn log_in_at(browser: &Browser, url: &str) {
+    browser.open(url);
     browser.wait("document.getElementById('live').textContent === 'live'");
 }
 
 /// The row of a server, as an expression.
-fn row(name: &str) -> String {
+pub(super) fn row(name: &str) -> String {
     format!(
         "[...document.querySelectorAll('.server')].find(r => r.querySelector('.who b').textContent === '{name}')"
     )
@@ -42,7 +46,7 @@ fn states_change_live_and_a_click_drains() {
         "[stats]\nbind = \"{addr}\"\nauth = \"ann:secret\"\nadmin = true\n\
          [[listen]]\nname = \"web\"\nbind = \"127.0.0.1:0\"\nserver = [\n\
          {{ name = \"s1\", address = \"{}\" }},\n{{ name = \"s2\", address = \"{}\" }},\n]\n\
-         check = {{ interval = \"100ms\" }}\n",
+         check = {{ interval = \"100ms\", timeout = \"30s\" }}\n",
         first.addr(),
         second.addr()
     ));

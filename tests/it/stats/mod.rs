@@ -2,6 +2,7 @@
 //! that read and steer HAProxy.
 
 mod browser;
+mod browser_tls;
 mod clients;
 mod everything;
 mod many;

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
     KeyIdMethod, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams,
@@ -13,7 +15,9 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::PATIENCE;
 use super::process::temp_dir;
@@ -159,6 +163,13 @@ impl Authority {
     pub(crate) fn connect(&self, addr: SocketAddr, name: &str) -> TlsClient {
         tls_client(addr, name, Arc::new(self.client_config()))
     }
+}
+
+/// SHA-256 of the key of the first certificate in a PEM text, as browsers pin it (RFC 7469 2.4).
+pub(crate) fn key_hash(pem: &str) -> String {
+    let first = CertificateDer::from_pem_slice(pem.as_bytes()).expect("our own");
+    let (_, certificate) = X509Certificate::from_der(&first).expect("our own");
+    STANDARD.encode(Sha256::digest(certificate.public_key().raw))
 }
 
 /// A client about to handshake: the first read or write does.

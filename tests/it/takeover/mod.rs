@@ -1,25 +1,22 @@
 //! A new process takes the place of a running one; nobody notices.
 
+mod load;
+mod place;
 mod versions;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use load::{Load, once};
+use place::Place;
 use rustix::process::Signal;
-use tempfile::TempDir;
 use versions::Relay;
 
 use crate::support::authority::{self, Authority, ask as ask_over_tls, tls_client};
-use crate::support::{
-    Origin, PATIENCE, Process, RawClient, answers, free_addr, temp_dir, wait_until,
-};
+use crate::support::{PATIENCE, Process, RawClient, answers, free_addr, wait_until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const GET_CLOSE: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
@@ -27,175 +24,6 @@ const GET_CLOSE: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r
 const SILENCE: Duration = Duration::from_secs(10);
 /// New connections in a second, all the while.
 const RATE: u64 = 2_000;
-
-/// A place with a file, an admin socket, and one process after the other.
-struct Place {
-    dir: TempDir,
-    addr: SocketAddr,
-    /// A second frontend, which leaves.
-    other: SocketAddr,
-    origin: Origin,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self {
-            dir: temp_dir(),
-            addr: free_addr(),
-            other: free_addr(),
-            origin: Origin::ok("hello"),
-        };
-        place.write(2, "");
-        place
-    }
-
-    fn write(&self, workers: usize, more: &str) {
-        let text = format!(
-            "[global]\nworkers = {workers}\nadmin = \"{}\"\ndrain_timeout = \"5s\"\nclose_idle_after = \"5s\"\n\
-             [[listen]]\nname = \"web\"\nbind = \"{}\"\nserver = [\n\
-             {{ name = \"s1\", address = \"{2}\" }},\n{{ name = \"s2\", address = \"{2}\" }}]\n{more}",
-            self.socket().display(),
-            self.addr,
-            self.origin.addr()
-        );
-        self.write_text(&text);
-    }
-
-    /// Renamed over: the running process follows the file, and half of it may be valid.
-    fn write_text(&self, text: &str) {
-        let temporary = self.dir.path().join("next");
-        std::fs::write(&temporary, text).unwrap();
-        std::fs::rename(temporary, self.file()).unwrap();
-    }
-
-    fn file(&self) -> PathBuf {
-        self.dir.path().join("lb.toml")
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("admin.sock")
-    }
-
-    fn first(&self) -> Process {
-        let mut process = self.spawn(&[]);
-        process.wait_ready(|| answers(self.addr) && UnixStream::connect(self.socket()).is_ok());
-        process
-    }
-
-    fn successor(&self) -> Process {
-        self.successor_through(&self.socket())
-    }
-
-    fn successor_through(&self, socket: &Path) -> Process {
-        self.spawn(&["--takeover".as_ref(), socket.as_os_str()])
-    }
-
-    fn spawn(&self, args: &[&std::ffi::OsStr]) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rlb"));
-        command.arg("-f").arg(self.file()).args(args);
-        Process::start(&mut command, temp_dir())
-    }
-
-    /// One command on the admin socket.
-    fn ask(&self, command: &str) -> String {
-        ask(&self.socket(), command)
-    }
-
-    fn pid(&self) -> i32 {
-        let info = self.ask("show info");
-        let line = info.lines().find_map(|line| line.strip_prefix("Pid: "));
-        line.unwrap_or_else(|| panic!("{info}")).parse().unwrap()
-    }
-
-    /// Waits until `successor` answers on the admin socket.
-    #[track_caller]
-    fn wait_succeeded(&self, successor: &mut Process) {
-        let pid = successor.pid().as_raw_nonzero().get();
-        successor.wait_ready(|| UnixStream::connect(self.socket()).is_ok() && self.pid() == pid);
-    }
-}
-
-fn ask(socket: &Path, command: &str) -> String {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    writeln!(stream, "{command}").unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
-}
-
-/// Clients that connect anew for each request, as fast as they can.
-struct Load {
-    stop: Arc<AtomicBool>,
-    served: Arc<AtomicU64>,
-    clients: Vec<JoinHandle<Vec<String>>>,
-    since: Instant,
-}
-
-impl Load {
-    fn start(addr: SocketAddr, clients: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let served = Arc::new(AtomicU64::new(0));
-        let client = |_| {
-            let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
-            thread::spawn(move || {
-                let mut failed = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    match once(addr) {
-                        Ok(()) => drop(served.fetch_add(1, Ordering::Relaxed)),
-                        Err(error) => failed.push(error),
-                    }
-                }
-                failed
-            })
-        };
-        Self {
-            clients: (0..clients).map(client).collect(),
-            stop,
-            served,
-            since: Instant::now(),
-        }
-    }
-
-    fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-
-    /// Waits until so many more were served: time passes by work done.
-    fn wait_more(&self, more: u64) {
-        let goal = self.served() + more;
-        wait_until(PATIENCE * 3, "clients are served", || self.served() >= goal);
-    }
-
-    /// Ends it; what failed, and how many were served in a second.
-    fn end(self) -> (Vec<String>, u64, u64) {
-        self.stop.store(true, Ordering::Relaxed);
-        let failed = self.clients.into_iter().flat_map(|c| c.join().unwrap());
-        let failed = failed.collect();
-        let served = self.served.load(Ordering::Relaxed);
-        let rate = served * 1000 / (self.since.elapsed().as_millis() as u64).max(1);
-        (failed, served, rate)
-    }
-}
-
-fn once(addr: SocketAddr) -> Result<(), String> {
-    let mut stream =
-        TcpStream::connect_timeout(&addr, PATIENCE).map_err(|e| format!("connect: {e}"))?;
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .map_err(|e| e.to_string())?;
-    stream
-        .write_all(GET_CLOSE.as_bytes())
-        .map_err(|e| format!("write: {e}"))?;
-    let mut answer = Vec::new();
-    stream
-        .read_to_end(&mut answer)
-        .map_err(|e| format!("read: {e}"))?;
-    match answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"hello") {
-        true => Ok(()),
-        false => Err(format!("answer: {:?}", String::from_utf8_lossy(&answer))),
-    }
-}
 
 /// A new process that is up to no good: it asks for a takeover and reads the first line.
 fn impostor(place: &Place, version: u32) -> (UnixStream, String) {

@@ -32,3 +32,11 @@ fn showing(files: &[&Path], more: &str) -> (Lb, Origin) {
     let tls = format!("certificates = [{}] {more}", files.join(", "));
     (Lb::start(&config(&tls, origin.addr(), "")), origin)
 }
+
+/// What `openssl s_client` is called with to speak to this address as `name`.
+fn s_client(addr: SocketAddr, name: &str, more: &[&str]) -> Vec<String> {
+    let addr = addr.to_string();
+    let words = ["s_client", "-connect", &addr, "-servername", name];
+    let words = words.iter().chain(more);
+    words.map(|word| (*word).to_owned()).collect()
+}

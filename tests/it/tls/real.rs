@@ -1,42 +1,31 @@
 //! openssl and curl as clients.
 
-use super::showing;
+use super::{s_client, showing};
 use crate::support::authority::{Authority, Kind};
-use crate::support::real::{self, Part, Said};
+use crate::support::real::{self, Part};
 use crate::support::{Lb, Origin};
-
-fn openssl(args: &[&str]) -> Option<Said> {
-    Some(real::tool(Part::Openssl)?.run(args))
-}
 
 #[test]
 fn openssl_sees_versions_suites_and_no_renegotiation() {
     let ca = Authority::new("ca");
     let file = ca.put("a.pem", &ca.issue(&["a.test"], Kind::Ecdsa));
     let (lb, _origin) = showing(&[&file], "");
-    let (addr, root) = (lb.addr().to_string(), ca.file().display().to_string());
-    let ask = |more: &[&str]| {
-        let common = [
-            "s_client",
-            "-connect",
-            &addr,
-            "-servername",
-            "a.test",
-            "-CAfile",
-            &root,
-        ];
-        openssl(&[&common[..], more].concat())
-    };
-    let Some(modern) = ask(&["-tls1_3"]) else {
+    let Some(openssl) = real::tool(Part::Openssl) else {
         return;
     };
+    let root = ca.file().display().to_string();
+    let ask = |more: &[&str]| {
+        let more = [&["-CAfile", &root], more].concat();
+        openssl.run(s_client(lb.addr(), "a.test", &more))
+    };
+    let modern = ask(&["-tls1_3"]);
     assert!(
         modern.stdout.contains("Verify return code: 0 (ok)"),
         "{}",
         modern.stdout
     );
     assert!(modern.stdout.contains("TLSv1.3"), "{}", modern.stdout);
-    let old = ask(&["-tls1_2"]).unwrap();
+    let old = ask(&["-tls1_2"]);
     assert!(
         old.stdout.contains("Verify return code: 0 (ok)"),
         "{}",
@@ -57,7 +46,7 @@ fn openssl_sees_versions_suites_and_no_renegotiation() {
         &["-tls1_2", "-cipher", "AECDH-AES128-SHA:@SECLEVEL=0"],
         &["-tls1_2", "-cipher", "NULL:@SECLEVEL=0"],
     ] {
-        let said = ask(refused).unwrap();
+        let said = ask(refused);
         let whole = said.stdout + &said.stderr;
         assert!(
             whole.contains("Cipher is (NONE)") || whole.contains("no cipher match"),
@@ -75,15 +64,7 @@ fn openssl_renegotiates_in_vain() {
         return;
     };
     // `R` on a line of its own asks for a renegotiation (s_client(1)).
-    let addr = lb.addr().to_string();
-    let args = [
-        "s_client",
-        "-connect",
-        &addr,
-        "-servername",
-        "a.test",
-        "-tls1_2",
-    ];
+    let args = s_client(lb.addr(), "a.test", &["-tls1_2"]);
     let said = openssl.run_with_stdin(args, "R\n");
     let whole = said.stdout + &said.stderr;
     assert!(whole.contains("RENEGOTIATING"), "{whole}");
@@ -102,23 +83,13 @@ fn openssl_resumes() {
     let Some(openssl) = real::tool(Part::Openssl) else {
         return;
     };
-    let addr = lb.addr().to_string();
     let session = ca.dir().join("session").display().to_string();
     for (option, expected) in [
         ("-sess_out", "New, TLSv1.2"),
         ("-sess_in", "Reused, TLSv1.2"),
     ] {
-        let args = [
-            "s_client",
-            "-connect",
-            &addr,
-            "-servername",
-            "a.test",
-            "-tls1_2",
-            option,
-            &session,
-        ];
-        let said = openssl.run(args);
+        let more = ["-tls1_2", option, &session];
+        let said = openssl.run(s_client(lb.addr(), "a.test", &more));
         assert!(said.stdout.contains(expected), "{}", said.stdout);
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::s_client;
 use crate::support::authority::{Authority, GET, ask, tls_client};
 use crate::support::real::{self, Part};
 use crate::support::{Origin, PATIENCE, Rlb, free_addr, wait_until};
@@ -151,7 +152,6 @@ fn openssl_is_told_that_its_certificate_is_revoked() {
     let site = Site::new();
     site.revoke(&[BOB], LATER);
     let _rlb = site.start();
-    let addr = site.bind.to_string();
     for (serial, told) in [(BOB, true), (ALICE, false)] {
         let file = site
             .clients
@@ -159,9 +159,8 @@ fn openssl_is_told_that_its_certificate_is_revoked() {
             .display()
             .to_string();
         // TLS 1.2: the verdict comes before the handshake ends.
-        let said = openssl.run([
-            "s_client", "-connect", &addr, "-tls1_2", "-cert", &file, "-key", &file,
-        ]);
+        let more = ["-tls1_2", "-cert", &file, "-key", &file];
+        let said = openssl.run(s_client(site.bind, "a.test", &more));
         let whole = said.stdout + &said.stderr;
         assert_eq!(whole.contains("certificate revoked"), told, "{whole}");
     }

@@ -1,5 +1,6 @@
 //! What an authority said of a certificate (OCSP), shown beside it.
 
+use super::s_client;
 use crate::support::authority::Authority;
 use crate::support::real::{self, Part, Tool};
 use crate::support::{Origin, PATIENCE, Rlb, free_addr, wait_until};
@@ -52,20 +53,10 @@ fn answer_beside_a_certificate_is_shown_from_the_next_handshake_on() {
         origin.addr()
     );
     let rlb = Rlb::with(config).ready_on(bind).start();
-    let (addr, root) = (bind.to_string(), ca.file().display().to_string());
+    let root = ca.file().display().to_string();
     let shown = |version: &str| {
-        let said = openssl.run([
-            "s_client",
-            "-connect",
-            &addr,
-            "-servername",
-            "a.test",
-            "-CAfile",
-            &root,
-            "-status",
-            version,
-        ]);
-        said.stdout
+        let more = ["-CAfile", &root, "-status", version];
+        openssl.run(s_client(bind, "a.test", &more)).stdout
     };
     assert!(shown("-tls1_3").contains("OCSP response: no response sent"));
 

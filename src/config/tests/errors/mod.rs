@@ -1,5 +1,6 @@
 //! What an operator is told.
 
+mod cookies;
 mod meaning;
 
 use super::*;
@@ -200,6 +201,14 @@ fn foreign_words_are_answered_in_ours() {
         (
             "[frontend.web]\nbind = \":80\"\n",
             "several are written [[frontend]] with name = \"web\"",
+        ),
+        (
+            "[[frontend]]\nname = \"a\"\nbind = \":80\"\n[[frontend.route]]\npath = \"/a\"\n",
+            "did you mean `path_prefix`?",
+        ),
+        (
+            "[[log]]\ntarget = \"stdout\"\nformat = \"httplog\"\n",
+            "the format is haproxy unless it says json",
         ),
     ] {
         let errors = refusal(text).render(false);

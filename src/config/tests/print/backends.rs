@@ -87,11 +87,51 @@ pub(super) fn backend(out: &mut String, backend: &Backend) {
     if let Some(groups) = &backend.groups {
         self::groups(out, groups);
     }
+    if let Some(cookie) = &backend.cookie {
+        self::cookie(out, cookie);
+    }
     match &backend.check {
         Some(check) => self::check(out, check),
         None if backend.check_discovered => {}
         None => pair(out, "check", false),
     }
+}
+
+fn cookie(out: &mut String, cookie: &Cookie) {
+    pair(out, "cookie.name", text(&cookie.name));
+    pair(out, "cookie.mode", "\"insert\"");
+    pair(out, "cookie.indirect", cookie.indirect);
+    pair(out, "cookie.nocache", cookie.nocache);
+    pair(out, "cookie.preserve", cookie.preserve);
+    pair(out, "cookie.httponly", cookie.httponly);
+    let secure = match cookie.secure {
+        CookieSecure::Auto => "\"auto\"",
+        CookieSecure::Always => "true",
+        CookieSecure::Never => "false",
+    };
+    pair(out, "cookie.secure", secure);
+    let same_site = cookie.same_site.map(|word| match word {
+        SameSite::Lax => "\"lax\"",
+        SameSite::Strict => "\"strict\"",
+        SameSite::None => "\"none\"",
+    });
+    if let Some(word) = same_site {
+        pair(out, "cookie.same_site", word);
+    }
+    if let Some(domain) = &cookie.domain {
+        pair(out, "cookie.domain", text(domain));
+    }
+    pair(out, "cookie.path", text(&cookie.path));
+    for (key, age) in [
+        ("cookie.max_age", cookie.max_age),
+        ("cookie.maxidle", cookie.maxidle),
+        ("cookie.maxlife", cookie.maxlife),
+    ] {
+        if let Some(age) = age {
+            pair(out, key, duration(age));
+        }
+    }
+    pair(out, "cookie.key", text(&cookie.key));
 }
 
 fn groups(out: &mut String, groups: &Groups) {
@@ -197,6 +237,7 @@ fn server(server: &Server) -> String {
         TlsChoice::Off => keys.push("tls = false".to_owned()),
         TlsChoice::Own(tls) => keys.push(format!("tls = {}", server_tls(tls))),
     }
+    keys.extend((server.cookie.as_ref()).map(|value| format!("cookie = {}", text(value))));
     keys.extend(sent(server.proxy_protocol).map(|word| format!("proxy_protocol = {word}")));
     inline(&keys)
 }

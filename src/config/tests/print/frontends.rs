@@ -111,6 +111,7 @@ fn client_http2(out: &mut String, http2: &ClientHttp2) {
     pair(out, "http2.window", size(http2.window.into()));
     let connection = size(http2.connection_window.into());
     pair(out, "http2.connection_window", connection);
+    pair(out, "http2.websockets", http2.websockets);
     pair(out, "http2.per", duration(floods.per));
     pair(out, "http2.resets", floods.resets);
     pair(out, "http2.faults", floods.faults);

@@ -57,6 +57,7 @@ pub(super) fn backend() -> impl Strategy<Value = Backend> {
             option::of(wait(0)),
             (0_u64..86_401).prop_map(Duration::from_secs),
             option::of(groups()),
+            option::of(cookie()),
         ),
         (wait(1), wait(1), wait(1), option::of(wait(1)), wait(1)),
         (1_024_usize..61_440, 1_usize..257, option::of(server_tls())),
@@ -69,6 +70,12 @@ pub(super) fn backend() -> impl Strategy<Value = Backend> {
                 if check.is_none() {
                     for server in &mut servers {
                         server.check = server.check.filter(|check| !check);
+                    }
+                }
+                let cookie = own_waits.3.filter(|_| mode == Mode::Http);
+                if cookie.is_some() {
+                    for server in servers.iter_mut().filter(|server| !server.backup) {
+                        server.cookie = Some(Arc::clone(&server.name));
                     }
                 }
                 Backend {
@@ -99,6 +106,7 @@ pub(super) fn backend() -> impl Strategy<Value = Backend> {
                     drain_timeout: own_waits.0,
                     retry_after: own_waits.1,
                     groups: own_waits.2,
+                    cookie,
                     // Lifted from HTTP/1 binds to it, a file would be refused.
                     protocol: Protocol::Http1,
                     http2,
@@ -107,6 +115,42 @@ pub(super) fn backend() -> impl Strategy<Value = Backend> {
                 }
             },
         )
+}
+
+fn cookie() -> impl Strategy<Value = Cookie> {
+    let secure = prop::sample::select(vec![
+        CookieSecure::Auto,
+        CookieSecure::Always,
+        CookieSecure::Never,
+    ]);
+    let same_site = prop::sample::select(vec![None, Some(SameSite::Lax), Some(SameSite::Strict)]);
+    let age = || option::of((1_u64..1_000_000).prop_map(Duration::from_secs));
+    (
+        "[!#%&*+.A-Z^_`a-z|~-][$A-Z0-9]{0,9}",
+        any::<[bool; 4]>(),
+        (secure, same_site),
+        (option::of("[a-z]{1,9}\\.[a-z]{2}"), "/[a-z/]{0,9}"),
+        (age(), age(), age()),
+        "[ -~]{0,9}",
+    )
+        .prop_map(|(name, flags, (secure, same_site), place, ages, key)| {
+            let [indirect, nocache, preserve, httponly] = flags;
+            Cookie {
+                name: name.into(),
+                indirect,
+                nocache,
+                preserve,
+                httponly,
+                secure,
+                same_site,
+                domain: place.0.map(Into::into),
+                path: place.1.into(),
+                max_age: ages.0,
+                maxidle: ages.1,
+                maxlife: ages.2,
+                key: key.into(),
+            }
+        })
 }
 
 fn groups() -> impl Strategy<Value = Groups> {

@@ -110,19 +110,22 @@ pub(super) fn path() -> impl Strategy<Value = PathBuf> {
 
 fn client_http2() -> impl Strategy<Value = ClientHttp2> {
     let floods = (prop::array::uniform6(1_u32..1_000), 1_u64..3_600);
-    (server_http2(), floods).prop_map(|(both, (counts, per))| ClientHttp2 {
-        streams: both.streams,
-        window: both.window,
-        connection_window: both.connection_window,
-        floods: Floods {
-            per: Duration::from_secs(per),
-            resets: counts[0],
-            faults: counts[1],
-            pings: counts[2],
-            settings: counts[3],
-            idle_frames: counts[4],
-            continuations: counts[5],
-        },
+    (server_http2(), any::<bool>(), floods).prop_map(|(both, websockets, (counts, per))| {
+        ClientHttp2 {
+            streams: both.streams,
+            window: both.window,
+            connection_window: both.connection_window,
+            websockets,
+            floods: Floods {
+                per: Duration::from_secs(per),
+                resets: counts[0],
+                faults: counts[1],
+                pings: counts[2],
+                settings: counts[3],
+                idle_frames: counts[4],
+                continuations: counts[5],
+            },
+        }
     })
 }
 

@@ -94,6 +94,8 @@ pub(crate) enum ServerChange {
         ip: Option<std::net::IpAddr>,
         port: Option<u16>,
     },
+    /// `set server ... ssl`; `None` = neither `on` nor `off` was said.
+    Tls(Option<bool>),
     /// `set maxconn server`; 0 = no limit.
     Maxconn(u32),
     /// `shutdown sessions server`.

@@ -144,10 +144,12 @@ pub(super) fn set(arguments: &Arguments<'_>) -> Parsed {
         } else {
             "set server <b>/<s> fqdn failed because no resolution is configured.".into()
         }),
-        "ssl" => Err(
-            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings"
-                .into(),
-        ),
+        // Whether it can be set at all is looked at first, when the server is known.
+        "ssl" => Ok(ServerChange::Tls(match value {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        })),
         "name" => Err("Renaming a server is not in this version yet.".into()),
         _ => Err(Reply::refused(USAGE)),
     };
@@ -232,10 +234,11 @@ pub(super) fn add(arguments: &Arguments<'_>) -> Parsed {
 }
 
 /// Words of `add server` beside those of TLS.
-const KEYWORDS: [&str; 14] = [
+const KEYWORDS: [&str; 15] = [
     "addr",
     "backup",
     "check",
+    "cookie",
     "disabled",
     "maxconn",
     "no-backup",
@@ -249,10 +252,9 @@ const KEYWORDS: [&str; 14] = [
     "weight",
 ];
 /// HAProxy's words of a server that are set elsewhere, or not at all yet.
-const ELSEWHERE: [&str; 12] = [
+const ELSEWHERE: [&str; 11] = [
     "check-send-proxy",
     "check-ssl",
-    "cookie",
     "downinter",
     "fall",
     "fastinter",
@@ -315,6 +317,7 @@ impl Added {
                 maxconn: None,
                 tls: config::TlsChoice::Backend,
                 proxy_protocol: ProxyChoice::Inherit,
+                cookie: None,
             },
             start: AddedState::Maint,
         };
@@ -341,6 +344,7 @@ impl Keywords {
         };
         match word {
             "weight" => settings.weight = server_weight(&settings.name, value()?)?,
+            "cookie" => settings.cookie = Some(cookie(value()?)?),
             "maxconn" => settings.maxconn = Some(server_maxconn(value()?)?),
             "check" => settings.check = None,
             "no-check" => settings.check = Some(false),
@@ -380,6 +384,13 @@ fn unknown_keyword(word: &str) -> Reply {
         Some(near) => format!("unknown keyword '{word}'; did you mean '{near}' maybe ?"),
         None => format!("unknown keyword '{word}'."),
     })
+}
+
+/// HAProxy takes any text.
+fn cookie(text: &str) -> Result<Arc<str>, Reply> {
+    config::cookie_value(text)
+        .map_err(|fault| Reply::refused(format!("'cookie' expects a value: {}.", fault.message)))?;
+    Ok(text.into())
 }
 
 /// HAProxy takes whatever begins like a number.

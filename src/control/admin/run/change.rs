@@ -45,6 +45,17 @@ pub(super) async fn server(
                 done => silent(done),
             }
         }
+        ServerChange::Tls(None) => {
+            let can_be = backend.config.tls.is_some() || server.check_tls.is_some();
+            Err(match can_be {
+                true => Reply::refused("'set server <srv> ssl' expects 'on' or 'off'."),
+                false => refused(Refusal::NoTls),
+            })
+        }
+        ServerChange::Tls(Some(on)) => {
+            control.set_tls(b, s, on).await.map_err(refused)?;
+            Ok(Reply::notice("server ssl setting updated."))
+        }
         ServerChange::Maxconn(maxconn) => silent(control.set_server_maxconn(b, s, maxconn).await),
         ServerChange::ShutdownSessions => {
             let ended = control.shutdown_sessions_server(b, s).await;

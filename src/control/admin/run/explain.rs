@@ -209,10 +209,14 @@ fn explain_backend(text: &mut String, backend: &Backend) {
             0 => String::new(),
             limit => format!(", {} of {limit} places taken", server.state.slots.taken()),
         };
+        let cookie = match backend.cookies() {
+            Some(cookies) => format!(" cookie {}={}", cookies.name, cookies.value(index)),
+            None => String::new(),
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "    {} {}{group} weight {} {share} {}{kind}{places}",
+            "    {} {}{group} weight {} {share} {}{kind}{places}{cookie}",
             server.name,
             server.address,
             server.weight,

@@ -12,6 +12,9 @@ pub(super) fn refused(refusal: Refusal) -> Reply {
         Refusal::NoSuchSession => "No such session (use 'show sess').",
         Refusal::AlreadyExists => "Already exists a server with the same name in backend.",
         Refusal::NoCheck => "Health check was not configured on this server, cannot enable.",
+        Refusal::NoTls => {
+            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings"
+        }
         Refusal::ShutDown => "Frontend was previously shut down, cannot enable.",
         Refusal::AlreadySo => return Reply::notice("Nothing to do."),
         Refusal::BadName(sentence) | Refusal::Other(sentence) => return Reply::refused(sentence),

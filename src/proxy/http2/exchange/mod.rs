@@ -7,15 +7,16 @@ use std::task::{Context, Poll};
 
 use crossbeam_utils::CachePadded;
 use h2::Reason;
-use http::Response;
+use http::{HeaderMap, Response};
 
 use super::connection::Shared;
 use super::ends::{ClientLeft, Sink, Source};
 use super::grpc;
 use super::origin::{Around, Origin, Part};
 use super::request::{Begun, Request};
+use crate::config::Protocol;
 use crate::generation::Frontend;
-use crate::http::{Refused, RequestHead};
+use crate::http::{Refused, RequestHead, h2_sets_cookie, set_h2_cookie};
 use crate::net::Peer;
 use crate::proxy::account::{Account, Asker};
 use crate::proxy::answer::Answer;
@@ -24,12 +25,14 @@ use crate::proxy::connect::{self, NO_SERVER, killed};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::record;
 use crate::proxy::sessions::Slot;
+use crate::proxy::sticky::Set;
 use crate::proxy::upstream::{Upstream, Use};
 use crate::proxy::{Client, ClientId};
 use crate::state::FrontendCounters;
 
 mod opening;
 mod outcome;
+mod tunnel;
 
 /// A request and its answer. Whatever way it goes, dropping it lets go of the
 /// server, resets what has not ended, and counts.
@@ -45,6 +48,10 @@ pub(super) struct Exchange {
     target: Option<Target>,
     server: Option<Use>,
     origin: Option<Origin>,
+    /// It was sent a second time.
+    again: bool,
+    /// Its waits, once the server has switched: bytes go both ways.
+    tunnel: Option<tunnel::Limits>,
     /// The server stopped reading.
     up_broken: bool,
     account: Account,
@@ -53,6 +60,8 @@ pub(super) struct Exchange {
     client: ClientId,
     peer: Peer,
     is_secure: bool,
+    /// What the answer did with the client's cookie.
+    set: Set,
     /// The request line, if somebody logs.
     line: Vec<u8>,
     progress: bool,
@@ -81,6 +90,8 @@ impl Exchange {
             target: None,
             server: None,
             origin: None,
+            again: false,
+            tunnel: None,
             up_broken: false,
             account: Account {
                 // Unless it comes to anything else: dropped half way.
@@ -93,13 +104,14 @@ impl Exchange {
             client: client.id,
             peer: client.peer,
             is_secure: client.stream.is_secure(),
+            set: Set::No,
             line: Vec::new(),
             progress: false,
         }
     }
 
     /// Chooses a server and writes what it is sent, or answers.
-    pub(super) fn begin(&mut self, client: &mut Client, head: &RequestHead<'_, '_>) {
+    pub(super) fn begin(&mut self, client: &mut Client, head: &mut RequestHead<'_, '_>) {
         self.account.bytes_in = head.len as u64;
         self.account.course.understood = true;
         if let Some(line_max) = client.shard().log.wants() {
@@ -108,6 +120,13 @@ impl Exchange {
         self.request.asked = head.asked();
         self.request.grpc = grpc::is_asked_for(head);
         match find_server(client, head) {
+            Found::Server(target, _)
+                if head.upgrade.is_some() && target.protocol == Protocol::Http2 =>
+            {
+                self.target = Some(target);
+                self.account.end = SessionEnd::new(Cause::Proxy, During::Request);
+                self.answer(&Answer::of(501, "no WebSocket to an HTTP/2 server"));
+            }
             Found::Server(target, server) => {
                 self.target = Some(target);
                 self.server = server;
@@ -173,7 +192,7 @@ impl Exchange {
     /// Runs to the end.
     pub(super) async fn run(mut self: Box<Self>) {
         self.slot.register_task().await;
-        while !self.sink.has_ended() {
+        while !self.is_over() {
             if self.origin.is_none()
                 && let Err(failed) = self.connect().await
             {
@@ -187,7 +206,7 @@ impl Exchange {
             self.slot.arm(self.patience());
             match poll_fn(|cx| self.poll(cx)).await {
                 Step::Done => break,
-                Step::Again => self.account.resent = true,
+                Step::Again => {}
             }
         }
         self.finish();
@@ -203,6 +222,7 @@ impl Exchange {
             Ok(step) => step,
             Err(ClientLeft) => {
                 self.account.end = SessionEnd::new(Cause::Client, self.during());
+                self.cut();
                 self.sink.reset(Reason::CANCEL);
                 Poll::Ready(Step::Done)
             }
@@ -212,6 +232,7 @@ impl Exchange {
         }
         let moved = self.origin.as_mut().is_some_and(Origin::take_progress);
         if moved | std::mem::take(&mut self.progress) {
+            self.tell();
             self.slot.arm(self.patience());
         } else if self.slot.expired() {
             self.time_out();
@@ -225,10 +246,16 @@ impl Exchange {
             return Err(ClientLeft);
         }
         self.poll_up(cx)?;
-        if self.sink.has_ended() {
+        if self.is_over() {
             return Ok(Poll::Ready(Step::Done));
         }
-        self.poll_down(cx)
+        let had_tunnel = self.tunnel.is_some();
+        let step = self.poll_down(cx)?;
+        if self.tunnel.is_some() && !had_tunnel && step.is_pending() {
+            // What the client sends is of interest from now on.
+            self.poll_up(cx)?;
+        }
+        Ok(step)
     }
 
     /// Client to server.
@@ -239,6 +266,7 @@ impl Exchange {
             };
             // The first bytes of a body leave with the head, if they are there.
             let starved = self.source.has_ended()
+                || origin.is_waiting()
                 || origin.has_room() && self.source.poll_into(origin, cx)?.is_pending();
             if self.source.is_over_limit() {
                 self.refuse_body();
@@ -272,7 +300,11 @@ impl Exchange {
                 }
             }
             let Some(origin) = self.origin.as_mut().filter(|_| !self.sink.has_ended()) else {
-                return Ok(Poll::Ready(Step::Done));
+                // A tunnel may be closed in this direction alone.
+                return Ok(match self.is_over() {
+                    true => Poll::Ready(Step::Done),
+                    false => Poll::Pending,
+                });
             };
             let around = Around {
                 shard: self.slot.shard(),
@@ -289,6 +321,7 @@ impl Exchange {
                     let last = origin.is_over();
                     self.head(head, last)?;
                 }
+                Ok(Part::Switched(head)) => self.switch(head)?,
                 Ok(Part::Data(data)) => self.sink.data(data, origin.is_over()),
                 Ok(Part::End(trailers)) => self.sink.end(trailers)?,
                 Err(lost) => return Ok(Poll::Ready(self.lost(lost))),
@@ -310,10 +343,26 @@ impl Exchange {
         Ok(Poll::Ready(()))
     }
 
-    fn head(&mut self, head: Response<()>, last: bool) -> Result<(), ClientLeft> {
+    fn head(&mut self, mut head: Response<()>, last: bool) -> Result<(), ClientLeft> {
+        self.stick(head.headers_mut());
         self.account.status = head.status().as_u16();
         self.account.answered_us = Some(self.slot.shard().clock.now_us());
         self.sink.head(head, last)
+    }
+
+    /// Sets the client's cookie.
+    fn stick(&mut self, fields: &mut HeaderMap) {
+        let Some((target, sticky)) = self.target.as_ref().and_then(Target::with_sticky) else {
+            return;
+        };
+        let theirs = |fields: &&mut HeaderMap, name: &str| h2_sets_cookie(fields, name);
+        let whom = (self.server.as_ref(), self.is_secure);
+        let place = (&**self.slot.shard(), &target.plan);
+        self.set = sticky.answer(place, whom, fields, theirs, |fields, cookie| {
+            if let Some(cookie) = cookie {
+                set_h2_cookie(fields, &cookie);
+            }
+        });
     }
 
     /// All was sent: the connection to the server may be of use to another.
@@ -334,7 +383,8 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.shared.streams.set(self.shared.streams.get() - 1);
-        self.account.bytes_in += self.source.received();
+        self.tell();
+        self.account.bytes_in += self.source.received() - self.account.course.tunnelled.0;
         let backend = self.target.map(|target| target.plan.backend);
         let shard = self.slot.shard();
         shard.clock.read();
@@ -346,6 +396,9 @@ impl Drop for Exchange {
             is_secure: self.is_secure,
         };
         let (server, tried) = (self.server.as_ref(), self.tried.as_deref());
+        if let Some(target) = &self.target {
+            self.account.told((target, self.set), server, tried);
+        }
         self.account
             .count(&asker, server, tried, backend, &self.line);
     }

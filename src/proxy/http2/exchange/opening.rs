@@ -44,7 +44,8 @@ impl Exchange {
         self.account.end = SessionEnd::new(Cause::Client, During::Queue);
         let mut left = |cx: &mut Context<'_>| self.sink.poll_left(cx);
         // Boxed: waiting is rare, and would widen every exchange.
-        let waiting = Box::pin(queue::wait(&self.slot, target.plan.backend, &mut left));
+        let line = (target.plan.backend, target.plan.own);
+        let waiting = Box::pin(queue::wait(&self.slot, line, &mut left));
         let (outcome, waited) = waiting.await;
         self.account.course.waited.add(waited);
         self.account.end = before;
@@ -65,8 +66,7 @@ impl Exchange {
             Some(stream) => {
                 server.counters.reuses.add(1);
                 self.account.course.reused = true;
-                let waited_us = self.account.course.waited.us;
-                self.account.connected_us = Some(self.account.started_us + waited_us);
+                self.account.connected_us = Some(self.account.assigned_us());
                 self.slot.set_server(Some(server.state.id));
                 (server, stream)
             }
@@ -85,12 +85,15 @@ impl Exchange {
         };
         self.server = Some(server);
         let body = match self.request.framing {
+            // A tunnel is no body.
+            None | Some(Framing::None) => None,
             _ if self.source.has_ended() => None,
             framing => Some(framing == Some(Framing::Chunked)),
         };
         let text = std::mem::take(&mut self.request.text);
         let asked = (self.request.asked, target.limits);
-        Ok(ToHttp1::new(stream, reused, text, body, asked))
+        let websocket = self.request.websocket;
+        Ok(ToHttp1::new(stream, reused, text, body, asked, websocket))
     }
 
     async fn open_http2(

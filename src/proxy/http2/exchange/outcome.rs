@@ -7,6 +7,7 @@ use h2::Reason;
 
 use super::{Exchange, Step};
 use crate::proxy::answer::{Answer, BODY_TOO_LARGE};
+use crate::proxy::connect::{self, Again};
 use crate::proxy::end::{Cause, During, SessionEnd};
 use crate::proxy::http2::ends::ClientLeft;
 use crate::proxy::http2::grpc;
@@ -42,21 +43,42 @@ impl Exchange {
     /// Another try, where the request cannot have had an effect, or may have it twice.
     fn try_again(&mut self, lost: Lost, origin: Option<Origin>) -> Option<Step> {
         let untouched = !self.sink.has_begun() && !self.source.has_begun();
-        if self.account.resent || !untouched {
+        if self.again || !untouched {
             return None;
         }
+        let mut elsewhere = false;
         match origin? {
             Origin::Http1(origin) => {
                 let stale = origin.reused && self.request.idempotent && lost == Lost::Gone;
                 self.request.text = stale.then(|| origin.into_request())??;
             }
-            Origin::Http2(_) if lost == Lost::Unprocessed => {}
+            Origin::Http2(_) if lost == Lost::Unprocessed => elsewhere = self.redispatch(),
             Origin::Http2(_) => {
                 let safe = self.request.idempotent && self.source.has_ended() && lost == Lost::Gone;
                 safe.then_some(())?;
             }
         }
+        self.again = true;
+        self.account.resent = !elsewhere;
         Some(Step::Again)
+    }
+
+    /// Gives it to another server, if there is one: this one wants no more for now.
+    fn redispatch(&mut self) -> bool {
+        let (Some(target), Some(refused)) = (self.target, &self.server) else {
+            return false;
+        };
+        let backend = target.plan.backend;
+        let other = match connect::pick_again(self.slot.shard(), backend, refused) {
+            Again::Other(other) => Some(other),
+            Again::Queue => None,
+            Again::Same | Again::Nowhere => return false,
+        };
+        refused.counters.redispatches.add(1);
+        self.account.course.retries += 1;
+        self.account.course.redispatched = true;
+        self.server = other;
+        true
     }
 
     /// The body is larger than the frontend takes.
@@ -74,6 +96,7 @@ impl Exchange {
     /// Ends this way; tells the client if it can still be told.
     pub(super) fn fail(&mut self, end: SessionEnd) {
         self.account.end = end;
+        self.cut();
         self.origin = None;
         match end.status() {
             Some(status) if !self.sink.has_begun() => {
@@ -87,6 +110,8 @@ impl Exchange {
                 let told = self.sink.end(Some(grpc::deadline_exceeded()));
                 debug_assert!(told.is_ok() || self.sink.has_begun(), "the head was sent");
             }
+            // As a reset of TCP would (RFC 8441 5).
+            _ if self.tunnel.is_some() => self.sink.reset(Reason::CANCEL),
             _ => self.sink.reset(Reason::INTERNAL_ERROR),
         }
     }
@@ -119,6 +144,9 @@ impl Exchange {
     }
 
     pub(super) fn patience(&self) -> Duration {
+        if let Some(limits) = self.tunnel {
+            return self.tunnel_patience(limits);
+        }
         match self.target {
             Some(target) if !self.waits_for_client() => target.timeouts.server,
             _ => self.frontend.config.timeouts.client,
@@ -126,14 +154,16 @@ impl Exchange {
     }
 
     pub(super) fn time_out(&mut self) {
-        let end = if self.sink.holds() {
+        let end = if self.tunnel.is_some() {
+            self.tunnel_end()
+        } else if self.sink.holds() {
             SessionEnd::new(Cause::ClientTimeout, During::Last)
         } else if self.waits_for_client() {
             SessionEnd::new(Cause::ClientTimeout, During::Data)
         } else {
             let during = self.during();
-            if let (Some(server), During::Headers) = (&self.server, during) {
-                server.counters.response_errors.add(1);
+            if let Some(server) = &self.server {
+                server.count_missing(during);
             }
             SessionEnd::new(Cause::ServerTimeout, during)
         };

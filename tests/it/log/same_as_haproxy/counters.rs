@@ -73,7 +73,10 @@ pub(super) fn compare(both: [(&Side, Vec<Line>); 2]) {
             wrong.push(format!("{name:?} is missing"));
             continue;
         };
-        for ((column, theirs), (own_column, ours)) in row.iter().zip(own).take(62) {
+        for (index, ((column, theirs), (own_column, ours))) in row.iter().zip(own).enumerate() {
+            if index >= 62 && column != "cookie" {
+                continue;
+            }
             assert_eq!(column, own_column);
             let is_same = match TIMES.iter().find(|(time, _)| time == column) {
                 None => theirs == ours || is_accepted(name, column),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::super::Syslog;
-use super::{MOMENT, WAIT};
+use super::{CONNECT, MOMENT, WAIT, sticky};
 use crate::support::{DeafOrigin, Haproxy, Origin, Rlb, dawdle, free_addr, real};
 
 /// One of the two, running.
@@ -77,8 +77,15 @@ impl Origins {
                 }
             }
         });
+        let setter = Origin::raw(|mut stream, _| {
+            read_head(&mut stream);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\
+                Set-Cookie: SRV=own\r\n\r\nok";
+            let _ = stream.write_all(answer);
+        });
         let running = vec![
             ("ok", ok),
+            ("setter", setter),
             ("close", closing("", Duration::ZERO)),
             ("garbage", closing("garbage garbage\r\n\r\n", MOMENT)),
             ("silent", silent),
@@ -99,7 +106,7 @@ impl Origins {
         }
     }
 
-    fn addr(&self, name: &str) -> SocketAddr {
+    pub(super) fn addr(&self, name: &str) -> SocketAddr {
         self.http.iter().find(|(n, _)| *n == name).unwrap().1
     }
 }
@@ -127,7 +134,7 @@ const TCP: [(&str, &str); 6] = [
 
 /// Backends whose server `silent` may have one request at once, and how long a second one
 /// waits for it.
-const BUSY: [(&str, &str); 2] = [("busy", "100ms"), ("soon", "2s")];
+const BUSY: [(&str, &str); 2] = [("busy", "100ms"), ("soon", "30s")];
 
 /// Of a backend whose server takes one session at once.
 fn maxconn(name: &str, words: &'static str) -> &'static str {
@@ -138,11 +145,11 @@ pub(super) fn haproxy() -> Option<Side> {
     let origins = Origins::start();
     let (syslog, www) = (Syslog::listen(), free_addr());
     let tcp: Vec<_> = TCP.iter().map(|(name, _)| (*name, free_addr())).collect();
-    let wait = WAIT.as_millis();
+    let (wait, connect) = (WAIT.as_millis(), CONNECT.as_millis());
     let mut text = format!(
         "global\n  nbthread 1\n  maxconn 1000\n  log {} local0\n  stats socket {{dir}}/sock level admin\n\
          defaults\n  mode http\n  log global\n  option httplog\n  option dontlognull\n  option http-ignore-probes\n  \
-         option abortonclose\n  option redispatch 1\n  retries 3\n  timeout connect 200ms\n  \
+         option abortonclose\n  option redispatch 1\n  retries 3\n  timeout connect {connect}ms\n  \
          timeout client {wait}ms\n  timeout server {wait}ms\n  timeout http-request {wait}ms\n  \
          timeout tunnel {wait}ms\nfrontend www\n  bind {www}\n  monitor-uri /monitor\n  \
          http-request deny if {{ path_beg /deny }}\n  \
@@ -150,7 +157,8 @@ pub(super) fn haproxy() -> Option<Side> {
         syslog.addr()
     );
     let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
-    for (name, _) in origins.http.iter().chain(&more) {
+    let sticky = sticky::NAMES.map(|name| (name, www));
+    for (name, _) in origins.http.iter().chain(&more).chain(&sticky) {
         text += &format!("  use_backend {name} if {{ path_beg /{name} }}\n");
     }
     for (name, addr) in &tcp {
@@ -178,6 +186,7 @@ pub(super) fn haproxy() -> Option<Side> {
         text += &format!("backend b-{name}\n  mode tcp\n  server s1 {server}\n");
         text += maxconn(name, "  timeout queue 100ms\n");
     }
+    text += &sticky::haproxy(&origins);
     let running = real::haproxy_with(&text, www)?;
     Some(Side {
         www,
@@ -194,10 +203,10 @@ pub(super) fn rlb(dir: &Path) -> Side {
     let (syslog, www) = (Syslog::listen(), free_addr());
     let tcp: Vec<_> = TCP.iter().map(|(name, _)| (*name, free_addr())).collect();
     let socket = dir.join("sock");
-    let wait = format!("\"{}ms\"", WAIT.as_millis());
+    let [wait, connect] = [WAIT, CONNECT].map(|time| format!("\"{}ms\"", time.as_millis()));
     let mut text = format!(
         "[global]\nworkers = 1\nadmin = \"{}\"\n[[log]]\ntarget = \"syslog:udp:{}\"\ntag = \"haproxy\"\n\
-         [defaults]\nretries = 3\n[defaults.timeouts]\nconnect = \"200ms\"\nclient = {wait}\nserver = {wait}\n\
+         [defaults]\nretries = 3\n[defaults.timeouts]\nconnect = {connect}\nclient = {wait}\nserver = {wait}\n\
          http_request = {wait}\ntunnel = {wait}\nkeep_alive = {wait}\nhalf_closed = {wait}\n\
          [[frontend]]\nname = \"www\"\nbind = \"{www}\"\nmonitor = \"/monitor\"\n\
          [[frontend.route]]\npath_prefix = \"/deny\"\ndeny = true\n\
@@ -206,7 +215,8 @@ pub(super) fn rlb(dir: &Path) -> Side {
         syslog.addr()
     );
     let more = [("none", www), ("two", www), ("busy", www), ("soon", www)];
-    for (name, _) in origins.http.iter().chain(&more) {
+    let sticky = sticky::NAMES.map(|name| (name, www));
+    for (name, _) in origins.http.iter().chain(&more).chain(&sticky) {
         text += &format!("[[frontend.route]]\npath_prefix = \"/{name}\"\nbackend = \"{name}\"\n");
     }
     for (name, addr) in &tcp {
@@ -245,6 +255,7 @@ pub(super) fn rlb(dir: &Path) -> Side {
             "server_maxconn = 1\ntimeouts = { queue = \"100ms\" }\n",
         );
     }
+    text += &sticky::rlb(&origins);
     let running = Rlb::with(text).ready_on(www).start();
     Side {
         www,

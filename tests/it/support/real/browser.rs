@@ -37,6 +37,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Opens one; `None` = there is no Chromium.
 #[track_caller]
 pub(crate) fn browser() -> Option<Browser> {
+    browser_with(&[])
+}
+
+/// One to which every `*.test` is this machine, and which takes certificates of the key with
+/// this hash (`authority::key_hash`), but of no other: as if its authority were known.
+#[track_caller]
+pub(crate) fn browser_trusting(key_hash: &str) -> Option<Browser> {
+    browser_with(&[
+        &format!("--ignore-certificate-errors-spki-list={key_hash}"),
+        "--host-resolver-rules=MAP *.test 127.0.0.1",
+    ])
+}
+
+#[track_caller]
+fn browser_with(flags: &[&str]) -> Option<Browser> {
     let program = find(Part::Chromium)?;
     let (dir, profile) = (temp_dir(), temp_dir());
     let pipes = ["to", "from"].map(|name| dir.path().join(name));
@@ -50,6 +65,7 @@ pub(crate) fn browser() -> Option<Browser> {
         .args(["-c", "exec \"$@\" 3<\"$TO\" 4>\"$FROM\"", "sh"])
         .arg(program)
         .args(FLAGS)
+        .args(flags)
         .args(["--remote-debugging-pipe", "--hide-scrollbars", "--lang=en"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .env("TO", &pipes[0])

@@ -22,7 +22,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use browser::{Browser, browser};
+pub(crate) use browser::{Browser, browser, browser_trusting};
 pub(crate) use chromium::chromium;
 pub(crate) use consul::{Member, RealConsul, cluster, consul, consul_program, consul_with};
 pub(crate) use docker::{Compose, RealDocker, docker};
@@ -31,7 +31,7 @@ pub(crate) use knot::{Knot, knot};
 pub(crate) use nginx::{Nginx, nginx};
 pub(crate) use podman::{RealPodman, podman};
 pub(crate) use python::{Python, python};
-pub(crate) use tool::{Said, Tool, tool};
+pub(crate) use tool::{Tool, tool};
 
 /// A program that tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

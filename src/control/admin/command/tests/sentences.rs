@@ -126,10 +126,6 @@ fn wrong_arguments_get_haproxys_sentences() {
             "set server <b>/<s> fqdn failed because no resolution is configured.",
         ),
         (
-            "set server b/s ssl on",
-            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings",
-        ),
-        (
             "set server b/s",
             "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | check-port | fqdn | health | name | ssl | state | weight",
         ),
