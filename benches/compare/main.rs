@@ -16,6 +16,7 @@ mod load;
 mod memory;
 mod origin;
 mod peer;
+mod pooling;
 mod process;
 mod relay;
 mod report;

@@ -79,6 +79,13 @@ struct PeerPorts {
     h2: u16,
 }
 
+impl PeerPorts {
+    /// Where the relay keeps its origin connections; in TCP mode it needs no other port.
+    fn pool(self) -> u16 {
+        self.tcp
+    }
+}
+
 /// How nginx has its stream module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum NginxStream {
@@ -217,11 +224,8 @@ impl Peer {
             (Kind::Nginx, Door::Tcp) => self.stream.is_some(),
             // The one from before may not know it; the floor has none.
             (Kind::Rlb2 | Kind::Relay, Door::Http2) => false,
-            // Tied to its client, an origin connection would be new for each request too:
-            // no floor for proxies that pool.
             // It would have to read.
             (Kind::Relay, Door::Tls | Door::Http2Tls) => false,
-            (Kind::Relay, _) => !work.closes(),
             _ => true,
         }
     }
@@ -230,6 +234,8 @@ impl Peer {
     pub(crate) fn address(&self, work: &Work) -> SocketAddr {
         local(match (self.kind, work.door) {
             (Kind::Relay, _) | (Kind::Haproxy, Door::Tcp) if work.is_large() => self.ports.bulk,
+            // Tied to its client, an origin connection would be new for each request, too.
+            (Kind::Relay, _) if work.closes() => self.ports.pool(),
             (Kind::Relay, _) | (_, Door::Http) => self.ports.http,
             (_, Door::Tcp) => self.ports.tcp,
             (_, Door::Tls | Door::Http2Tls) => self.ports.tls,
@@ -248,7 +254,7 @@ impl Peer {
         let (args, end) = self.arguments(site, &dir)?;
         let mut process = Process::start(&name, &self.program, &args, site.cores.proxy, end, &dir)?;
         let ports: &[u16] = match self.kind {
-            Kind::Relay => &[self.ports.http, self.ports.bulk],
+            Kind::Relay => &[self.ports.http, self.ports.bulk, self.ports.pool()],
             Kind::Haproxy => &[
                 self.ports.http,
                 self.ports.tcp,
@@ -313,7 +319,7 @@ impl Peer {
             }
             Kind::Relay => {
                 let mut args: Vec<OsString> = vec![RELAY.into()];
-                let ports = [self.ports.http, self.ports.bulk]
+                let ports = [self.ports.http, self.ports.bulk, self.ports.pool()]
                     .into_iter()
                     .chain(site.ports.origin);
                 args.extend(ports.map(|port| port.to_string().into()));

@@ -1,8 +1,9 @@
 //! The floor: one epoll loop, each client tied to one origin connection, nothing parsed.
 //!
-//! `__relay COPY SPLICE ORIGIN...` listens on two ports. Behind the first bytes are
+//! `__relay COPY SPLICE POOL ORIGIN...` listens on three ports. Behind the first bytes are
 //! copied (recv, send); behind the second the origin's bytes are spliced. Sockets are
 //! registered once and edge-triggered, so a request costs four data calls and its waits.
+//! Behind the third is `pooling.rs`, a loop and a thread of its own.
 
 use std::ffi::OsString;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,6 +16,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 
 use crate::Result;
 use crate::peer::local;
+use crate::pooling;
 
 /// The word that makes the bench a relay.
 pub(crate) const RELAY: &str = "__relay";
@@ -63,9 +65,15 @@ pub(crate) fn run(argv: impl Iterator<Item = OsString>) -> Result<()> {
     let ports = argv
         .map(|word| word.to_string_lossy().parse())
         .collect::<std::result::Result<Vec<u16>, _>>()?;
-    let [copy, splicing, origins @ ..] = ports.as_slice() else {
-        return Err("__relay COPY SPLICE ORIGIN...".into());
+    let [copy, splicing, pool, origins @ ..] = ports.as_slice() else {
+        return Err("__relay COPY SPLICE POOL ORIGIN...".into());
     };
+    let (pool, pooled) = (*pool, origins.to_vec());
+    std::thread::spawn(move || {
+        if let Err(error) = pooling::run(pool, &pooled) {
+            eprintln!("relay with a pool: {error}");
+        }
+    });
     let listeners = [
         TcpListener::bind(local(*copy))?,
         TcpListener::bind(local(*splicing))?,

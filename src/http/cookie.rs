@@ -4,8 +4,7 @@
 //! A Cookie line is split at `;` and nowhere else, as servers do it. HAProxy lets quotes
 //! hide a `;`, so that one unbalanced quote hides every cookie behind it.
 
-use httparse::Header;
-
+use super::field::Field;
 use super::forward::{put, put_field};
 use super::{FieldKind, RequestHead, ResponseHead};
 
@@ -38,10 +37,9 @@ impl<'b> RequestHead<'_, 'b> {
             true => self.fields,
             false => &[],
         };
-        let is_cookie = |(_, kind): &(_, &FieldKind)| **kind == FieldKind::Cookie;
-        let lines = lines.iter().zip(self.kinds).filter(is_cookie);
+        let lines = lines.iter().filter(|field| field.kind == FieldKind::Cookie);
         lines
-            .flat_map(|(field, _)| pieces(field.value))
+            .flat_map(|field| pieces(field.value))
             .filter_map(split)
             .filter(move |(known, _)| *known == name)
     }
@@ -56,7 +54,7 @@ impl ResponseHead<'_, '_> {
 
 impl SetCookie<'_> {
     /// Whether a field is left out on account of it.
-    pub(super) fn hides(&self, field: &Header<'_>) -> bool {
+    pub(super) fn hides(&self, field: &Field<'_>) -> bool {
         self.replaces && is_set(field, self.name)
     }
 
@@ -83,8 +81,8 @@ impl SetCookie<'_> {
 }
 
 /// Whether this field sets the cookie of this name.
-fn is_set(field: &Header<'_>, name: &str) -> bool {
-    field.name.eq_ignore_ascii_case("set-cookie") && set_name(field.value) == name.as_bytes()
+fn is_set(field: &Field<'_>, name: &str) -> bool {
+    field.name.eq_ignore_ascii_case(b"set-cookie") && set_name(field.value) == name.as_bytes()
 }
 
 /// The name of what a Set-Cookie line sets (RFC 6265 5.2).
@@ -95,7 +93,7 @@ pub(super) fn set_name(value: &[u8]) -> &[u8] {
 
 /// Appends a Cookie line without the cookies of this name; the others keep every byte,
 /// but for the blanks in front of the first. Nothing at all if there is no other.
-pub(super) fn put_without(out: &mut Vec<u8>, field: &Header<'_>, name: &[u8]) {
+pub(super) fn put_without(out: &mut Vec<u8>, field: &Field<'_>, name: &[u8]) {
     let is_ours = |piece: &[u8]| split(piece).is_some_and(|(known, _)| known == name);
     if !pieces(field.value).any(is_ours) {
         return put_field(out, field);
@@ -107,7 +105,7 @@ pub(super) fn put_without(out: &mut Vec<u8>, field: &Header<'_>, name: &[u8]) {
     {
         return;
     }
-    put(out, &[field.name.as_bytes(), b": "]);
+    put(out, &[field.name, b": "]);
     let mut left = pieces(field.value).filter(is_left);
     // A value never begins with a blank.
     out.extend_from_slice(left.next().unwrap_or_default().trim_ascii_start());
@@ -140,11 +138,7 @@ mod tests {
 
     fn without(value: &str) -> String {
         let mut out = Vec::new();
-        let value = value.as_bytes();
-        let field = Header {
-            name: "Cookie",
-            value,
-        };
+        let field = Field::new(b"Cookie", value.as_bytes());
         put_without(&mut out, &field, b"SRV");
         String::from_utf8(out).unwrap()
     }

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 
-use httparse::Header;
-
 use super::cookie;
-use super::field::Kinds;
+use super::field::{Field, Kinds};
 use super::{FieldKind, Framing, RequestHead, Version, WebSocketKey};
 use crate::config::{Forwarded, ForwardedFor, ForwardedPort};
 
@@ -128,22 +126,23 @@ fn write_end_to_end(
 
     let id_name = rules.request_id.as_deref();
     let mut has_id = false;
-    for (field, kind) in head.fields.iter().zip(head.kinds) {
-        if !pass.has(*kind) {
-            if let (FieldKind::Cookie, Some(name)) = (*kind, head.hidden_cookie) {
-                cookie::put_without(out, field, name);
-            }
-            continue;
+    let mut passes = |field: &Field<'_>| {
+        let is_id = |name: &str| name.as_bytes().eq_ignore_ascii_case(field.name);
+        let is_id = id_name.is_some_and(is_id);
+        let passes = pass.has(field.kind) && (client.trusted || !is_id);
+        has_id |= passes && is_id;
+        passes
+    };
+    let Some(hidden) = head.hidden_cookie else {
+        put_fields(out, head.plain, head.fields, passes);
+        return has_id;
+    };
+    let is_cookie = |field: &Field<'_>| field.kind == FieldKind::Cookie;
+    for part in head.fields.split_inclusive(is_cookie) {
+        put_fields(out, head.plain, part, &mut passes);
+        if let Some(line) = part.last().filter(|last| is_cookie(last)) {
+            cookie::put_without(out, line, hidden);
         }
-        if let Some(name) = id_name
-            && name.eq_ignore_ascii_case(field.name)
-        {
-            if !client.trusted {
-                continue;
-            }
-            has_id = true;
-        }
-        put_field(out, field);
     }
     has_id
 }
@@ -164,8 +163,8 @@ fn write_forwarded(
             && (client.trusted || rules.for_ == ForwardedFor::Append)
         {
             // One line: many servers look at the first alone.
-            for (field, kind) in head.fields.iter().zip(head.kinds) {
-                if *kind == FieldKind::XForwardedFor && !field.value.is_empty() {
+            for field in head.fields {
+                if field.kind == FieldKind::XForwardedFor && !field.value.is_empty() {
                     put(out, &[field.value, b", "]);
                 }
             }
@@ -241,11 +240,43 @@ pub(super) fn put(out: &mut Vec<u8>, pieces: &[&[u8]]) {
     }
 }
 
-/// Piece by piece; to copy neighbours that stand in the buffer as they would be
-/// written in one go was no faster (browser's head: 302 ns against 307).
+/// Appends the fields that pass, each asked for once and in order. Neighbours in a head that
+/// is `plain` leave in one go: there they stand as they would be written.
 #[inline]
-pub(super) fn put_field(out: &mut Vec<u8>, field: &Header<'_>) {
-    put(out, &[field.name.as_bytes(), b": ", field.value, b"\r\n"]);
+pub(super) fn put_fields(
+    out: &mut Vec<u8>,
+    plain: Option<&[u8]>,
+    fields: &[Field<'_>],
+    mut passes: impl FnMut(&Field<'_>) -> bool,
+) {
+    let Some(text) = plain else {
+        for field in fields {
+            if passes(field) {
+                put_field(out, field);
+            }
+        }
+        return;
+    };
+    let base = text.as_ptr().addr();
+    // Lines that pass and were not written yet.
+    let mut run = 0..0;
+    for field in fields {
+        if !passes(field) {
+            continue;
+        }
+        let start = field.name.as_ptr().addr() - base;
+        if start != run.end {
+            out.extend_from_slice(&text[run]);
+            run = start..start;
+        }
+        run.end = start + field.name.len() + b": ".len() + field.value.len() + b"\r\n".len();
+    }
+    out.extend_from_slice(&text[run]);
+}
+
+#[inline]
+pub(super) fn put_field(out: &mut Vec<u8>, field: &Field<'_>) {
+    put(out, &[field.name, b": ", field.value, b"\r\n"]);
 }
 
 #[inline]

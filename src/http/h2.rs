@@ -8,10 +8,10 @@
 use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ::http::{Method, Request, Response, StatusCode, Uri, request};
 use bytes::Bytes;
-use httparse::{EMPTY_HEADER, Header};
+use httparse::EMPTY_HEADER;
 
 use super::cookie::set_name;
-use super::field::{FIELDS_MAX, Section};
+use super::field::{FIELDS_MAX, Field, Section};
 use super::forward::{put, put_via};
 use super::reply::{END_TO_END, Reply};
 use super::request::{RequestHead, max_forwards};
@@ -59,9 +59,8 @@ pub(crate) fn read_h2_request<'h, 'b>(
     if parts.headers.len() > limits.headers.min(FIELDS_MAX) {
         return Err(Refused::TooManyFields);
     }
-    let fields = &mut slots.rare;
+    let fields = &mut *slots.fields;
     fields.clear();
-    fields.reserve(parts.headers.len());
     let mut len = 0;
     for (name, value) in &parts.headers {
         let (name, value) = (name.as_str(), value.as_bytes());
@@ -74,11 +73,9 @@ pub(crate) fn read_h2_request<'h, 'b>(
             continue;
         }
         len += name.len() + value.len() + 4;
-        fields.push(Header { name, value });
+        fields.push(Field::new(name.as_bytes(), value));
     }
-    let fields = &fields[..];
-    let kinds = &mut slots.kinds[..fields.len()];
-    let section = Section::of_fields(fields, kinds)?;
+    let section = Section::read(fields)?;
     let (method, upgrade) = match protocol {
         None => (parts.method.as_str(), None),
         Some(protocol) if protocol.eq_ignore_ascii_case(WEBSOCKET) => ("GET", Some(WEBSOCKET)),
@@ -111,6 +108,7 @@ pub(crate) fn read_h2_request<'h, 'b>(
         // Says how the client came to us, or to somebody in front of us; it is no target.
         scheme: None,
         fields,
+        plain: None,
         framing,
         keep_alive: true,
         expect_continue: framing.has_body() && section.seen.has(FieldKind::Expect),
@@ -118,11 +116,10 @@ pub(crate) fn read_h2_request<'h, 'b>(
         hidden_cookie: None,
         max_forwards: match kind {
             MethodKind::Options if section.seen.has(FieldKind::MaxForwards) => {
-                Some(max_forwards(fields, kinds)?)
+                Some(max_forwards(fields)?)
             }
             _ => None,
         },
-        kinds,
         len: len + method.len() + target.len() + LINE_EXTRA,
         seen: section.seen,
         te_trailers: section.te_trailers,
@@ -176,10 +173,11 @@ pub(crate) fn to_h2_request(text: Vec<u8>, scheme: &str) -> Option<Request<()>> 
     let fields = request.headers_mut();
     fields.reserve(line.headers.len());
     for field in line.headers.iter() {
-        match FieldKind::of(field.name) {
+        let name = field.name.as_bytes();
+        match FieldKind::of(name) {
             FieldKind::Host => host = Some(field.value),
             FieldKind::Connection | FieldKind::TransferEncoding => {}
-            _ => text.append(field, fields)?,
+            _ => text.append(name, field.value, fields)?,
         }
     }
     *request.method_mut() = Method::from_bytes(line.method?.as_bytes()).ok()?;
@@ -207,9 +205,9 @@ pub(crate) fn to_h2_response(
     *response.status_mut() = StatusCode::from_u16(head.status).ok()?;
     let fields = response.headers_mut();
     fields.reserve(head.fields.len() + 2);
-    for (field, kind) in head.fields.iter().zip(head.kinds) {
-        if END_TO_END.has(*kind) {
-            text.append(field, fields)?;
+    for field in head.fields {
+        if END_TO_END.has(field.kind) {
+            text.append(field.name, field.value, fields)?;
         }
     }
     let length = match (reply.framing, head.content_length) {
@@ -321,7 +319,7 @@ pub(crate) fn to_h2_answer(answer: &Canned<'_>) -> (Response<()>, Bytes) {
     };
     for field in line.headers.iter() {
         // What we write is valid.
-        let _ = text.append(field, response.headers_mut());
+        let _ = text.append(field.name.as_bytes(), field.value, response.headers_mut());
     }
     (response, text.bytes.slice(end..))
 }
@@ -360,7 +358,7 @@ pub(crate) fn read_trailers(lines: Vec<u8>) -> HeaderMap {
     {
         for field in fields {
             // They passed the same rules when they were read.
-            let _ = text.append(field, &mut trailers);
+            let _ = text.append(field.name.as_bytes(), field.value, &mut trailers);
         }
     }
     trailers
@@ -374,9 +372,9 @@ struct Text {
 }
 
 impl Text {
-    fn append(&self, field: &Header<'_>, fields: &mut HeaderMap) -> Option<()> {
-        let at = field.value.as_ptr().addr().wrapping_sub(self.base);
-        let value = match field.value.len() {
+    fn append(&self, name: &[u8], value: &[u8], fields: &mut HeaderMap) -> Option<()> {
+        let at = value.as_ptr().addr().wrapping_sub(self.base);
+        let value = match value.len() {
             0 => HeaderValue::from_static(""),
             len if self
                 .bytes
@@ -386,9 +384,9 @@ impl Text {
             {
                 HeaderValue::from_maybe_shared(self.bytes.slice(at..at + len)).ok()?
             }
-            _ => HeaderValue::from_bytes(field.value).ok()?,
+            _ => HeaderValue::from_bytes(value).ok()?,
         };
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        let name = HeaderName::from_bytes(name).ok()?;
         fields.try_append(name, value).ok().map(drop)
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn write_lowered(
     for (name, value) in response.headers() {
         // Of use only beside the trailers themselves.
         let is_trailer = name == header::TRAILER && framing == ResponseFraming::Chunked;
-        if is_trailer || END_TO_END.has(FieldKind::of(name.as_str())) {
+        if is_trailer || END_TO_END.has(FieldKind::of(name.as_str().as_bytes())) {
             let name = name.as_str().as_bytes();
             put(out, &[name, b": ", value.as_bytes(), b"\r\n"]);
         }

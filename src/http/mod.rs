@@ -7,8 +7,9 @@
 //! cannot be represented is refused, not repaired.
 //!
 //! This room must not know sockets, clocks, tasks or who proxies for whom; it
-//! allocates only for what is rare (trailers, `HTTP/1.2`). Start reading at
-//! [`parse_request`], then [`write_request`]; bodies begin at [`Decoder`].
+//! allocates only for what is rare (trailers). Heads as nearly everybody writes them
+//! are read by `plain.rs`; every other, and every refusal, is by way of httparse. Start
+//! reading at [`parse_request`], then [`write_request`]; bodies begin at [`Decoder`].
 //! "9110", "9112" in comments are RFC numbers.
 
 mod body;
@@ -22,6 +23,7 @@ mod forward;
 mod framing;
 mod h2;
 mod lower;
+mod plain;
 mod reply;
 mod request;
 mod response;
@@ -37,7 +39,7 @@ pub(crate) use canned::{Canned, write_canned, write_date};
 pub(crate) use cookie::{Crumb, SetCookie};
 pub(crate) use dates::{CookieDates, DATES_MAX};
 pub(crate) use error::{BadResponse, BodyError, Refused};
-pub(crate) use field::{FieldKind, Slots};
+pub(crate) use field::{Field, FieldKind, Slots};
 pub(crate) use forward::{Client, request_bound, write_request};
 pub(crate) use framing::{Framing, ResponseFraming};
 pub(crate) use h2::{

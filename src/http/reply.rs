@@ -1,7 +1,7 @@
 //! The response head as sent to the client.
 
 use super::field::Kinds;
-use super::forward::{decimal_text, put, put_field, put_number, put_via};
+use super::forward::{decimal_text, put, put_fields, put_number, put_via};
 use super::{FieldKind, ResponseFraming, ResponseHead, SetCookie, Version};
 
 /// What decides the head sent to the client beside the server's own.
@@ -84,12 +84,9 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, reply: &Reply<'_>, out: &mut Ve
         FieldKind::Trailer,
         trailers == (ResponseFraming::Chunked, ResponseFraming::Chunked),
     );
-    for (field, kind) in head.fields.iter().zip(head.kinds) {
-        if !pass.has(*kind) || reply.cookie.is_some_and(|cookie| cookie.hides(field)) {
-            continue;
-        }
-        put_field(out, field);
-    }
+    put_fields(out, head.plain, head.fields, |field| {
+        pass.has(field.kind) && !reply.cookie.is_some_and(|cookie| cookie.hides(field))
+    });
 }
 
 /// Date, framing and Connection of a final response.

@@ -1,16 +1,21 @@
 //! Request heads.
 
-use httparse::{EMPTY_HEADER, Header, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{EMPTY_HEADER, Status};
 use memchr::{memchr, memchr_iter};
 
-use super::field::{FIELDS_MAX, Fault, Kinds, Section, is_token, members};
+use super::field::{
+    FIELDS_MAX, Fault, Field, Fields, Kinds, Section, is_token, members, take_over,
+};
 use super::framing::decimal;
+use super::plain;
 use super::target::{Target, is_authority};
 use super::{Asked, FieldKind, Framing, Refused, Slots, Version};
 use crate::config::RequestLimits;
 
 /// A request head, checked; everything borrows from the buffer it was read into.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestHead<'h, 'b> {
     /// As received, case and all (9110 9.1).
     pub(crate) method: &'b str,
@@ -23,9 +28,9 @@ pub(crate) struct RequestHead<'h, 'b> {
     pub(crate) host: &'b [u8],
     /// Scheme of an absolute-form target.
     pub(crate) scheme: Option<Scheme>,
-    pub(crate) fields: &'h [Header<'b>],
-    /// One per field.
-    pub(crate) kinds: &'h [FieldKind],
+    pub(crate) fields: &'h [Field<'b>],
+    /// What they are slices of, where each line of it stands as we would write it.
+    pub(super) plain: Option<&'b [u8]>,
     pub(crate) framing: Framing,
     /// The client wants persistence (9112 9.3).
     pub(crate) keep_alive: bool,
@@ -116,15 +121,35 @@ pub(crate) fn parse_request<'h, 'b>(
     };
     let window = &window[start..];
     let max = limits.headers.min(FIELDS_MAX);
-    let Slots {
-        fields,
-        kinds,
-        rare,
-    } = slots;
+    let fields = &mut *slots.fields;
+    fields.clear();
+    let (line, len, plain) = match plain::read_request(window, max, fields) {
+        Some((line, len)) => (line, len, Some(&window[..len])),
+        None => match read_with_care(window, limits, full, fields)? {
+            Some((line, len)) => (line, len, None),
+            None => return Ok(None),
+        },
+    };
+    if line.len > limits.uri {
+        return Err(Refused::UriTooLong);
+    }
+    let section = Section::read(fields)?;
+    judge(line, section, start + len, fields, plain).map(Some)
+}
 
+/// Reads any head, and says what is wrong with it. `Ok(None)`: incomplete so far.
+#[inline(never)]
+pub(super) fn read_with_care<'b>(
+    window: &'b [u8],
+    limits: &RequestLimits,
+    full: bool,
+    fields: &mut Fields<'b>,
+) -> Result<Option<(Line<'b>, usize)>, Refused> {
+    let max = limits.headers.min(FIELDS_MAX);
+    let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut []);
-    let status = request.parse_with_uninit_headers(window, &mut fields[..max]);
-    let line = Line {
+    let status = request.parse_with_uninit_headers(window, &mut slots[..max]);
+    let line = Parsed {
         method: request.method.unwrap_or_default(),
         target: request.path.unwrap_or_default(),
         version: match request.version {
@@ -132,28 +157,29 @@ pub(crate) fn parse_request<'h, 'b>(
             _ => Version::Http11,
         },
     };
-    let (len, fields): (_, &'h [Header<'b>]) = match status {
-        Ok(Status::Complete(len)) => (len, request.headers),
+    let len = match status {
+        Ok(Status::Complete(len)) => {
+            take_over(&window[..len], request.headers, fields)?;
+            len
+        }
         Ok(Status::Partial) => return starved(window, limits, full),
         Err(error) => {
             let minor = refuse_or_read_on(error, window, &line, limits)?;
             let Some(at) = minor else {
                 return starved(window, limits, full);
             };
-            rare.resize(max, EMPTY_HEADER);
-            match httparse::parse_headers(&window[at..], rare) {
-                Ok(Status::Complete((len, fields))) => (at + len, fields),
+            let mut slots = [EMPTY_HEADER; FIELDS_MAX];
+            match httparse::parse_headers(&window[at..], &mut slots[..max]) {
+                Ok(Status::Complete((len, parsed))) => {
+                    take_over(&window[..at + len], parsed, fields)?;
+                    at + len
+                }
                 Ok(Status::Partial) => return incomplete(full),
                 Err(error) => return Err(refused(error)),
             }
         }
     };
-    if line.len(window) > limits.uri {
-        return Err(Refused::UriTooLong);
-    }
-    let kinds = &mut kinds[..fields.len()];
-    let section = Section::read(&window[..len], fields, kinds)?;
-    judge(line, section, start + len, fields, kinds).map(Some)
+    Ok(Some((line.found(window), len)))
 }
 
 /// Whether the bytes from `already` on could have completed a head, so that one
@@ -172,23 +198,38 @@ pub(crate) fn may_complete(buf: &[u8], already: usize) -> bool {
     })
 }
 
-/// The request line as httparse read it.
-struct Line<'b> {
+/// A request line.
+pub(super) struct Line<'b> {
+    pub(super) method: &'b str,
+    /// Neither spaces nor controls.
+    pub(super) target: &'b [u8],
+    pub(super) version: Version,
+    /// Bytes of it but its end.
+    pub(super) len: usize,
+}
+
+/// The same as httparse read it, or began to.
+struct Parsed<'b> {
     method: &'b str,
     target: &'b str,
     version: Version,
 }
 
-impl Line<'_> {
+impl<'b> Parsed<'b> {
     /// Where the version stands in `window`.
     fn version_at(&self, window: &[u8]) -> usize {
         let base = window.as_ptr().addr();
         self.target.as_ptr().addr() + self.target.len() + 1 - base
     }
 
-    /// Bytes of the line but its end.
-    fn len(&self, window: &[u8]) -> usize {
-        self.version_at(window) + VERSION_LEN
+    /// There was all of it.
+    fn found(self, window: &[u8]) -> Line<'b> {
+        Line {
+            method: self.method,
+            target: self.target.as_bytes(),
+            version: self.version,
+            len: self.version_at(window) + VERSION_LEN,
+        }
     }
 }
 
@@ -208,11 +249,11 @@ fn judge<'h, 'b>(
     line: Line<'b>,
     section: Section<'b>,
     len: usize,
-    fields: &'h [Header<'b>],
-    kinds: &'h [FieldKind],
+    fields: &'h [Field<'b>],
+    plain: Option<&'b [u8]>,
 ) -> Result<RequestHead<'h, 'b>, Refused> {
     let kind = MethodKind::of(line.method);
-    let target = Target::read(line.target.as_bytes(), kind)?;
+    let target = Target::read(line.target, kind)?;
     let host = judge_host(&section, line.version)?;
     let (scheme, host) = match target.absolute {
         Some((scheme, authority)) => (Some(scheme), authority),
@@ -232,7 +273,7 @@ fn judge<'h, 'b>(
         host,
         scheme,
         fields,
-        kinds,
+        plain,
         framing,
         keep_alive: (recent || connection.keep_alive) && !connection.close,
         // To be ignored in 1.0 (9110 10.1.1).
@@ -244,7 +285,7 @@ fn judge<'h, 'b>(
         hidden_cookie: None,
         max_forwards: match kind {
             MethodKind::Options if section.seen.has(FieldKind::MaxForwards) => {
-                Some(max_forwards(fields, kinds)?)
+                Some(max_forwards(fields)?)
             }
             _ => None,
         },
@@ -278,12 +319,11 @@ fn may_upgrade(value: &[u8]) -> bool {
 }
 
 #[cold]
-pub(super) fn max_forwards(fields: &[Header<'_>], kinds: &[FieldKind]) -> Result<u64, Refused> {
+pub(super) fn max_forwards(fields: &[Field<'_>]) -> Result<u64, Refused> {
     let mut values = fields
         .iter()
-        .zip(kinds)
-        .filter(|(_, kind)| **kind == FieldKind::MaxForwards)
-        .map(|(field, _)| decimal(field.value));
+        .filter(|field| field.kind == FieldKind::MaxForwards)
+        .map(|field| decimal(field.value));
     match (values.next(), values.next()) {
         (Some(Some(number)), None) => Ok(number),
         _ => Err(Refused::MaxForwards),
@@ -335,7 +375,7 @@ fn line_window<'b>(window: &'b [u8], limits: &RequestLimits) -> Option<&'b [u8]>
 fn refuse_or_read_on(
     error: httparse::Error,
     window: &[u8],
-    line: &Line<'_>,
+    line: &Parsed<'_>,
     limits: &RequestLimits,
 ) -> Result<Option<usize>, Refused> {
     // In a line that is too long only what stands within its limit counts.

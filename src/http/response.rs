@@ -1,11 +1,14 @@
 //! Response heads.
 
-use httparse::{EMPTY_HEADER, Header, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{EMPTY_HEADER, Status};
 use memchr::memchr;
 
-use super::field::{FIELDS_MAX, Fault, Kinds, Section, members};
+use super::field::{FIELDS_MAX, Fault, Field, Fields, Kinds, Section, members, take_over};
 use super::framing::Coding;
-use super::{BadResponse, FieldKind, ResponseFraming, Slots, Version};
+use super::plain;
+use super::{BadResponse, ResponseFraming, Slots, Version};
 use crate::config::ResponseLimits;
 
 /// A response head, checked; everything borrows from the buffer it was read into.
@@ -15,9 +18,9 @@ pub(crate) struct ResponseHead<'h, 'b> {
     /// 100 to 599.
     pub(crate) status: u16,
     pub(crate) reason: &'b [u8],
-    pub(crate) fields: &'h [Header<'b>],
-    /// One per field.
-    pub(crate) kinds: &'h [FieldKind],
+    pub(crate) fields: &'h [Field<'b>],
+    /// What they are slices of, where each line of it stands as we would write it.
+    pub(super) plain: Option<&'b [u8]>,
     pub(crate) framing: ResponseFraming,
     /// The server's side persists after this response (9112 9.3).
     pub(crate) keep_alive: bool,
@@ -84,19 +87,34 @@ pub(crate) fn parse_response<'h, 'b>(
         return Err(BadResponse::StatusLine);
     }
     let max = limits.headers.min(FIELDS_MAX);
-    let Slots {
-        fields,
-        kinds,
-        rare,
-    } = slots;
+    let fields = &mut *slots.fields;
+    fields.clear();
+    let (line, len, plain) = match plain::read_response(window, max, fields) {
+        Some((line, len)) => (line, len, Some(&window[..len])),
+        None => match read_with_care(window, max, fields)? {
+            Some((line, len)) => (line, len, None),
+            None => return incomplete(full),
+        },
+    };
+    let section = Section::read(fields)?;
+    judge(line, section, asked, len, fields, plain).map(Some)
+}
 
+/// Reads any head, and says what is wrong with it. `Ok(None)`: incomplete so far.
+#[inline(never)]
+pub(super) fn read_with_care<'b>(
+    window: &'b [u8],
+    max: usize,
+    fields: &mut Fields<'b>,
+) -> Result<Option<(Line<'b>, usize)>, BadResponse> {
+    let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let status = httparse::ParserConfig::default().parse_response_with_uninit_headers(
         &mut response,
         window,
-        &mut fields[..max],
+        &mut slots[..max],
     );
-    let (line, len, fields): (_, _, &'h [Header<'b>]) = match status {
+    match status {
         Ok(Status::Complete(len)) => {
             let line = Line {
                 version: match response.version {
@@ -109,32 +127,32 @@ pub(crate) fn parse_response<'h, 'b>(
                     _ => opaque_reason(window),
                 },
             };
-            (line, len, response.headers)
+            take_over(&window[..len], response.headers, fields)?;
+            Ok(Some((line, len)))
         }
-        Ok(Status::Partial) => return incomplete(full),
+        Ok(Status::Partial) => Ok(None),
         Err(httparse::Error::Version) => {
             let Some((line, at)) = higher_minor_version(window)? else {
-                return incomplete(full);
+                return Ok(None);
             };
-            rare.resize(max, EMPTY_HEADER);
-            match httparse::parse_headers(&window[at..], rare) {
-                Ok(Status::Complete((len, fields))) => (line, at + len, fields),
-                Ok(Status::Partial) => return incomplete(full),
-                Err(error) => return Err(error.into()),
+            let mut slots = [EMPTY_HEADER; FIELDS_MAX];
+            match httparse::parse_headers(&window[at..], &mut slots[..max])? {
+                Status::Complete((len, parsed)) => {
+                    take_over(&window[..at + len], parsed, fields)?;
+                    Ok(Some((line, at + len)))
+                }
+                Status::Partial => Ok(None),
             }
         }
-        Err(error) => return Err(error.into()),
-    };
-    let kinds = &mut kinds[..fields.len()];
-    let section = Section::read(&window[..len], fields, kinds)?;
-    judge(line, section, asked, len, fields, kinds).map(Some)
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A status line, taken apart.
-struct Line<'b> {
-    version: Version,
-    status: u16,
-    reason: &'b [u8],
+pub(super) struct Line<'b> {
+    pub(super) version: Version,
+    pub(super) status: u16,
+    pub(super) reason: &'b [u8],
 }
 
 impl From<Fault> for BadResponse {
@@ -168,8 +186,8 @@ fn judge<'h, 'b>(
     section: Section<'b>,
     asked: Asked,
     len: usize,
-    fields: &'h [Header<'b>],
-    kinds: &'h [FieldKind],
+    fields: &'h [Field<'b>],
+    plain: Option<&'b [u8]>,
 ) -> Result<ResponseHead<'h, 'b>, BadResponse> {
     // 6xx to 9xx are no classes (9110 15).
     if !matches!(line.status, 100..=599) {
@@ -191,7 +209,7 @@ fn judge<'h, 'b>(
         status: line.status,
         reason: line.reason,
         fields,
-        kinds,
+        plain,
         framing,
         keep_alive: (line.version == Version::Http11 || connection.keep_alive)
             && !connection.close

@@ -72,12 +72,27 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
         return is_ip_literal_authority(text);
     }
     match text.iter().position(|byte| !REG_NAME[usize::from(*byte)]) {
-        None => !text.is_empty() && percent_encoded(text),
-        Some(0) => false,
-        Some(end) => {
-            text[end] == b':' && percent_encoded(&text[..end]) && is_port(&text[end + 1..])
-        }
+        None => !text.is_empty(),
+        Some(at) => match &text[at..] {
+            [b':', port @ ..] => at > 0 && is_port(port),
+            [b'%', ..] => is_encoded_authority(text),
+            _ => false,
+        },
     }
+}
+
+/// As [`is_authority`], with encoded bytes in its host.
+#[cold]
+fn is_encoded_authority(text: &[u8]) -> bool {
+    let is_host = |byte: &u8| *byte == b'%' || REG_NAME[usize::from(*byte)];
+    let end = text.iter().position(|byte| !is_host(byte));
+    let (host, rest) = text.split_at(end.unwrap_or(text.len()));
+    percent_encoded(host)
+        && match rest {
+            [] => true,
+            [b':', port @ ..] => is_port(port),
+            _ => false,
+        }
 }
 
 /// Digits up to 65535, or nothing at all (RFC 3986 3.2.3).
@@ -105,12 +120,10 @@ fn is_ip_literal_authority(text: &[u8]) -> bool {
 }
 
 /// Each `%` begins two hexadecimal digits.
-#[inline]
 fn percent_encoded(text: &[u8]) -> bool {
-    memchr(b'%', text).is_none()
-        || text.split(|byte| *byte == b'%').skip(1).all(
-            |rest| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
-        )
+    text.split(|byte| *byte == b'%')
+        .skip(1)
+        .all(|rest| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()))
 }
 
 /// 501 rather than 405, which would need an Allow. A target without a port is
@@ -129,7 +142,8 @@ fn strip_ignore_case<'b>(text: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
     head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// reg-name (RFC 3986 3.2.2) but for the comma, which some take for a list of hosts.
+/// reg-name (RFC 3986 3.2.2) but for the comma, which some take for a list of hosts, and
+/// for `%`, which is more than a byte.
 static REG_NAME: [bool; 256] = {
     let mut map = [false; 256];
     let mut byte = 0;
@@ -137,7 +151,7 @@ static REG_NAME: [bool; 256] = {
         map[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
-    let marks = b"-._~%!$&'()*+;=";
+    let marks = b"-._~!$&'()*+;=";
     let mut at = 0;
     while at < marks.len() {
         map[marks[at] as usize] = true;

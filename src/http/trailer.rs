@@ -2,6 +2,7 @@
 
 use httparse::{EMPTY_HEADER, Status};
 
+use super::field::Field;
 use super::forward::put_field;
 use super::{BodyError, FieldKind};
 
@@ -15,7 +16,7 @@ pub(super) fn sanitise(section: &[u8]) -> Result<Vec<u8>, BodyError> {
     };
     let mut out = Vec::with_capacity(section.len() + fields.len());
     for field in fields.iter().filter(|field| may_pass(field.name)) {
-        put_field(&mut out, field);
+        put_field(&mut out, &Field::new(field.name.as_bytes(), field.value));
     }
     Ok(out)
 }
@@ -24,7 +25,7 @@ pub(super) fn sanitise(section: &[u8]) -> Result<Vec<u8>, BodyError> {
 /// (9110 6.5.1), nor what has a place in our rules.
 pub(super) fn may_pass(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    FieldKind::of(name) == FieldKind::Other
+    FieldKind::of(name.as_bytes()) == FieldKind::Other
         && !REFUSED_PREFIXES.iter().any(|p| lower.starts_with(p))
         && !REFUSED.contains(&lower.as_str())
 }

@@ -191,17 +191,23 @@ impl Stream {
         len: usize,
         send: impl Fn(&Polled) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        if self.fd.known().is_none()
-            && let Ok(n) = send(&self.fd)
-        {
-            return Poll::Ready(Ok(n));
+        // Without a waker, which few sends need. What fails here fails below once more.
+        let sent = match self.fd.known() {
+            None => send(&self.fd).ok(),
+            Some(driver) => at_once(driver, Interest::WRITABLE, || {
+                let sent = send(&self.fd)?;
+                // A short write means that the socket is full.
+                Ok((sent, sent > 0 && sent < len))
+            }),
+        };
+        if let Some(sent) = sent {
+            return Poll::Ready(Ok(sent));
         }
         let driver = self.fd.driver()?;
         loop {
             let mut ready = ready!(driver.poll_write_ready(cx))?;
             match send(&self.fd) {
                 Ok(n) => {
-                    // A short write means that the socket is full.
                     if n > 0 && n < len {
                         ready.clear_ready();
                     }
@@ -253,6 +259,14 @@ impl Stream {
             return Poll::Ready(Ok(()));
         }
         self.fd.driver()?.poll_read_ready(cx).map_ok(|_| ())
+    }
+
+    /// Whether a read would block as far as the driver knows, asked by nobody who wants to be
+    /// woken.
+    #[inline]
+    pub(crate) fn seems_silent(&self) -> bool {
+        let ask = |driver: &Driver| driver.try_io(Interest::READABLE, |_| Ok(()));
+        !self.has_plain() && self.fd.known().is_some_and(|driver| ask(driver).is_err())
     }
 
     /// Whether plaintext waits that came with what was read before.
@@ -479,6 +493,30 @@ fn accept(listener: &Polled) -> io::Result<(Stream, Peer)> {
 
 fn interest() -> Interest {
     Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
+}
+
+/// One call where the driver believes that it will not block. It says how much it moved, and
+/// whether the next one would block. `None` = it was not made, or failed.
+#[inline]
+fn at_once(
+    driver: &Driver,
+    interest: Interest,
+    call: impl FnOnce() -> io::Result<(usize, bool)>,
+) -> Option<usize> {
+    let mut moved = None;
+    let tried = driver.try_io(interest, |_| {
+        let (count, is_last) = call()?;
+        moved = Some(count);
+        // So the driver learns of it.
+        if is_last {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(())
+        }
+    });
+    // An error has no number beside it: it comes again where it can be told.
+    drop(tried);
+    moved
 }
 
 /// The driver answers a question for urgent data with a FIN, too.

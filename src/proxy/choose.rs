@@ -176,7 +176,7 @@ fn route(frontend: &Frontend, head: &RequestHead<'_, '_>) -> Option<RouteTo> {
         target: head.target,
         has_field: |wanted: &HeaderMatch| {
             head.fields.iter().any(|field| {
-                field.name.eq_ignore_ascii_case(&wanted.name)
+                field.name.eq_ignore_ascii_case(wanted.name.as_bytes())
                     && wanted
                         .value
                         .as_ref()

@@ -11,6 +11,7 @@ use crate::http;
 pub(crate) struct Clock {
     origin: Instant,
     now_us: Cell<u64>,
+    now_ms: Cell<u32>,
     date_second: Cell<u64>,
     date: RefCell<[u8; 29]>,
 }
@@ -20,6 +21,7 @@ impl Clock {
         let clock = Self {
             origin,
             now_us: Cell::new(0),
+            now_ms: Cell::new(0),
             date_second: Cell::new(0),
             date: RefCell::new([0; 29]),
         };
@@ -32,6 +34,7 @@ impl Clock {
     pub(crate) fn read(&self) -> u64 {
         let now = self.origin.elapsed().as_micros() as u64;
         self.now_us.set(now);
+        self.now_ms.set((now / 1000) as u32);
         now
     }
 
@@ -44,7 +47,7 @@ impl Clock {
     /// The same in milliseconds; wraps after 49 days.
     #[inline]
     pub(crate) fn now_ms(&self) -> u32 {
-        (self.now_us.get() / 1000) as u32
+        self.now_ms.get()
     }
 
     /// Follows the wall clock and renders the Date line anew; called once a tick.

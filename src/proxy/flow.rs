@@ -255,6 +255,18 @@ impl Flow {
         shard: &Shard,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), FlowError>> {
+        match self.is_pending() {
+            true => self.poll_send_out(to, shard, cx),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_send_out(
+        &mut self,
+        to: &Stream,
+        shard: &Shard,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), FlowError>> {
         while self.is_pending() {
             let written = if self.held {
                 match ready!(to.poll_flush(cx)) {

@@ -167,14 +167,14 @@ impl Drop for Upstream {
 /// readable. The driver's view costs nothing but may lie ("ready" after a read
 /// that filled its buffer), so a ready one is asked once.
 fn is_quiet(stream: &Stream, confirm: bool) -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    if !confirm && stream.poll_read_ready(&mut cx).is_pending() {
+    if !confirm && stream.seems_silent() {
         return true;
     }
     // poll_read returns at once where the driver knows of nothing: ask past it.
     let mut byte = [0; 1];
     let asked = stream.try_recv(&mut byte);
     let quiet = matches!(asked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+    let mut cx = Context::from_waker(Waker::noop());
     quiet
         && matches!(
             stream.poll_read_ready(&mut cx),

@@ -4,6 +4,7 @@
 mod bodies;
 mod forwarding;
 mod limits;
+mod plain;
 mod properties;
 mod replies;
 mod requests;

@@ -19,31 +19,37 @@ use read::Wanted;
 pub(super) use relay::INTERIMS_MAX;
 
 /// Serves one client until it leaves or is sent away, or turns out to speak HTTP/2.
-pub(crate) async fn serve(mut client: Client) {
-    client.slot.register_task().await;
-    loop {
-        let next = match read::next_request(&mut client).await {
-            Wanted::Exchange(mut exchange) => {
-                exchange.run(&mut client).await;
-                exchange.finish(&mut client)
-            }
-            // Boxed: as below.
-            Wanted::Lifted(lifted) => match Box::pin(http2::lift(client, lifted)).await {
-                Some((back, next)) => {
-                    client = back;
-                    next
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds its argument twice: as it came, and as a variable"
+)]
+pub(crate) fn serve(mut client: Client) -> impl Future<Output = ()> {
+    async move {
+        client.slot.register_task().await;
+        loop {
+            let next = match read::next_request(&mut client).await {
+                Wanted::Exchange(mut exchange) => {
+                    exchange.run(&mut client).await;
+                    exchange.finish(&mut client)
                 }
-                None => return,
-            },
-            Wanted::Nothing => return client.stream.farewell(),
-            // Boxed: it would widen every session.
-            Wanted::Http2 => return Box::pin(http2::serve(client)).await,
-        };
-        match next {
-            Next::Request => {}
-            Next::Close => return client.stream.farewell(),
-            Next::Reset => return client.stream.reset_on_close(),
-            Next::Linger => return client.linger().await,
+                // Boxed: as below.
+                Wanted::Lifted(lifted) => match Box::pin(http2::lift(client, lifted)).await {
+                    Some((back, next)) => {
+                        client = back;
+                        next
+                    }
+                    None => return,
+                },
+                Wanted::Nothing => return client.stream.farewell(),
+                // Boxed: it would widen every session.
+                Wanted::Http2 => return Box::pin(http2::serve(client)).await,
+            };
+            match next {
+                Next::Request => {}
+                Next::Close => return client.stream.farewell(),
+                Next::Reset => return client.stream.reset_on_close(),
+                Next::Linger => return client.linger().await,
+            }
         }
     }
 }

@@ -172,7 +172,9 @@ fn begin(client: &Client) -> Box<Exchange> {
 fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
     let mut slots = Slots::new();
     let limits = client.frontend.config.limits;
-    let mut head = match http::parse_request(buf.bytes(), &limits, &mut slots) {
+    // Looked at where it stands: it is not small.
+    let mut parsed = http::parse_request(buf.bytes(), &limits, &mut slots);
+    let head = match &mut parsed {
         Ok(Some(head)) => head,
         Ok(None) => return Prepared::Incomplete(buf),
         Err(Refused::Http2) if client.may_speak_http2 && client.requests == 0 => {
@@ -188,22 +190,22 @@ fn prepare(client: &mut Client, mut buf: Buf) -> Prepared {
         }
     };
     #[cfg(feature = "test-panic")]
-    let asked = |f: &httparse::Header<'_>| (f.name, f.value) == ("X-Rlb-Test-Panic", b"session");
+    let asked = |f: &http::Field<'_>| (f.name, f.value) == (b"X-Rlb-Test-Panic", b"session");
     #[cfg(feature = "test-panic")]
     assert!(!head.fields.iter().any(asked), "asked for by the request");
     client.requests = client.requests.saturating_add(1);
     let behind = buf.len() - head.len;
     let mut exchange = begin(client);
-    exchange.describe(client, &head);
-    match find_server(client, &mut head) {
+    exchange.describe(client, head);
+    match find_server(client, head) {
         Found::Server(target, server) if target.protocol == Protocol::Http2 => {
             client.shard().give_exchange(exchange);
-            let (len, lifted) = (head.len, Lifted::new(client, head, target, server));
+            let (len, lifted) = (head.len, Lifted::new(client, *head, target, server));
             return lift(client, lifted, len, buf);
         }
         Found::Server(target, server) => {
             exchange.target = Some(target);
-            exchange.assign(client, server, &head, behind);
+            exchange.assign(client, server, head, behind);
         }
         Found::NoServer(target) => {
             exchange.target = Some(target);

@@ -221,17 +221,19 @@ impl Exchange {
     fn understand(&mut self, client: &Client, mut buf: Buf) {
         let Some(target) = self.target else { return };
         let mut slots = Slots::new();
-        match http::parse_response(buf.bytes(), &target.limits, self.asked, &mut slots) {
+        // Looked at where it stands: it is not small.
+        let parsed = http::parse_response(buf.bytes(), &target.limits, self.asked, &mut slots);
+        match &parsed {
             Ok(None) => self.answer = Some(buf),
             Ok(Some(head)) if head.status < 200 => {
-                self.interim(client, &head);
+                self.interim(client, head);
                 let len = head.len;
                 self.answer_tried = 0;
                 buf.consume(len);
                 self.answer = Some(buf);
             }
             Ok(Some(head)) => {
-                let (head_out, decoder, coding) = self.reply(client, &head);
+                let (head_out, decoder, coding) = self.reply(client, head);
                 let len = head.len;
                 buf.consume(len);
                 self.down.start(head_out, decoder, coding, Some(buf));
@@ -248,6 +250,7 @@ impl Exchange {
                 }
             }
             Err(error) => {
+                let error = *error;
                 client.shard().buffers.give(buf);
                 self.bad_answer(client, &error);
             }

@@ -8,7 +8,7 @@ use crate::http::{Canned, RequestHead};
 
 /// Whether the request is a call.
 pub(super) fn is_asked_for(head: &RequestHead<'_, '_>) -> bool {
-    let is_type = |name: &str| name.eq_ignore_ascii_case("content-type");
+    let is_type = |name: &[u8]| name.eq_ignore_ascii_case(b"content-type");
     let mut types = head.fields.iter().filter(|field| is_type(field.name));
     types.any(|field| {
         field
