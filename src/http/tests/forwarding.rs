@@ -257,4 +257,7 @@ fn a_request_id_is_made_where_no_trusted_peer_sent_one() {
     assert_eq!(fields("", &rules, &with_id(client())), new);
     assert_eq!(fields(came, &rules, &with_id(trusted())), came);
     assert_eq!(fields("", &rules, &with_id(trusted())), new);
+    // What Connection names goes no further, so nobody behind us has it.
+    let named = "Connection: x-request-id\r\nx-request-id: old\r\n";
+    assert_eq!(fields(named, &rules, &with_id(trusted())), new);
 }
