@@ -414,10 +414,9 @@ pub(crate) fn ask(
     address: SocketAddr,
     path: &str,
 ) -> std::io::Result<Vec<u8>> {
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    // In one piece: the relay takes what it reads for a whole request.
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(answer)
