@@ -157,12 +157,11 @@ pub(super) fn read_with_care<'b>(
             _ => Version::Http11,
         },
     };
-    let len = match status {
-        Ok(Status::Complete(len)) => {
-            take_over(&window[..len], request.headers, fields)?;
-            len
-        }
-        Ok(Status::Partial) => return starved(window, limits, full),
+    match status {
+        Ok(Status::Complete(len)) => line
+            .whole(&window[..len], request.headers, limits, fields)
+            .map(Some),
+        Ok(Status::Partial) => starved(window, limits, full),
         Err(error) => {
             let minor = refuse_or_read_on(error, window, &line, limits)?;
             let Some(at) = minor else {
@@ -170,16 +169,14 @@ pub(super) fn read_with_care<'b>(
             };
             let mut slots = [EMPTY_HEADER; FIELDS_MAX];
             match httparse::parse_headers(&window[at..], &mut slots[..max]) {
-                Ok(Status::Complete((len, parsed))) => {
-                    take_over(&window[..at + len], parsed, fields)?;
-                    at + len
-                }
-                Ok(Status::Partial) => return incomplete(full),
-                Err(error) => return Err(refused(error)),
+                Ok(Status::Complete((len, parsed))) => line
+                    .whole(&window[..at + len], parsed, limits, fields)
+                    .map(Some),
+                Ok(Status::Partial) => incomplete(full),
+                Err(error) => Err(refused(error)),
             }
         }
-    };
-    Ok(Some((line.found(window), len)))
+    }
 }
 
 /// Whether the bytes from `already` on could have completed a head, so that one
@@ -222,14 +219,26 @@ impl<'b> Parsed<'b> {
         self.target.as_ptr().addr() + self.target.len() + 1 - base
     }
 
-    /// There was all of it.
-    fn found(self, window: &[u8]) -> Line<'b> {
-        Line {
+    /// There was all of the head. The length of the line comes first, as it does where
+    /// the line comes alone.
+    fn whole(
+        self,
+        head: &'b [u8],
+        parsed: &[httparse::Header<'b>],
+        limits: &RequestLimits,
+        fields: &mut Fields<'b>,
+    ) -> Result<(Line<'b>, usize), Refused> {
+        let line = Line {
             method: self.method,
             target: self.target.as_bytes(),
             version: self.version,
-            len: self.version_at(window) + VERSION_LEN,
+            len: self.version_at(head) + VERSION_LEN,
+        };
+        if line.len > limits.uri {
+            return Err(Refused::UriTooLong);
         }
+        take_over(head, parsed, fields)?;
+        Ok((line, head.len()))
     }
 }
 
