@@ -46,9 +46,7 @@ impl Plan {
             own: None,
         }
     }
-}
 
-impl Plan {
     /// Whether the client may stay at this server, new work or not.
     fn keeps(&self, server: &Use) -> bool {
         self.own == Some(server.state.id) && server.state.keeps_clients()
@@ -160,8 +158,7 @@ pub(crate) fn assign(shard: &Shard, backend: &Backend, own: Option<&Arc<Server>>
         return assign_place(shard, backend, own);
     }
     if let Some(server) = own {
-        let upstream = shard.upstreams.get(shard, backend, server);
-        return Assigned::Server(Use::new(upstream, Entry::Free));
+        return Assigned::Server(seat(shard, backend, server, Entry::Free));
     }
     match backend.pick(None) {
         Some(server) => Assigned::Server(give(shard, backend, server, Entry::Free)),
@@ -197,10 +194,7 @@ fn assign_own(shard: &Shard, backend: &Backend, server: &Server) -> Assigned {
 /// The same for the first in its line.
 pub(super) fn enter_own(shard: &Shard, backend: &Backend, server: &Server) -> Assigned {
     match server.state.slots.enter() {
-        Some(entry) => {
-            let upstream = shard.upstreams.get(shard, backend, server);
-            Assigned::Server(Use::new(upstream, entry))
-        }
+        Some(entry) => Assigned::Server(seat(shard, backend, server, entry)),
         None => Assigned::Queue,
     }
 }
@@ -209,20 +203,24 @@ pub(super) fn enter_own(shard: &Shard, backend: &Backend, server: &Server) -> As
 /// algorithm's to HAProxy, and is not counted as one.
 pub(super) fn assign_first(shard: &Shard, backend: &Backend) -> Assigned {
     match backend.claim(None) {
-        Claim::Server(server, entry) => {
-            let upstream = shard.upstreams.get(shard, backend, server);
-            Assigned::Server(Use::new(upstream, entry))
-        }
+        Claim::Server(server, entry) => Assigned::Server(seat(shard, backend, server, entry)),
         Claim::Full => Assigned::Queue,
         Claim::Nobody => Assigned::Nobody,
     }
 }
 
+/// A place at a server that the algorithm has chosen.
 #[inline]
 fn give(shard: &Shard, backend: &Backend, server: &Server, entry: Entry) -> Use {
-    let upstream = shard.upstreams.get(shard, backend, server);
-    upstream.counters.picked.add(1);
-    Use::new(upstream, entry)
+    let place = seat(shard, backend, server, entry);
+    place.counters.picked.add(1);
+    place
+}
+
+/// A place at a server that was found in another way.
+#[inline]
+fn seat(shard: &Shard, backend: &Backend, server: &Server, entry: Entry) -> Use {
+    Use::new(shard.upstreams.get(shard, backend, server), entry)
 }
 
 /// Connects to `first`, else to others, at most `plan.retries` times more. A
