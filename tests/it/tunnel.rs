@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::support::{Lb, Origin, PATIENCE, connect, wait_until};
+use crate::support::{Lb, Origin, PATIENCE, connect, read_until, wait_until};
 use crate::tcp::{receive, send_pattern};
 
 const UPGRADE: &str =
@@ -14,12 +14,7 @@ const SWITCHING: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: bulk\r\n\r\n";
 
 fn head(mut from: impl Read) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        from.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
+    let head = read_until(&mut from, b"\r\n\r\n").unwrap();
     String::from_utf8(head).unwrap()
 }
 

@@ -14,7 +14,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Client, Running};
 use crate::support::authority::{Authority, Kind};
-use crate::support::{PATIENCE, RawClient, free_addr, real};
+use crate::support::{PATIENCE, RawClient, free_addr, read_until, real};
 
 /// A server that speaks TLS with who begins so, and plain with others, on one port. It
 /// answers with which of the two it was, and keeps its connections.
@@ -109,14 +109,9 @@ fn welcome(stream: TcpStream, config: Arc<ServerConfig>, tell: &Sender<Seen>) {
 fn serve(mut stream: impl std::io::Read + Write, kind: &'static str, tell: &Sender<Seen>) {
     let mut counted = false;
     loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            if !matches!(stream.read(&mut byte), Ok(1)) {
-                return;
-            }
-            head.push(byte[0]);
-        }
+        let Ok(head) = read_until(&mut stream, b"\r\n\r\n") else {
+            return;
+        };
         let is_check = head.starts_with(b"HEAD /check");
         if !std::mem::replace(&mut counted, true) {
             let _ = tell.send(Seen { kind, is_check });

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use super::websocket::switching;
 use crate::support::authority::{Authority, Kind, key_hash};
-use crate::support::{Head, Lb, Origin, free_addr, real};
+use crate::support::{Head, Lb, Origin, free_addr, read_until, real};
 
 /// Serves a page at `/`, and echoes the messages of WebSockets, of whose heads it tells.
 fn serve(mut stream: TcpStream, asked: &Sender<Head>) -> Option<()> {
@@ -28,10 +28,7 @@ fn serve(mut stream: TcpStream, asked: &Sender<Head>) -> Option<()> {
 }
 
 fn read_head(stream: &mut TcpStream) -> Option<Head> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(read::<1>(stream)?[0]);
-    }
+    let head = read_until(stream, b"\r\n\r\n").ok()?;
     Some(Head(String::from_utf8(head).ok()?))
 }
 

@@ -19,8 +19,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::PATIENCE;
 use super::process::temp_dir;
+use super::{PATIENCE, read_until};
 
 /// Issues certificates into a directory that goes with it.
 pub(crate) struct Authority {
@@ -188,12 +188,7 @@ pub(crate) fn tls_client(addr: SocketAddr, name: &str, config: Arc<ClientConfig>
 /// Sends a GET and returns head and body of the answer, which has a length.
 pub(crate) fn ask(client: &mut TlsClient, request: &str) -> std::io::Result<(String, Vec<u8>)> {
     client.write_all(request.as_bytes())?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
+    let head = read_until(client, b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&head).into_owned();
     let length = head
         .lines()

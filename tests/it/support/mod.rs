@@ -30,7 +30,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub(crate) use deaf::DeafOrigin;
 pub(crate) use lb::{Lb, connect};
 pub(crate) use load::{echoed, load, load_while};
-pub(crate) use origin::{Answer, Origin, Request};
+pub(crate) use origin::{Answer, Origin, Request, read_until};
 pub(crate) use played::PlayedOrigin;
 pub(crate) use ports::{free_addr, free_ports};
 pub(crate) use process::{Process, temp_dir};

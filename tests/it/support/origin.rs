@@ -154,19 +154,23 @@ impl Drop for Origin {
     }
 }
 
+/// What comes up to and with `end`; byte by byte, so that nothing behind it is read ahead.
+///
+/// # Errors
+/// Those of the stream, which may end before.
+pub(crate) fn read_until(stream: &mut impl Read, end: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        bytes.push(byte[0]);
+    }
+    Ok(bytes)
+}
+
 /// The next request; `None` at the end of the connection.
 fn read_request(stream: &mut impl Read, connection: usize) -> Option<Request> {
-    // Byte by byte, so that nothing of a pipelined request is read ahead.
-    let until = |stream: &mut dyn Read, end: &[u8]| {
-        let mut bytes = Vec::new();
-        while !bytes.ends_with(end) {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).ok()?;
-            bytes.push(byte[0]);
-        }
-        Some(bytes)
-    };
-    let mut head = until(stream, b"\r\n\r\n")?;
+    let mut head = read_until(stream, b"\r\n\r\n").ok()?;
     head.truncate(head.len() - 4);
     let head = Head(String::from_utf8_lossy(&head).into_owned());
     let mut body = Vec::new();
@@ -175,14 +179,14 @@ fn read_request(stream: &mut impl Read, connection: usize) -> Option<Request> {
         stream.read_exact(&mut body).ok()?;
     } else if head.field("transfer-encoding").is_some() {
         loop {
-            let line = until(stream, b"\r\n")?;
+            let line = read_until(stream, b"\r\n").ok()?;
             let digits = String::from_utf8_lossy(&line);
             let size = usize::from_str_radix(digits.trim().split(';').next()?, 16).ok()?;
             body.extend_from_slice(&line);
             if size == 0 {
                 // Trailers, if any, and the empty line.
                 while !body.ends_with(b"\r\n\r\n") {
-                    body.extend(until(stream, b"\r\n")?);
+                    body.extend(read_until(stream, b"\r\n").ok()?);
                 }
                 break;
             }

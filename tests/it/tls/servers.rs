@@ -11,7 +11,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::authority::{Authority, Kind};
-use crate::support::{Lb, PATIENCE, RawClient, wait_until};
+use crate::support::{Lb, PATIENCE, RawClient, read_until, wait_until};
 
 /// A server that speaks TLS and answers each request with the SNI it was asked for.
 pub(super) struct Secure {
@@ -74,17 +74,12 @@ fn serve(
     counts: &(Arc<AtomicUsize>, Arc<AtomicUsize>),
     close: bool,
 ) {
-    use std::io::{Read, Write};
+    use std::io::Write;
     let mut counted = false;
     loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            if !matches!(stream.read(&mut byte), Ok(1)) {
-                return;
-            }
-            head.push(byte[0]);
-        }
+        let Ok(head) = read_until(stream, b"\r\n\r\n") else {
+            return;
+        };
         if !std::mem::replace(&mut counted, true) && !head.starts_with(b"HEAD /check") {
             counts.0.fetch_add(1, Ordering::SeqCst);
             let kind = stream.conn.handshake_kind();

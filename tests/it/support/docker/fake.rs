@@ -1,7 +1,7 @@
 //! Docker's API as far as rlb looks at it, with the habits of the real one: an event
 //! comes before the list shows what it tells of.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 #[expect(clippy::disallowed_types, reason = "tests may lock")]
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::temp_dir;
-use crate::support::{Origin, dawdle};
+use crate::support::{Origin, dawdle, read_until};
 
 /// An engine on a Unix socket of its own.
 #[derive(Debug)]
@@ -283,14 +283,7 @@ fn serve(mut stream: UnixStream, shared: &Shared) {
 
 /// The target of the next request; none = the connection ended.
 fn read_path(stream: &mut UnixStream) -> Option<String> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        head.push(byte[0]);
-    }
+    let head = read_until(stream, b"\r\n\r\n").ok()?;
     let head = String::from_utf8_lossy(&head).into_owned();
     head.split(' ').nth(1).map(str::to_owned)
 }

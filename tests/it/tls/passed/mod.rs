@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 use crate::support::authority::Authority;
-use crate::support::{Lb, Origin};
+use crate::support::{Lb, Origin, read_until};
 
 /// A server that says its name first, then sends back what it gets, FIN for FIN.
 fn echo(name: &'static str) -> Origin {
@@ -90,12 +90,7 @@ fn answer(mut stream: TcpStream) -> (String, Vec<u8>) {
 /// Reads the line with which a server says its name.
 #[track_caller]
 fn name_of(stream: &mut TcpStream) -> String {
-    let mut line = Vec::new();
-    while line.last() != Some(&b'\n') {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        line.push(byte[0]);
-    }
+    let line = read_until(stream, b"\n").unwrap();
     String::from_utf8(line).unwrap().trim_end().to_owned()
 }
 
